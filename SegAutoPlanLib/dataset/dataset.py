@@ -1,0 +1,36 @@
+"""What a raw dataset is: its description and its cases, in nnU-Net's layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .labels import LabelScheme
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient or image: a file a channel, in channel order, and (in training sets) a label file."""
+
+    identifier: str
+    image_files: tuple[Path, ...]
+    label_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A raw dataset: what dataset.json says and which cases there are (sorted by identifier)."""
+
+    folder: Path
+    name: str
+    channel_names: tuple[str, ...]
+    labels: LabelScheme
+    file_ending: str
+    image_io: str
+    """nnU-Net's name of the reader, e.g. `SimpleITKIO`."""
+    num_training: int
+    """`numTraining` as dataset.json states it: the planner uses this, not the number of files."""
+    cases: tuple[Case, ...]
+    description: dict[str, Any]
+    """dataset.json as it stands, key order kept."""

@@ -1,0 +1,115 @@
+"""The pieces of both U-Nets: a convolution block, a stack of them, a residual block.
+
+Attribute names are those of nnU-Net's checkpoints (`convs`, `conv`, `norm`, `conv1`, `skip` …), so that weights
+are exchanged without renaming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+AVERAGE_POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+NEGATIVE_SLOPE = 0.01
+
+
+class ConvBlock(nn.Module):
+    """Convolution → instance normalisation → leaky ReLU (the last is optional)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sequence[int],
+        stride: Sequence[int],
+        *,
+        bias: bool = True,
+        activation: bool = True,
+    ) -> None:
+        super().__init__()
+        dimensions = len(kernel_size)
+        self.conv = CONV[dimensions](
+            in_channels,
+            out_channels,
+            tuple(kernel_size),
+            tuple(stride),
+            padding=tuple((k - 1) // 2 for k in kernel_size),
+            bias=bias,
+        )
+        self.norm = INSTANCE_NORM[dimensions](out_channels, eps=1e-5, affine=True)
+        self.activation = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True) if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.norm(self.conv(x)))
+
+
+class ConvStack(nn.Module):
+    """`count` convolution blocks; the first one changes channels and resolution."""
+
+    def __init__(
+        self,
+        count: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sequence[int],
+        first_stride: Sequence[int],
+    ) -> None:
+        super().__init__()
+        unit = [1] * len(kernel_size)
+        self.convs = nn.Sequential(
+            ConvBlock(in_channels, out_channels, kernel_size, first_stride),
+            *(ConvBlock(out_channels, out_channels, kernel_size, unit) for _ in range(count - 1)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convs(x)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut: average pooling for the stride, a 1×1 projection for the channels."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Sequence[int], stride: Sequence[int]
+    ) -> None:
+        super().__init__()
+        dimensions = len(kernel_size)
+        unit = [1] * dimensions
+        self.conv1 = ConvBlock(in_channels, out_channels, kernel_size, stride)
+        self.conv2 = ConvBlock(out_channels, out_channels, kernel_size, unit, activation=False)
+        shortcut: list[nn.Module] = []
+        if any(s != 1 for s in stride):
+            shortcut.append(AVERAGE_POOL[dimensions](tuple(stride), tuple(stride)))
+        if in_channels != out_channels:
+            shortcut.append(ConvBlock(in_channels, out_channels, unit, unit, bias=False, activation=False))
+        self.skip = nn.Sequential(*shortcut)
+        self.activation = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.conv2(self.conv1(x)) + self.skip(x))
+
+
+class ResidualStage(nn.Module):
+    """`count` residual blocks; the first one changes channels and resolution."""
+
+    def __init__(
+        self,
+        count: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sequence[int],
+        first_stride: Sequence[int],
+    ) -> None:
+        super().__init__()
+        unit = [1] * len(kernel_size)
+        self.blocks = nn.Sequential(
+            ResidualBlock(in_channels, out_channels, kernel_size, first_stride),
+            *(ResidualBlock(out_channels, out_channels, kernel_size, unit) for _ in range(count - 1)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x)

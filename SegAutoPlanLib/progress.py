@@ -1,0 +1,128 @@
+"""How long work tells how far it is, and learns that it should stop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import IO, Any, TypeVar
+
+from .errors import StopRequested
+
+Item = TypeVar("Item")
+
+
+class Reporter:
+    """A listener to long work; this base class is the silent one.
+
+    Subclasses override `event` (what happens with what is said) and `stop_requested` (whether to go on).
+    """
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Take one event; the names and fields are those of `progress.jsonl` (see runs/run_folder.py)."""
+
+    def stop_requested(self) -> bool:
+        return False
+
+    def progress(self, stage: str, done: int, total: int, unit: str, started: float) -> None:
+        """Say that `done` of `total` are finished, with the time left at the pace since `started` (monotonic)."""
+        elapsed = time.monotonic() - started
+        eta = elapsed / done * (total - done) if done else None
+        self.event(
+            "progress",
+            stage=stage,
+            done=done,
+            total=total,
+            unit=unit,
+            eta_s=None if eta is None else round(eta, 1),
+        )
+
+    def track(
+        self, items: Iterable[Item], stage: str, unit: str = "case", total: int | None = None
+    ) -> Iterator[Item]:
+        """Yield the items one by one, reporting after each.
+
+        Raises:
+            StopRequested: between two items, once a stop was asked for.
+        """
+        if total is None:
+            if not isinstance(items, Sized):
+                raise TypeError("track() needs a total for an iterable without a length")
+            total = len(items)
+        started = time.monotonic()
+        self.progress(stage, 0, total, unit, started)
+        for done, item in enumerate(items, start=1):
+            if self.stop_requested():
+                raise StopRequested(f"{stage} was stopped after {done - 1} of {total} {unit}s.")
+            yield item
+            self.progress(stage, done, total, unit, started)
+
+
+SILENT = Reporter()
+
+
+def duration_in_words(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 05 min."""
+    whole = int(round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
+    """One line for a person; None for events that need no line of their own (plain progress)."""
+    if event == "epoch":
+        dice = ", ".join("-" if d is None else f"{d:.3f}" for d in fields.get("dice", []))
+        return (
+            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['train_loss']:.3f} / {fields['val_loss']:.3f}"
+            f"  Dice {dice}  {duration_in_words(fields['seconds'])}"
+        )
+    if event == "checkpoint":
+        return None
+    if event == "progress":
+        return None
+    if "message" in fields:
+        hint = f" {fields['hint']}" if fields.get("hint") else ""
+        return f"{event}: {fields['message']}{hint}"
+    return event
+
+
+class ConsoleReporter(Reporter):
+    """A progress bar with an ETA on a terminal; elsewhere a line at each tenth."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._last_tenth: tuple[str, int] | None = None
+        self._bar_open = False
+
+    def event(self, event: str, **fields: Any) -> None:
+        if event == "progress":
+            self._show_progress(**fields)
+            return
+        line = event_in_words(event, fields)
+        if line:
+            self._close_bar()
+            print(line, file=self._stream, flush=True)
+
+    def _show_progress(self, stage: str, done: int, total: int, unit: str, eta_s: float | None, **_: Any) -> None:
+        left = "" if eta_s is None or done == total else f", {duration_in_words(eta_s)} left"
+        text = f"{stage} {done}/{total} {unit}s{left}"
+        if self._terminal:
+            filled = 24 * done // max(total, 1)
+            print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)
+            self._bar_open = True
+            if done >= total:
+                self._close_bar()
+            return
+        tenth = (stage, 10 * done // max(total, 1))
+        if tenth != self._last_tenth:
+            self._last_tenth = tenth
+            print(text, file=self._stream, flush=True)
+
+    def _close_bar(self) -> None:
+        if self._bar_open:
+            print(file=self._stream)
+            self._bar_open = False
