@@ -50,26 +50,21 @@ def load_or_make_splits(
     """The dataset's folds; `splits_final.json` of the preprocessed folder holds them afterwards.
 
     A `splits_final.json` in the raw folder is the user's and is taken literally; else the one written before
-    counts; else the folds are made.
+    counts; else the folds are made. As in nnU-Net, the preprocessed file may have further folds at its end.
 
     Raises:
         UserInputError: the raw and the preprocessed file disagree, a file is not a list of train/val lists,
             or it names a case that the dataset does not have.
     """
     users, written = Path(raw_folder) / FILE_NAME, Path(preprocessed_folder) / FILE_NAME
-    if users.is_file():
-        splits = read_splits(users)
-        if written.is_file() and read_splits(written) != splits:
-            raise UserInputError(
-                f"{users}: differs from {written}; delete the one that is out of date "
-                "(networks trained before used the latter)."
-            )
-        source = users
-    elif written.is_file():
-        splits, source = read_splits(written), written
-    else:
-        splits, source = make_splits(identifiers), written
-    _check_cases(splits, identifiers, source, report)
+    if users.is_file() and written.is_file() and not _begins_alike(read_splits(written), read_splits(users)):
+        raise UserInputError(
+            f"{users}: differs from {written}; delete the one that is out of date "
+            "(networks trained before used the latter)."
+        )
+    source = next((path for path in (written, users) if path.is_file()), None)
+    splits = read_splits(source) if source else make_splits(identifiers)
+    _check_cases(splits, identifiers, source or written, report)
     if not written.is_file():
         write_json(written, splits)
     return splits
@@ -120,7 +115,7 @@ def fold_cases(
     if shared:
         report.event(
             "warning",
-            message=f"Fold {fold} validates on {len(shared)} of its own training cases: its Dice will be too good.",
+            message=f"Fold {fold} validates on {len(shared)} of its training cases: its Dice is too good.",
             hint="Label more cases.",
         )
     return train, val
@@ -144,6 +139,13 @@ def _is_split(entry: Any) -> bool:
         isinstance(entry.get(key), list) and all(isinstance(name, str) for name in entry[key])
         for key in ("train", "val")
     )
+
+
+def _begins_alike(written: list[Split], users: list[Split]) -> bool:
+    def as_sets(split: Split) -> tuple[set[str], set[str]]:
+        return set(split["train"]), set(split["val"])
+
+    return list(map(as_sets, written[: len(users)])) == list(map(as_sets, users))
 
 
 def _check_cases(splits: list[Split], identifiers: Sequence[str], source: Path, report: Reporter) -> None:
