@@ -51,18 +51,21 @@ class LabelScheme:
             )
         if self.ignore_label is not None and self.ignore_label != max(values) + 1:
             raise UserInputError(
-                f'{source}: "ignore" must be the highest value ({max(values) + 1}), not {self.ignore_label}; renumber it.'
+                f'{source}: "ignore" must be the highest value ({max(values) + 1}), not {self.ignore_label}; '
+                "renumber it."
             )
         if self.has_regions and len(self.regions_class_order or ()) != len(self.regions):
             raise UserInputError(
-                f'{source}: "regions_class_order" must list one integer for each of the {len(self.regions)} regions; '
-                "add or correct it."
+                f'{source}: "regions_class_order" must list one integer for each of the {len(self.regions)} '
+                "regions; add or correct it."
             )
 
     @property
     def has_regions(self) -> bool:
         """Whether some entry joins several label values; then heads are sigmoid and may overlap."""
-        return any(isinstance(value, tuple) and len(value) > 1 for name, value in self.entries if name != "ignore")
+        return any(
+            isinstance(value, tuple) and len(value) > 1 for name, value in self.entries if name != "ignore"
+        )
 
     @property
     def ignore_label(self) -> int | None:
@@ -113,7 +116,9 @@ class LabelScheme:
 
 def _as_label(name: str, value: Any, source: str) -> Label:
     if isinstance(value, bool) or not isinstance(value, int | list | tuple):
-        raise UserInputError(f'{source}: label "{name}" must be an integer or a list of integers, not {value!r}; correct it.')
+        raise UserInputError(
+            f'{source}: label "{name}" must be an integer or a list of integers, not {value!r}; correct it.'
+        )
     if isinstance(value, int):
         return value
     return tuple(int(part) for part in value)

@@ -1,0 +1,181 @@
+"""Reading images and segmentations with the reader that a dataset names, and writing segmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserInputError
+from .image import FileError, Image
+from .natural_io import read_natural, write_natural
+from .simpleitk_io import read_simpleitk, write_simpleitk
+
+
+@dataclass(frozen=True)
+class ImageIO:
+    """A pair of functions for some file types, under nnU-Net's name."""
+
+    name: str
+    endings: tuple[str, ...]
+    read: Callable[[Path], Image]
+    write: Callable[[np.ndarray, Path, dict[str, Any]], None]
+
+
+IMAGE_IOS = {
+    io.name: io
+    for io in (
+        ImageIO("NaturalImage2DIO", (".png", ".bmp", ".tif"), read_natural, write_natural),
+        ImageIO(
+            "SimpleITKIO", (".nii.gz", ".nrrd", ".mha", ".gipl", ".nii"), read_simpleitk, write_simpleitk
+        ),
+    )
+}
+
+
+def image_io_named(name: str) -> ImageIO:
+    """Raises:
+    UserInputError: there is no such reader.
+    """
+    try:
+        return IMAGE_IOS[name]
+    except KeyError:
+        raise UserInputError(
+            f'"{name}" is not a known image reader; use one of {", ".join(IMAGE_IOS)}.'
+        ) from None
+
+
+def choose_image_io(file_ending: str, example: Path | None) -> ImageIO:
+    """The first reader for the ending that really opens the example (nnU-Net's rule), else the first of them.
+
+    Raises:
+        UserInputError: no reader knows the ending.
+    """
+    candidates = [io for io in IMAGE_IOS.values() if file_ending.lower() in io.endings]
+    if not candidates:
+        known = sorted({ending for io in IMAGE_IOS.values() for ending in io.endings})
+        raise UserInputError(
+            f'dataset.json: "file_ending" {file_ending!r} is not a type that can be read; '
+            f"convert the images to one of {', '.join(known)}."
+        )
+    for candidate in candidates if len(candidates) > 1 and example is not None else ():
+        try:
+            candidate.read(example)
+        except FileError:
+            continue
+        return candidate
+    return candidates[0]
+
+
+def read_image(files: Sequence[Path | str], image_io: str) -> Image:
+    """Stack the files of a case into (c, z, y, x) float32.
+
+    Raises:
+        FileError: a file is missing, damaged, holds NaN or infinity, or lies on another grid than the first.
+    """
+    reader = image_io_named(image_io)
+    paths = [Path(file) for file in files]
+    parts = [reader.read(path) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        require_finite(part.array, path)
+        require_same_grid(part, path, parts[0], paths[0])
+    if len(parts) == 1:
+        array = parts[0].array.astype(np.float32, copy=False)
+    else:
+        array = np.concatenate([part.array for part in parts], axis=0, dtype=np.float32, casting="unsafe")
+    return Image(array, parts[0].spacing, parts[0].properties)
+
+
+def read_segmentation(file: Path | str, image_io: str) -> Image:
+    """Read a label file as (1, z, y, x) int16 (int32 where values ask for it).
+
+    Raises:
+        FileError: the file is missing, damaged, has channels, or holds anything but whole numbers.
+    """
+    path = Path(file)
+    return as_segmentation(image_io_named(image_io).read(path), path)
+
+
+def as_segmentation(image: Image, path: Path) -> Image:
+    """The image with whole numbers as its values, checked."""
+    if image.array.shape[0] != 1:
+        raise FileError(
+            path, f"a segmentation has one channel, not {image.array.shape[0]}", "save a single 3-D label map"
+        )
+    array = image.array
+    if array.dtype.kind == "f":
+        require_finite(array, path)
+        if not np.array_equal(array, np.rint(array)):
+            raise FileError(
+                path, "holds values that are not whole numbers", "save label values, not probabilities"
+            )
+    if array.dtype.itemsize > 2 or array.dtype == np.uint16:
+        largest = int(max(abs(float(array.min(initial=0))), float(array.max(initial=0))))
+        if largest > np.iinfo(np.int32).max:
+            raise FileError(path, f"holds the value {largest}", "save label values, not intensities")
+        dtype = np.int16 if largest <= np.iinfo(np.int16).max else np.int32
+    else:
+        dtype = np.int16
+    return Image(array.astype(dtype, copy=False), image.spacing, image.properties)
+
+
+def write_segmentation(
+    array_zyx: np.ndarray, path: Path | str, properties: dict[str, Any], image_io: str
+) -> None:
+    """Write (z, y, x) labels on the grid of the image that `properties` came from, compressed and atomically.
+
+    The file has 8 bits a voxel where every label is below 255, else 16 (nnU-Net's rule).
+
+    Raises:
+        FileError: the file cannot be written there.
+    """
+    largest = int(array_zyx.max(initial=0))
+    if largest > np.iinfo(np.uint16).max or int(array_zyx.min(initial=0)) < 0:
+        raise ValueError(f"labels must lie in 0..65535 to be written, but reach {largest}")
+    labels = array_zyx.astype(np.uint8 if largest < 255 else np.uint16, copy=False)
+    image_io_named(image_io).write(labels, Path(path), properties)
+
+
+def require_finite(array: np.ndarray, path: Path) -> None:
+    """Raises:
+    FileError: some voxel is NaN or infinite.
+    """
+    if array.dtype.kind != "f":
+        return
+    flat = array.reshape(-1)
+    # The sum of squares is finite when every value is, and needs no array of booleans.
+    if np.isfinite(np.dot(flat, flat)):
+        return
+    if np.isnan(flat).any():
+        raise FileError(path, "holds NaN voxels", "replace them (for instance by the background value)")
+    if np.isinf(flat).any():
+        raise FileError(
+            path, "holds infinite voxels", "replace them (for instance by the largest true value)"
+        )
+
+
+def require_same_grid(image: Image, path: Path, reference: Image, reference_path: Path) -> None:
+    """Raises:
+    FileError: shape or spacing differ (a shifted origin alone is no error, as in nnU-Net).
+    """
+    if image.array.shape[1:] != reference.array.shape[1:]:
+        raise FileError(
+            path,
+            f"its grid is {_by(image.array.shape[1:])} voxels (z, y, x) but that of {reference_path.name} "
+            f"is {_by(reference.array.shape[1:])}",
+            "resample one onto the other",
+        )
+    if not np.allclose(image.spacing, reference.spacing):
+        raise FileError(
+            path,
+            f"its spacing is {_by(image.spacing)} mm (z, y, x) but that of {reference_path.name} "
+            f"is {_by(reference.spacing)}",
+            "resample one onto the other, or correct the wrong header",
+        )
+
+
+def _by(values: Sequence[float]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

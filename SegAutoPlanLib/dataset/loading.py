@@ -1,0 +1,142 @@
+"""From a raw dataset folder to a `Dataset`, without reading its images."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ..files import read_json
+from .dataset import Case, Dataset
+from .image import FileError
+from .image_io import IMAGE_IOS, choose_image_io
+from .labels import LabelScheme
+
+CHANNEL_DIGITS = 4
+
+
+def load_dataset(folder: Path | str) -> Dataset:
+    """Read dataset.json and list the cases.
+
+    A case that lacks a channel or label file is listed with the path where the file should be: reading it
+    raises the sentence, and `check_dataset` reports it beside every other problem.
+
+    Raises:
+        UserInputError: dataset.json is missing or wrong, or there is no case.
+    """
+    folder = Path(folder)
+    source = folder / "dataset.json"
+    description = _read_description(source)
+    channel_names = _channel_names(description, source)
+    file_ending = description["file_ending"]
+    if "dataset" in description:
+        cases = _listed_cases(description["dataset"], folder, source)
+    else:
+        cases = _scanned_cases(folder, file_ending, len(channel_names))
+    return Dataset(
+        folder=folder,
+        name=folder.resolve().name,
+        channel_names=channel_names,
+        labels=LabelScheme.from_description(description, str(source)),
+        file_ending=file_ending,
+        image_io=_image_io(description, file_ending, cases),
+        num_training=description["numTraining"],
+        cases=cases,
+        description=description,
+    )
+
+
+def _read_description(source: Path) -> dict[str, Any]:
+    if not source.is_file():
+        raise FileError(
+            source, "the file is missing, so this is not a raw dataset", "add it or give another folder"
+        )
+    description = read_json(source)
+    if not isinstance(description, dict):
+        raise FileError(source, "must hold one JSON object", "write it as nnU-Net's documentation shows")
+    wanted = ["labels", "numTraining", "file_ending"]
+    missing = [key for key in wanted if key not in description]
+    if "channel_names" not in description and "modality" not in description:
+        missing.insert(0, "channel_names")
+    if missing:
+        keys = ", ".join(f'"{key}"' for key in missing)
+        raise FileError(source, f"lacks {keys}", "add what is missing")
+    if isinstance(description["numTraining"], bool) or not isinstance(description["numTraining"], int):
+        raise FileError(source, '"numTraining" must be a whole number', "write the number of training cases")
+    if not isinstance(description["file_ending"], str) or not description["file_ending"].startswith("."):
+        raise FileError(source, '"file_ending" must be text that starts with a dot', 'write e.g. ".nii.gz"')
+    return description
+
+
+def _channel_names(description: dict[str, Any], source: Path) -> tuple[str, ...]:
+    names = description.get("channel_names", description.get("modality"))
+    if isinstance(names, dict) and names:
+        return tuple(str(name) for name in names.values())
+    raise FileError(source, '"channel_names" must map "0", "1", … to names', 'write e.g. {"0": "CT"}')
+
+
+def _scanned_cases(folder: Path, file_ending: str, channel_count: int) -> tuple[Case, ...]:
+    images, labels = folder / "imagesTr", folder / "labelsTr"
+    if not images.is_dir():
+        raise FileError(images, "the folder is missing", "put the training images there")
+    pattern = re.compile(rf"(.+)_(\d{{{CHANNEL_DIGITS}}}){re.escape(file_ending)}")
+    files: dict[str, list[Path]] = {}
+    for entry in sorted(os.listdir(images)):
+        if match := pattern.fullmatch(entry):
+            files.setdefault(match[1], []).append(images / entry)
+    if not files:
+        raise FileError(
+            images,
+            f"holds no file named CASE_0000{file_ending}",
+            'name the images so, or correct "file_ending" in dataset.json',
+        )
+    # A colour picture or a 4-D file holds several channels: the fullest case tells how many files to expect.
+    expected = min(channel_count, max(len(channels) for channels in files.values()))
+    return tuple(
+        Case(
+            identifier,
+            _with_missing(identifier, files[identifier], images, file_ending, expected),
+            labels / f"{identifier}{file_ending}",
+        )
+        for identifier in sorted(files)
+    )
+
+
+def _with_missing(
+    identifier: str, found: list[Path], images: Path, file_ending: str, expected: int
+) -> tuple[Path, ...]:
+    """The files of a case and, where there are too few, the paths of those that should be there."""
+    if len(found) >= expected:
+        return tuple(found)
+    names = [
+        images / f"{identifier}_{channel:0{CHANNEL_DIGITS}d}{file_ending}" for channel in range(expected)
+    ]
+    return tuple(sorted({*found, *names}))
+
+
+def _listed_cases(entries: Any, folder: Path, source: Path) -> tuple[Case, ...]:
+    if not isinstance(entries, dict) or not entries:
+        raise FileError(
+            source, '"dataset" must list the cases', 'write {"CASE": {"images": […], "label": …}}'
+        )
+    return tuple(_listed_case(name, entries[name], folder, source) for name in sorted(entries))
+
+
+def _listed_case(name: str, entry: Any, folder: Path, source: Path) -> Case:
+    images = entry.get("images") if isinstance(entry, dict) else None
+    if not isinstance(images, list) or not images or not isinstance(entry.get("label"), str):
+        raise FileError(source, f'"dataset" entry {name} lacks "images" or "label"', "add them")
+    return Case(name, tuple(_expanded(path, folder) for path in images), _expanded(entry["label"], folder))
+
+
+def _expanded(path: str, folder: Path) -> Path:
+    """Environment variables replaced; a relative path is relative to the dataset folder."""
+    return folder / os.path.expandvars(path)
+
+
+def _image_io(description: dict[str, Any], file_ending: str, cases: tuple[Case, ...]) -> str:
+    wanted = description.get("overwrite_image_reader_writer")
+    if wanted in IMAGE_IOS:
+        return wanted
+    return choose_image_io(file_ending, cases[0].image_files[0]).name
