@@ -11,5 +11,5 @@ class UserInputError(ValueError):
     """
 
 
-class StopRequested(Exception):  # noqa: N818 - not an error: somebody pressed Cancel
+class StopRequested(Exception):
     """The work was asked to stop, and did so with nothing half-written."""

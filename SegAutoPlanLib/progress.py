@@ -37,9 +37,7 @@ class Reporter:
             eta_s=None if eta is None else round(eta, 1),
         )
 
-    def track(
-        self, items: Iterable[Item], stage: str, unit: str = "case", total: int | None = None
-    ) -> Iterator[Item]:
+    def track(self, items: Iterable[Item], stage: str, unit: str = "case", total: int | None = None) -> Iterator[Item]:
         """Yield the items one by one, reporting after each.
 
         Raises:
@@ -63,7 +61,7 @@ SILENT = Reporter()
 
 def duration_in_words(seconds: float) -> str:
     """12 s, 3 min 20 s, 2 h 05 min."""
-    whole = int(round(seconds))
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

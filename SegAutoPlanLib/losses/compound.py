@@ -35,9 +35,7 @@ class DiceCrossEntropy(nn.Module):
                 cross_entropy = logits.sum() * 0
         one_hot = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
         one_hot.scatter_(1, labels[:, None], True)
-        dice = soft_dice_loss(
-            logits.softmax(1)[:, 1:], one_hot[:, 1:], mask, self.batch_dice, self.over_ranks
-        )
+        dice = soft_dice_loss(logits.softmax(1)[:, 1:], one_hot[:, 1:], mask, self.batch_dice, self.over_ranks)
         return cross_entropy + dice
 
 
@@ -56,9 +54,7 @@ class DiceBinaryCrossEntropy(nn.Module):
         if self.has_ignore:
             mask = ~target[:, -1:].bool()
             target = target[:, :-1]
-        voxelwise = functional.binary_cross_entropy_with_logits(
-            logits, target.to(logits.dtype), reduction="none"
-        )
+        voxelwise = functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
         if mask is None:
             cross_entropy = voxelwise.mean()
         else:

@@ -73,9 +73,7 @@ class ConvStack(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions beside a shortcut: average pooling for the stride, a 1×1 projection for the channels."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Sequence[int], stride: Sequence[int]
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Sequence[int], stride: Sequence[int]) -> None:
         super().__init__()
         dimensions = len(kernel_size)
         unit = [1] * dimensions

@@ -72,15 +72,11 @@ class Decoder(nn.Module):
         conv, transposed = CONV[architecture.dimensions], TRANSPOSED_CONV[architecture.dimensions]
         features, strides = architecture.features_per_stage, architecture.strides
         stages, upsamplings, outputs = [], [], []
-        for depth, count in zip(
-            range(len(features) - 1, 0, -1), architecture.convs_per_decoder_stage, strict=True
-        ):
+        for depth, count in zip(range(len(features) - 1, 0, -1), architecture.convs_per_decoder_stage, strict=True):
             below, here = features[depth], features[depth - 1]
             upsamplings.append(transposed(below, here, strides[depth], strides[depth]))
             stages.append(
-                ConvStack(
-                    count, 2 * here, here, architecture.kernel_sizes[depth - 1], [1] * architecture.dimensions
-                )
+                ConvStack(count, 2 * here, here, architecture.kernel_sizes[depth - 1], [1] * architecture.dimensions)
             )
             outputs.append(conv(here, heads, 1))
         # This order is nnU-Net's parameter order, by which optimiser states are matched.

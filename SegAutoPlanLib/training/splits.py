@@ -30,9 +30,7 @@ def make_splits(identifiers: Sequence[str]) -> list[Split]:
     """
     names = sorted(identifiers)
     if not names:
-        raise UserInputError(
-            "There are no training cases to split; add images to imagesTr and labels to labelsTr."
-        )
+        raise UserInputError("There are no training cases to split; add images to imagesTr and labels to labelsTr.")
     if len(names) == 1:
         return [{"train": names, "val": list(names)}]
     order = np.arange(len(names))

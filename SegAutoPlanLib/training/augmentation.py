@@ -1,0 +1,187 @@
+"""nnU-Net's augmentation, in its order and with its probabilities, through batchgenerators.
+
+batchgenerators draws from numpy's global generator; `Augmentation` seeds it for each sample, so what happens to a
+sample depends on nothing but its seed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserInputError
+from .sampling import PADDING_LABEL, Patch
+
+ANISOTROPY = 3
+SCALING = (0.7, 1.4)
+INTENSITY_SPREAD = (0.75, 1.25)
+GAMMA = (0.7, 1.5)
+CROP_MARGIN = 0.85
+"""The crop is enlarged by 1/0.85 for downscaling; larger zooms show padding at the border, as in nnU-Net."""
+
+
+@dataclass(frozen=True)
+class AugmentationGeometry:
+    """What follows from the patch size. Sizes have two (2d) or three axes, in voxels, transposed axis order."""
+
+    patch_size: tuple[int, ...]
+    crop_size: tuple[int, ...]
+    """What is cropped, so that a rotated patch has something to show in its corners."""
+    rotation: float
+    """Largest angle about each axis, in radians, both ways."""
+    in_plane_only: bool
+    """Anisotropic patches are rotated and scaled slice by slice (nnU-Net's dummy 2D)."""
+
+
+def augmentation_geometry(patch_size: tuple[int, ...]) -> AugmentationGeometry:
+    """Rotation range and enlarged crop for a patch, by nnU-Net's rules."""
+    if len(patch_size) == 2:
+        in_plane_only = False
+        degrees = 15 if max(patch_size) / min(patch_size) > 1.5 else 180
+    else:
+        in_plane_only = max(patch_size) / patch_size[0] > ANISOTROPY
+        degrees = 180 if in_plane_only else 30
+    angle = math.radians(degrees)
+    crop = _enlarged(patch_size, angle)
+    if in_plane_only:
+        crop = (patch_size[0], *crop[1:])
+    return AugmentationGeometry(patch_size, crop, angle, in_plane_only)
+
+
+def _enlarged(patch_size: tuple[int, ...], angle: float) -> tuple[int, ...]:
+    """The farthest that the patch's corner gets along each axis when turned about one axis, over the margin."""
+    angle = min(angle, math.pi / 2)
+    c, s = math.cos(angle), math.sin(angle)
+    corner = np.array(patch_size, dtype=float)
+    if len(patch_size) == 2:
+        turns = [np.array([[c, s], [-s, c]])]
+    else:
+        turns = [
+            np.array([[1, 0, 0], [0, c, s], [0, -s, c]]),
+            np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]),
+            np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]),
+        ]
+    reach = np.max([corner, *(np.abs(turn @ corner) for turn in turns)], axis=0)
+    return tuple(int(extent) for extent in reach / CROP_MARGIN)
+
+
+class Augmentation:
+    """Patch and seed → augmented patch of the final size.
+
+    `masked_channels` are set to 0 where the label is -1 (outside the crop), as their normalisation did.
+    """
+
+    def __init__(
+        self,
+        geometry: AugmentationGeometry,
+        mirror_axes: tuple[int, ...],
+        masked_channels: tuple[int, ...] = (),
+    ) -> None:
+        self._geometry = geometry
+        self._masked_channels = list(masked_channels)
+        transforms = _load_batchgenerators()
+        in_plane = geometry.patch_size[1:] if geometry.in_plane_only else geometry.patch_size
+        angles = (-geometry.rotation, geometry.rotation)
+        still = (0.0, 0.0)
+        self._spatial = transforms.SpatialTransform(
+            in_plane,
+            do_elastic_deform=False,
+            angle_x=angles,
+            angle_y=angles if len(in_plane) == 3 else still,
+            angle_z=angles if len(in_plane) == 3 else still,
+            p_rot_per_sample=0.2,
+            scale=SCALING,
+            p_scale_per_sample=0.2,
+            border_mode_data="constant",
+            border_cval_seg=PADDING_LABEL,
+            order_data=1,
+            order_seg=1,
+            random_crop=False,
+        )
+        self._intensity = transforms.Compose(
+            [
+                transforms.GaussianNoiseTransform(p_per_sample=0.1),
+                transforms.GaussianBlurTransform((0.5, 1.0), p_per_sample=0.2, p_per_channel=0.5),
+                transforms.BrightnessMultiplicativeTransform(INTENSITY_SPREAD, p_per_sample=0.15),
+                transforms.ContrastAugmentationTransform(INTENSITY_SPREAD, p_per_sample=0.15),
+                transforms.SimulateLowResolutionTransform(
+                    zoom_range=(0.5, 1),
+                    per_channel=True,
+                    p_per_channel=0.5,
+                    order_downsample=0,
+                    order_upsample=1,
+                    p_per_sample=0.25,
+                    ignore_axes=(0,) if geometry.in_plane_only else None,
+                ),
+                transforms.GammaTransform(GAMMA, True, True, retain_stats=True, p_per_sample=0.1),
+                transforms.GammaTransform(GAMMA, False, True, retain_stats=True, p_per_sample=0.3),
+            ]
+        )
+        self._mirror = transforms.MirrorTransform(mirror_axes) if mirror_axes else None
+
+    def __call__(self, patch: Patch, seed: int) -> Patch:
+        """`patch` arrays have the geometry's `crop_size` (2d: without the slice axis)."""
+        np.random.seed(seed % 2**32)
+        batch = self._transform_space(patch.image[None], patch.labels[None, None].astype(np.float32))
+        batch = self._intensity(**batch)
+        if self._mirror is not None:
+            batch = self._mirror(**batch)
+        image, labels = batch["data"][0], np.rint(batch["seg"][0, 0]).astype(np.int16)
+        if self._masked_channels:
+            image[self._masked_channels] *= labels >= 0
+        return Patch(np.ascontiguousarray(image, dtype=np.float32), np.ascontiguousarray(labels))
+
+    def _transform_space(self, data: np.ndarray, seg: np.ndarray) -> dict[str, Any]:
+        if not self._geometry.in_plane_only:
+            return self._spatial(data=data, seg=seg)
+        # Slices become channels, so that every slice is turned by the same angle in its plane.
+        channels, depth = data.shape[1:3]
+        batch = self._spatial(
+            data=data.reshape(1, channels * depth, *data.shape[3:]), seg=seg.reshape(1, depth, *seg.shape[3:])
+        )
+        in_plane = batch["data"].shape[2:]
+        batch["data"] = batch["data"].reshape(1, channels, depth, *in_plane)
+        batch["seg"] = batch["seg"].reshape(1, 1, depth, *in_plane)
+        return batch
+
+
+def centre_crop(patch: Patch, size: tuple[int, ...]) -> Patch:
+    """The middle of a patch, for training without augmentation."""
+    lower = [(have - want) // 2 for have, want in zip(patch.labels.shape, size, strict=True)]
+    window = tuple(slice(low, low + want) for low, want in zip(lower, size, strict=True))
+    return Patch(np.ascontiguousarray(patch.image[(slice(None), *window)]), np.ascontiguousarray(patch.labels[window]))
+
+
+class _Transforms:
+    """The classes that we use of batchgenerators, which keeps each in a module of its own."""
+
+    def __init__(self) -> None:
+        from batchgenerators.transforms import (
+            abstract_transforms,
+            color_transforms,
+            noise_transforms,
+            resample_transforms,
+            spatial_transforms,
+        )
+
+        for module in (
+            abstract_transforms,
+            color_transforms,
+            noise_transforms,
+            resample_transforms,
+            spatial_transforms,
+        ):
+            vars(self).update({name: value for name, value in vars(module).items() if isinstance(value, type)})
+
+
+def _load_batchgenerators() -> Any:
+    try:
+        return _Transforms()
+    except ModuleNotFoundError as error:
+        raise UserInputError(
+            f"Training needs the Python package batchgenerators, and {error.name} is not installed; "
+            "install it with: pip install batchgenerators"
+        ) from error

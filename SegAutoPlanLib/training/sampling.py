@@ -1,0 +1,78 @@
+"""Which patch of which case: uniform over cases, a third of each batch held to contain foreground.
+
+Every sample has a generator of its own, seeded by its place in the training. A batch is therefore the same
+whatever the number of workers or processes, and a resumed training sees what the uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..preprocessing import PreprocessedCase
+
+PADDING_LABEL = -1
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A crop before augmentation: image (c, z, y, x) float32 and label values (z, y, x) int16, -1 outside."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
+    """Whether the sample at this place of the (global) batch is forced to contain foreground (the last ones are)."""
+    return position >= round(batch_size * (1 - share))
+
+
+def draw_patch(
+    case: PreprocessedCase,
+    rng: np.random.Generator,
+    crop_size: Sequence[int],
+    final_size: Sequence[int],
+    forced: bool,
+) -> Patch:
+    """Crop `crop_size` voxels (three axes), padded where the image ends.
+
+    `final_size` is what is left after augmentation; the part lost to it may lie outside the image, so that borders
+    are seen as often as centres.
+    """
+    shape = case.data.shape[1:]
+    voxel = _draw_foreground_voxel(case, rng) if forced else None
+    lower = []
+    for axis in range(3):
+        margin = max(crop_size[axis] - final_size[axis], crop_size[axis] - shape[axis], 0)
+        lowest = -margin // 2
+        highest = shape[axis] + margin // 2 + margin % 2 - crop_size[axis]
+        if voxel is None:
+            lower.append(int(rng.integers(lowest, max(lowest, highest) + 1)))
+        else:
+            lower.append(max(lowest, int(voxel[axis]) - crop_size[axis] // 2))
+    image = np.stack([_crop(channel, lower, crop_size, 0) for channel in case.data])
+    return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL))
+
+
+def _draw_foreground_voxel(case: PreprocessedCase, rng: np.random.Generator) -> np.ndarray | None:
+    present = [points for points in case.foreground_locations.values() if len(points)]
+    if not present:
+        return None
+    points = present[rng.integers(len(present))]
+    return np.asarray(points[rng.integers(len(points))])
+
+
+def _crop(array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
+    inside = tuple(
+        slice(max(low, 0), max(min(low + extent, length), 0))
+        for low, extent, length in zip(lower, size, array.shape, strict=True)
+    )
+    patch = np.full(tuple(size), fill, dtype=array.dtype)
+    target = tuple(
+        slice(part.start - low, part.stop - low) if part.stop > part.start else slice(0, 0)
+        for part, low in zip(inside, lower, strict=True)
+    )
+    patch[target] = array[inside]
+    return patch

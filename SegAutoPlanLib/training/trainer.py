@@ -1,0 +1,269 @@
+"""The training loop: read it from `train` down."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ..dataset.labels import LabelScheme
+from ..errors import StopRequested, UserInputError
+from ..losses import DeepSupervision, default_loss
+from ..networks import build_network
+from ..networks.device import choose_device, keep_freed_memory
+from ..planning.plan import Configuration
+from ..progress import SILENT, Reporter
+from .batches import BatchSource, batches
+from .checkpoint import FILE_NAMES
+from .distributed import Ranks, SumOverRanks, join_ranks, leave_ranks
+from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .state import CheckpointContext, TrainingState
+from .targets import full_resolution_target, supervision_targets
+
+REPORT_EVERY_S = 2.0
+VALIDATION_SEED_OFFSET = 1_000_003
+"""Validation patches come from a stream of their own."""
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is to be trained: one fold of one configuration."""
+
+    context: CheckpointContext
+    labels: LabelScheme
+    channels: int
+    preprocessed: Path
+    """The configuration's folder of preprocessed cases."""
+    training_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    fold_folder: Path
+    """Where checkpoints go."""
+    device: str = "auto"
+    workers: int = 0
+    resume: bool = False
+    checkpoints: bool = True
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.context.configuration
+
+
+def train(task: TrainingTask, report: Reporter = SILENT) -> Path:
+    """Train one fold and return the path of its final checkpoint.
+
+    `report.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
+    with `resume` goes on as if nothing had happened.
+
+    Raises:
+        StopRequested: after a stop was asked for and the checkpoint written.
+        UserInputError: no cases, no such device, a checkpoint that does not fit.
+    """
+    if not task.training_cases:
+        raise UserInputError(f"{task.preprocessed}: the fold has no training cases; check splits_final.json.")
+    keep_freed_memory()
+    device = choose_device(task.device)
+    ranks = join_ranks(device)
+    if device.type == "cuda":
+        device = torch.device("cuda", ranks.local_rank)
+    try:
+        return _Training(task, device, ranks, report if ranks.leads else _Follower(report)).run()
+    finally:
+        leave_ranks(ranks)
+
+
+class _Follower(Reporter):
+    """A process of a distributed run that does not lead: it says nothing, but hears a stop."""
+
+    def __init__(self, leader: Reporter) -> None:
+        self.stop_requested = leader.stop_requested
+
+
+class _Training:
+    """One run of `train`: what stays the same in every epoch."""
+
+    def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, report: Reporter) -> None:
+        self.task, self.device, self.ranks, self.report = task, device, ranks, report
+        self.recipe = task.context.recipe
+        torch.manual_seed(task.context.seed)
+        network = build_network(task.configuration.architecture, task.channels, task.labels.head_count).to(device)
+        network.deep_supervision = True
+        self.state = TrainingState.fresh(network, self.recipe, device)
+        over_ranks = SumOverRanks.apply if ranks.world > 1 else None
+        self.loss = DeepSupervision(default_loss(task.labels, task.configuration.batch_dice, over_ranks))
+        self.model = DistributedDataParallel(network) if ranks.world > 1 else network
+        self.training_source = BatchSource(
+            folder=task.preprocessed,
+            identifiers=task.training_cases,
+            configuration=task.configuration,
+            batch_size=task.configuration.batch_size,
+            forced_foreground=self.recipe.forced_foreground,
+            augment=self.recipe.augment,
+            mirror=self.recipe.mirror,
+            seed=task.context.seed,
+            rank=ranks.rank,
+            world=ranks.world,
+        )
+        self.validation_source = replace(
+            self.training_source,
+            identifiers=task.validation_cases or task.training_cases,
+            augment=False,
+            seed=task.context.seed + VALIDATION_SEED_OFFSET,
+        )
+
+    def run(self) -> Path:
+        self._resume_or_start()
+        started, first = (
+            time.monotonic(),
+            self.state.epoch + self.state.iteration / self.recipe.iterations_per_epoch,
+        )
+        while self.state.epoch < self.recipe.epochs:
+            self._epoch(started, first)
+        final = self._path("final")
+        self._save("final")
+        if self.ranks.leads and self.task.checkpoints:
+            self._path("latest").unlink(missing_ok=True)
+        return final
+
+    def _resume_or_start(self) -> None:
+        if self.task.resume:
+            for name in ("final", "latest", "best"):
+                if self._path(name).is_file():
+                    self.state.load(self._path(name), self.task.context)
+                    self.report.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
+                    return
+            self.report.event("warning", message="There is no checkpoint to continue from; training starts anew.")
+        elif self._path("final").is_file() and self.ranks.leads:
+            self.report.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
+
+    def _epoch(self, run_started: float, first: float) -> None:
+        state, recipe = self.state, self.recipe
+        epoch_started, wall_started = time.monotonic(), time.time()
+        learning_rate = recipe.learning_rate_at(state.epoch)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._train_epoch(run_started, first)
+        train_loss = self._mean_over_ranks(state.losses)
+        val_loss, dice = self._validate()
+        self._write_log(train_loss, val_loss, dice, learning_rate, wall_started)
+        state.epoch, state.iteration, state.losses = state.epoch + 1, 0, []
+        self.report.event(
+            "epoch",
+            epoch=state.epoch,
+            epochs=recipe.epochs,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            dice=[None if math.isnan(value) else value for value in dice],
+            ema_dice=state.ema_dice,
+            learning_rate=learning_rate,
+            seconds=round(time.monotonic() - epoch_started, 3),
+        )
+        if state.epoch % recipe.checkpoint_every == 0 and state.epoch < recipe.epochs:
+            self._save("latest")
+        if state.ema_dice is not None and (state.best_ema is None or state.ema_dice > state.best_ema):
+            state.best_ema = state.ema_dice
+            self._save("best")
+
+    def _train_epoch(self, run_started: float, first: float) -> None:
+        state, recipe = self.state, self.recipe
+        self.model.train()
+        offset = state.epoch * recipe.iterations_per_epoch
+        last_report = 0.0
+        left = recipe.iterations_per_epoch - state.iteration
+        for images, labels in self._batches(self.training_source, offset + state.iteration, left):
+            if self.ranks.agree(self.report.stop_requested(), self.device):
+                self._stop()
+            state.losses.append(self._step(images, labels))
+            state.iteration += 1
+            if time.monotonic() - last_report > REPORT_EVERY_S:
+                last_report = time.monotonic()
+                self._report_progress(offset + state.iteration, run_started, first)
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        state = self.state
+        state.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            loss, _, _ = self._forward(images, labels)
+        if state.scaler is None:
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+            state.optimizer.step()
+        else:
+            state.scaler.scale(loss).backward()
+            state.scaler.unscale_(state.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+        return float(loss.detach())
+
+    def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, full-resolution logits, full-resolution target."""
+        scheme = self.task.labels
+        target = full_resolution_target(labels.to(self.device, non_blocking=True), scheme)
+        outputs = self.model(images.to(self.device, non_blocking=True))
+        targets = supervision_targets(target, scheme, [output.shape[2:] for output in outputs])
+        return self.loss(outputs, targets), outputs[0], target
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, list[float]]:
+        self.model.eval()
+        count = self.recipe.validation_iterations
+        losses: list[float] = []
+        counts = torch.zeros(3, len(self.task.labels.foreground), dtype=torch.float64)
+        for images, labels in self._batches(self.validation_source, self.state.epoch * count, count):
+            with self._autocast():
+                loss, logits, target = self._forward(images, labels)
+            losses.append(float(loss))
+            counts += confusion_counts(logits, target, self.task.labels).cpu()
+        counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
+        return self._mean_over_ranks(losses), dice_of_counts(counts)
+
+    def _write_log(
+        self, train_loss: float, val_loss: float, dice: list[float], learning_rate: float, started: float
+    ) -> None:
+        log = self.state.log
+        mean = mean_of_known(dice)
+        ema = moving_average(self.state.ema_dice, mean)
+        values = (mean, ema, dice, train_loss, val_loss, learning_rate, started, time.time())
+        for name, value in zip(log, values, strict=True):
+            log[name].append(value)
+
+    def _stop(self) -> None:
+        self._save("latest")
+        raise StopRequested(
+            f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; "
+            "everything learned so far is kept, resume to go on."
+        )
+
+    def _save(self, name: str) -> None:
+        if not self.ranks.leads or not (self.task.checkpoints or name == "final"):
+            return
+        self.state.save(self._path(name), self.task.context)
+        self.report.event("checkpoint", name=name, epoch=self.state.epoch)
+
+    def _path(self, name: str) -> Path:
+        return self.task.fold_folder / FILE_NAMES[name]
+
+    def _batches(self, source: BatchSource, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return batches(source, first, count, self.task.workers, pin_memory=self.device.type == "cuda")
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return torch.autocast("cuda") if self.device.type == "cuda" else contextlib.nullcontext()
+
+    def _mean_over_ranks(self, values: list[float]) -> float:
+        total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))
+        return float(total[0] / total[1])
+
+    def _report_progress(self, done: int, started: float, first: float) -> None:
+        per_epoch = self.recipe.iterations_per_epoch
+        total = self.recipe.epochs * per_epoch
+        since_start = max(done - first * per_epoch, 1e-9)
+        # Validation is part of an epoch's time; its share is known from the numbers of batches.
+        eta = (time.monotonic() - started) / since_start * (total - done)
+        self.report.event("progress", stage="training", done=done, total=total, unit="step", eta_s=round(eta, 1))
