@@ -64,6 +64,11 @@ class DiceBinaryCrossEntropy(nn.Module):
         return cross_entropy + dice
 
 
+def _mean_where(voxelwise: Tensor, mask: Tensor) -> Tensor:
+    # The mask has one channel and nnU-Net divides by its voxels, so this is a sum over the channels.
+    return (voxelwise * mask).sum() / mask.sum().clamp_min(1e-8)
+
+
 def default_loss(labels: LabelScheme, batch_dice: bool, over_ranks: Reduce | None = None) -> nn.Module:
     """nnU-Net's choice: Dice + BCE for regions, Dice + CE for exclusive labels."""
     if labels.has_regions:

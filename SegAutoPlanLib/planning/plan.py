@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from ..errors import UserInputError
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network of one configuration. Lists run from the full-resolution stage down; axes in transposed order."""
+    """The network of one configuration; lists run from full resolution down, axes in transposed order."""
 
     kind: str
     """`plain` or `residual`."""
@@ -28,8 +31,9 @@ class Architecture:
 class Configuration:
     """One way to train: `2d`, `3d_fullres`, `3d_lowres`, `3d_cascade_fullres` or a user's own.
 
-    `spacing` (mm), `patch_size` and `median_image_size` (voxels) are in transposed axis order, two numbers each
-    for 2d and three otherwise. `resampling` holds plans.json's six `resampling_fn_*` entries as they stand.
+    `spacing` (mm), `patch_size` and `median_image_size` (voxels) are in transposed axis order, two numbers
+    each for 2d and three otherwise. `resampling` holds plans.json's six `resampling_fn_*` entries as they
+    stand.
     """
 
     name: str
@@ -50,7 +54,11 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole plans.json. `str(plan)` explains it in words; `to_json` is what nnU-Net reads."""
+    """A whole plans.json. `str(plan)` explains it in words; `to_json` is what nnU-Net reads.
+
+    To change a plan, change `to_json()` and build a new one with `plan_from_json`: the document is the truth,
+    the other fields are read from it.
+    """
 
     dataset_name: str
     plans_name: str
@@ -60,7 +68,7 @@ class Plan:
     transpose_forward: tuple[int, ...]
     transpose_backward: tuple[int, ...]
     configurations: dict[str, Configuration]
-    """Resolved: `inherits_from` has been followed."""
+    """Resolved: `inherits_from` has been followed. The unusable are left out, and `warnings` says why."""
     foreground_intensities: tuple[dict[str, float], ...]
     """One dict a channel with the keys of `fingerprint.Intensities`."""
     planner: str
@@ -73,6 +81,24 @@ class Plan:
 
     def __str__(self) -> str:
         return "\n".join([*self.explanation, *(f"Warning: {line}" for line in self.warnings)])
+
+    def to_json(self) -> dict[str, Any]:
+        """plans.json, keys in nnU-Net's order; a plan that was read comes back as it was in the file."""
+        return copy.deepcopy(self.document)
+
+    def configuration(self, name: str) -> Configuration:
+        """The configuration of that name.
+
+        Raises:
+            UserInputError: the plan has none, or it cannot be used here.
+        """
+        if name in self.configurations:
+            return self.configurations[name]
+        problem = next((line for line in self.warnings if line.startswith(f"{name}: ")), None)
+        if problem:
+            raise UserInputError(problem)
+        known = ", ".join(self.configurations)
+        raise UserInputError(f"{self.plans_name}: there is no configuration {name!r}; choose one of {known}.")
 
     def with_words(self, explanation: tuple[str, ...], warnings: tuple[str, ...]) -> Plan:
         return replace(self, explanation=explanation, warnings=warnings)

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 RUN_FILE, PROGRESS_FILE, LOG_FILE, STOP_FILE = "run.json", "progress.jsonl", "log.txt", "STOP"
+LAUNCHER_FILE = "launcher.pid"
+"""Of the process that was started; the worker, which may be its child, writes its own into run.json."""
 HEARTBEAT_S = 5.0
 """A worker touches its progress file at least this often."""
-SILENT_S = 60.0
-"""After this long without a heartbeat a worker whose process cannot be found is taken for lost."""
-START_LIMIT_S = 180.0
-"""How long a process may take to say its first word (a first import of torch on a cold disk is slow)."""
+START_GRACE_S = 2.0
+"""Between asking for a run and noting the process that was started for it."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ class RunFolder:
 
     def kill(self) -> None:
         """End the process and its children at once. For work that does not answer `request_stop`."""
-        description = self.description()
-        for pid in {description.get("pid"), description.get("launcher_pid")} - {None}:
+        for pid in {self.description().get("pid"), self._launcher_pid()} - {None}:
             if process_is_alive(pid):
                 _kill_tree(pid)
 
@@ -128,10 +127,20 @@ class RunFolder:
         if pid is not None:
             fresh = time.time() - self._last_heartbeat() < HEARTBEAT_S * 2
             return not fresh and not process_is_alive(pid) and self._still_unfinished()
-        launcher = description.get("launcher_pid")
+        launcher = self._launcher_pid()
         if launcher is not None and process_is_alive(launcher):
             return False
-        return not started and time.time() - description.get("asked_at", time.time()) > 2.0 and self._still_unfinished()
+        return (
+            not started
+            and time.time() - description.get("asked_at", time.time()) > START_GRACE_S
+            and self._still_unfinished()
+        )
+
+    def _launcher_pid(self) -> int | None:
+        try:
+            return int((self.path / LAUNCHER_FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
 
     def _still_unfinished(self) -> bool:
         # The last events may have been written between reading them and looking for the process.

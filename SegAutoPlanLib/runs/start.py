@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..files import write_json
-from .run_folder import LOG_FILE, RUN_FILE, RunFolder
+from .run_folder import LAUNCHER_FILE, LOG_FILE, RUN_FILE, RunFolder
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 """The folder that holds SegAutoPlanLib, wherever it is installed or checked out."""
@@ -39,7 +39,6 @@ def start_run(
     """
     folder = _new_folder(Path(runs_folder), name)
     arguments = [str(argument) for argument in arguments]
-    run = RunFolder(folder)
     description = {"name": name, "arguments": arguments, "asked_at": time.time()}
     write_json(folder / RUN_FILE, description)
     command = [python or sys.executable, "-m", "SegAutoPlanLib", *arguments, "--run-folder", str(folder)]
@@ -58,13 +57,15 @@ def start_run(
             raise UserInputError(
                 f"{command[0]}: this Python could not be started ({error}); check the installation."
             ) from error
-    _note_launcher(folder, description, process.pid)
-    return run
+    # A file of its own: run.json belongs to the worker from the moment it is up.
+    (folder / LAUNCHER_FILE).write_text(str(process.pid), encoding="utf-8")
+    return RunFolder(folder)
 
 
 def _new_folder(runs_folder: Path, name: str) -> Path:
     runs_folder = runs_folder.resolve()
-    stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{re.sub(r'[^\w.-]+', '-', name)}"
+    safe_name = re.sub(r"[^\w.-]+", "-", name)
+    stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{safe_name}"
     for attempt in range(1000):
         folder = runs_folder / (stem if attempt == 0 else f"{stem}-{attempt + 1}")
         try:
@@ -73,12 +74,6 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
             continue
         return folder
     raise UserInputError(f"{runs_folder}: holds a thousand runs named {stem}; remove old ones.")
-
-
-def _note_launcher(folder: Path, description: dict, pid: int) -> None:
-    # The worker rewrites run.json when it comes up; if it was quicker than we are, its word stands.
-    if "pid" not in RunFolder(folder).description():
-        write_json(folder / RUN_FILE, {**description, "launcher_pid": pid})
 
 
 def _worker_environment(base: Mapping[str, str]) -> dict[str, str]:
