@@ -1,0 +1,17 @@
+"""Planning: fingerprint in, plan out; pure arithmetic that equals nnU-Net's."""
+
+from .experiments import plan_experiments
+from .plan import Architecture, Configuration, Plan
+from .plan_json import plan_from_json, read_plan, write_plan
+from .presets import PLANNERS
+
+__all__ = [
+    "PLANNERS",
+    "Architecture",
+    "Configuration",
+    "Plan",
+    "plan_experiments",
+    "plan_from_json",
+    "read_plan",
+    "write_plan",
+]

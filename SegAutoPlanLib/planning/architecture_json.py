@@ -1,0 +1,81 @@
+"""The `architecture` entry of plans.json, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UserInputError
+from .plan import Architecture
+
+NETWORK_CLASSES = {"plain": "PlainConvUNet", "residual": "ResidualEncoderUNet"}
+BLOCK_KEYS = {"plain": "n_conv_per_stage", "residual": "n_blocks_per_stage"}
+
+
+def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
+    """As nnU-Net writes it: import paths of the classes and the arguments to build them with."""
+    dimensions, kind = architecture.dimensions, architecture.kind
+    return {
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{NETWORK_CLASSES[kind]}",
+        "arch_kwargs": {
+            "n_stages": len(architecture.strides),
+            "features_per_stage": list(architecture.features_per_stage),
+            "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
+            "kernel_sizes": [list(kernel) for kernel in architecture.kernel_sizes],
+            "strides": [list(stride) for stride in architecture.strides],
+            BLOCK_KEYS[kind]: list(architecture.blocks_per_stage),
+            "n_conv_per_stage_decoder": list(architecture.convs_per_decoder_stage),
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+def architecture_from_json(entry: Mapping[str, Any]) -> Architecture:
+    """Read the entry; no class named in it is imported.
+
+    Raises:
+        UserInputError: the network is not one that this program builds.
+        KeyError, TypeError: the entry is incomplete.
+    """
+    class_name = entry["network_class_name"].rpartition(".")[2]
+    kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
+    if kind is None:
+        raise UserInputError(f"its network {class_name} is not among {', '.join(NETWORK_CLASSES.values())}")
+    options = entry["arch_kwargs"]
+    _require_usual_layers(options)
+    dimensions = 2 if options["conv_op"].endswith("Conv2d") else 3
+    stages = options["n_stages"]
+    return Architecture(
+        kind=kind,
+        features_per_stage=_per_stage(options["features_per_stage"], stages),
+        kernel_sizes=_per_stage_and_axis(options["kernel_sizes"], stages, dimensions),
+        strides=_per_stage_and_axis(options["strides"], stages, dimensions),
+        blocks_per_stage=_per_stage(options[BLOCK_KEYS[kind]], stages),
+        convs_per_decoder_stage=_per_stage(options["n_conv_per_stage_decoder"], stages - 1),
+    )
+
+
+def _require_usual_layers(options: Mapping[str, Any]) -> None:
+    usual = {"norm_op": "InstanceNorm", "nonlin": "LeakyReLU"}
+    for key, name in usual.items():
+        if name not in str(options.get(key)):
+            raise UserInputError(f"its {key} is {options.get(key)} and not {name}")
+    if options.get("dropout_op") is not None:
+        raise UserInputError(f"its dropout_op is {options['dropout_op']} and not null")
+    if options.get("conv_bias") is not True:
+        raise UserInputError("its conv_bias is not true")
+
+
+def _per_stage(value: Any, stages: int) -> tuple[int, ...]:
+    return (value,) * stages if isinstance(value, int) else tuple(value)
+
+
+def _per_stage_and_axis(value: Any, stages: int, dimensions: int) -> tuple[tuple[int, ...], ...]:
+    return tuple((edge,) * dimensions if isinstance(edge, int) else tuple(edge) for edge in _per_stage(value, stages))

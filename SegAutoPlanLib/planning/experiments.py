@@ -1,0 +1,144 @@
+"""From a fingerprint to a plan: the arithmetic of nnU-Net's experiment planners, without a file in sight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dataset.dataset import Dataset
+from ..errors import UserInputError
+from ..fingerprint.fingerprint import Fingerprint
+from .architecture_json import architecture_to_json
+from .channels import masks_for_normalization, normalization_schemes, resampling_entries
+from .configuration import Budget, Sizing, size_configuration
+from .low_resolution import plan_low_resolution
+from .plan import Plan
+from .plan_json import plan_from_json
+from .presets import FULL_PLANS_NAME, Planner, planner_named
+from .spacing import Grid, full_resolution_grid
+
+STANDARD_CONFIGURATIONS = ("2d", "3d_lowres", "3d_fullres", "3d_cascade_fullres")
+
+
+def plan_experiments(
+    fingerprint: Fingerprint,
+    dataset: Dataset,
+    planner: str = "plain",
+    gpu_memory_gb: float | None = None,
+    target_spacing: Sequence[float] | None = None,
+    plans_name: str | None = None,
+    existing: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Decide how to preprocess and train, as nnU-Net would.
+
+    Args:
+        planner: `plain`, `resenc-m`, `resenc-l` or `resenc-xl`.
+        gpu_memory_gb: plan for this much GPU memory (default: the planner's, 8, 8, 24 or 40).
+        target_spacing: (z, y, x) in mm instead of the dataset's own.
+        plans_name: instead of the planner's, e.g. `nnUNetPlans`.
+        existing: an earlier plans.json, whose user-added configurations are kept.
+
+    Raises:
+        UserInputError: an option or the fingerprint is unusable; the sentence says which and why.
+    """
+    preset = planner_named(planner)
+    budget = Budget(preset, gpu_memory_gb or preset.reference_gb, len(dataset.labels.entries))
+    grid = full_resolution_grid(fingerprint, None if target_spacing is None else tuple(target_spacing))
+    name = plans_name or preset.plans_name
+    configurations = _plan_configurations(budget, grid, fingerprint, dataset, name)
+    document = _document(fingerprint, dataset, preset, name, grid, configurations)
+    _keep_users_configurations(document["configurations"], existing)
+    return plan_from_json(document)
+
+
+def _plan_configurations(
+    budget: Budget, grid: Grid, fingerprint: Fingerprint, dataset: Dataset, plans_name: str
+) -> dict[str, Any]:
+    spacing, shape = grid.spacing.tolist(), grid.median_shape.tolist()
+    dataset_voxels = float(math.prod(shape) * dataset.num_training)
+    schemes = normalization_schemes(dataset.channel_names)
+    masks = masks_for_normalization(schemes, fingerprint.median_relative_size_after_cropping)
+
+    def entry(
+        name: str, sizing: Sizing, median_shape: Sequence[float], voxel: Sequence[float], batch_dice: bool
+    ) -> dict[str, Any]:
+        return {
+            "data_identifier": data_identifier(budget.planner, plans_name, name),
+            "preprocessor_name": "DefaultPreprocessor",
+            "batch_size": sizing.batch_size,
+            "patch_size": list(sizing.patch_size),
+            "median_image_size_in_voxels": list(median_shape),
+            "spacing": list(voxel),
+            "normalization_schemes": list(schemes),
+            "use_mask_for_norm": list(masks),
+            **resampling_entries(),
+            "architecture": architecture_to_json(sizing.architecture),
+            "batch_dice": batch_dice,
+        }
+
+    flat = size_configuration(budget, spacing[1:], shape[1:], dataset_voxels)
+    configurations = {"2d": entry("2d", flat, shape[1:], spacing[1:], True)}
+    if shape[0] == 1:
+        return configurations
+    full = size_configuration(budget, spacing, shape, dataset_voxels)
+    low = plan_low_resolution(budget, grid, full, dataset.num_training)
+    if low:
+        configurations["3d_lowres"] = {
+            **entry("3d_lowres", low.sizing, low.median_shape, low.spacing, False),
+            "next_stage": "3d_cascade_fullres",
+        }
+    configurations["3d_fullres"] = entry("3d_fullres", full, shape, spacing, low is not None)
+    if low:
+        configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    return configurations
+
+
+def data_identifier(planner: Planner, plans_name: str, configuration: str) -> str:
+    """The folder of the preprocessed cases; residual planners share those of the plain one."""
+    shared = planner.shares_plain_data and configuration in ("2d", "3d_fullres")
+    return f"{FULL_PLANS_NAME if shared else plans_name}_{configuration}"
+
+
+def _document(
+    fingerprint: Fingerprint,
+    dataset: Dataset,
+    planner: Planner,
+    plans_name: str,
+    grid: Grid,
+    configurations: dict[str, Any],
+) -> dict[str, Any]:
+    forward = list(grid.transpose_forward)
+    intensities = fingerprint.to_json()["foreground_intensity_properties_per_channel"]
+    return {
+        "dataset_name": dataset.name,
+        "plans_name": plans_name,
+        "original_median_spacing_after_transp": np.median(fingerprint.spacings, axis=0)[forward].tolist(),
+        "original_median_shape_after_transp": [
+            round(edge) for edge in np.median(fingerprint.shapes_after_crop, axis=0)[forward].tolist()
+        ],
+        "image_reader_writer": dataset.image_io,
+        "transpose_forward": forward,
+        "transpose_backward": list(grid.transpose_backward),
+        "configurations": configurations,
+        "experiment_planner_used": planner.nnunet_class,
+        "label_manager": "LabelManager",
+        # nnU-Net takes them from a file with sorted keys: "10" stands before "2".
+        "foreground_intensity_properties_per_channel": {
+            channel: dict(sorted(intensities[channel].items())) for channel in sorted(intensities)
+        },
+    }
+
+
+def _keep_users_configurations(configurations: dict[str, Any], existing: Mapping[str, Any] | None) -> None:
+    """Append what a user added; the standard names are the planner's, so that none outlives its data."""
+    if existing is None:
+        return
+    kept = existing.get("configurations")
+    if not isinstance(kept, Mapping):
+        raise UserInputError('The existing plans have no "configurations"; delete that file and plan again.')
+    configurations.update(
+        {name: entry for name, entry in kept.items() if name not in (*STANDARD_CONFIGURATIONS, *configurations)}
+    )
