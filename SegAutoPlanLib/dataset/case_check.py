@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def check_case(dataset: Dataset, case: Case) -> CaseFacts:
     first: tuple[Image, Path] | None = None
     channels = 0
     for path in case.image_files:
-        image = _read(dataset, path, facts)
+        image = _read(image_io_named(dataset.image_io).read, path, facts)
         if image is None:
             continue
         channels += image.array.shape[0]
@@ -78,7 +79,7 @@ def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> N
 
 
 def _check_labels(dataset: Dataset, path: Path, first: tuple[Image, Path] | None, facts: CaseFacts) -> None:
-    image = _read(dataset, path, facts)
+    image = _read(image_io_named(dataset.image_io).read_labels, path, facts)
     if image is None:
         return
     try:
@@ -92,9 +93,9 @@ def _check_labels(dataset: Dataset, path: Path, first: tuple[Image, Path] | None
     facts.label_values = frozenset(int(value) for value in np.unique(segmentation.array))
 
 
-def _read(dataset: Dataset, path: Path, facts: CaseFacts) -> Image | None:
+def _read(read: Callable[[Path], Image], path: Path, facts: CaseFacts) -> Image | None:
     try:
-        return image_io_named(dataset.image_io).read(path)
+        return read(path)
     except FileError as error:
         facts.error(error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,28 +13,46 @@ import numpy as np
 from ..errors import UserInputError
 from .image import FileError, Image
 from .natural_io import read_natural, write_natural
-from .simpleitk_io import read_simpleitk, write_simpleitk
+from .nibabel_io import read_nibabel, read_nibabel_reoriented, write_nibabel, write_nibabel_reoriented
+from .simpleitk_io import (
+    can_open,
+    read_simpleitk,
+    read_simpleitk_reoriented,
+    write_simpleitk,
+    write_simpleitk_reoriented,
+)
+from .tiff_io import read_tiff_image, read_tiff_segmentation, write_tiff
 
 
 @dataclass(frozen=True)
 class ImageIO:
-    """A pair of functions for some file types, under nnU-Net's name."""
+    """Functions for some file types, under nnU-Net's name."""
 
     name: str
     endings: tuple[str, ...]
+    """Those for which nnU-Net considers the reader by itself; a reader asked for by name takes more."""
     read: Callable[[Path], Image]
     write: Callable[[np.ndarray, Path, dict[str, Any]], None]
+    read_labels: Callable[[Path], Image]
+    opens: Callable[[Path], object]
+    """Raises FileError for a file that this reader does not take."""
 
 
-IMAGE_IOS = {
-    io.name: io
-    for io in (
-        ImageIO("NaturalImage2DIO", (".png", ".bmp", ".tif"), read_natural, write_natural),
-        ImageIO(
-            "SimpleITKIO", (".nii.gz", ".nrrd", ".mha", ".gipl", ".nii"), read_simpleitk, write_simpleitk
-        ),
-    )
-}
+def _io(name: str, endings: tuple[str, ...], read, write, read_labels=None, opens=None) -> ImageIO:
+    return ImageIO(name, endings, read, write, read_labels or read, opens or read)
+
+
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+AUTOMATIC_IOS = (
+    _io("NaturalImage2DIO", (".png", ".bmp", ".tif"), read_natural, write_natural),
+    _io("SimpleITKIO", (".nii.gz", ".nrrd", ".mha", ".gipl"), read_simpleitk, write_simpleitk, opens=can_open),
+    _io("Tiff3DIO", (".tif", ".tiff"), read_tiff_image, write_tiff, read_tiff_segmentation),
+    _io("NibabelIO", NIFTI_ENDINGS, read_nibabel, write_nibabel),
+    _io("NibabelIOWithReorient", NIFTI_ENDINGS, read_nibabel_reoriented, write_nibabel_reoriented),
+)
+"""In the order in which nnU-Net tries them."""
+BY_NAME_ONLY = (_io("SimpleITKIOWithReorient", (), read_simpleitk_reoriented, write_simpleitk_reoriented),)
+IMAGE_IOS = {io.name: io for io in (*AUTOMATIC_IOS, *BY_NAME_ONLY)}
 
 
 def image_io_named(name: str) -> ImageIO:
@@ -43,30 +62,27 @@ def image_io_named(name: str) -> ImageIO:
     try:
         return IMAGE_IOS[name]
     except KeyError:
-        raise UserInputError(
-            f'"{name}" is not a known image reader; use one of {", ".join(IMAGE_IOS)}.'
-        ) from None
+        raise UserInputError(f'"{name}" is not a known image reader; use one of {", ".join(IMAGE_IOS)}.') from None
 
 
-def choose_image_io(file_ending: str, example: Path | None) -> ImageIO:
+def choose_image_io(file_ending: str, example: Path) -> ImageIO:
     """The first reader for the ending that really opens the example (nnU-Net's rule), else the first of them.
 
     Raises:
         UserInputError: no reader knows the ending.
     """
-    candidates = [io for io in IMAGE_IOS.values() if file_ending.lower() in io.endings]
+    candidates = [io for io in AUTOMATIC_IOS if file_ending.lower() in io.endings]
     if not candidates:
-        known = sorted({ending for io in IMAGE_IOS.values() for ending in io.endings})
+        known = sorted({ending for io in AUTOMATIC_IOS for ending in io.endings})
         raise UserInputError(
             f'dataset.json: "file_ending" {file_ending!r} is not a type that can be read; '
             f"convert the images to one of {', '.join(known)}."
         )
-    for candidate in candidates if len(candidates) > 1 and example is not None else ():
-        try:
-            candidate.read(example)
-        except FileError:
-            continue
-        return candidate
+    if len(candidates) > 1:
+        for candidate in candidates:
+            with contextlib.suppress(FileError):
+                candidate.opens(example)
+                return candidate
     return candidates[0]
 
 
@@ -83,7 +99,8 @@ def read_image(files: Sequence[Path | str], image_io: str) -> Image:
         require_finite(part.array, path)
         require_same_grid(part, path, parts[0], paths[0])
     if len(parts) == 1:
-        array = parts[0].array.astype(np.float32, copy=False)
+        # A writable array that is its owner's alone: later stages normalise in place.
+        array = np.require(parts[0].array, np.float32, ["C", "W"])
     else:
         array = np.concatenate([part.array for part in parts], axis=0, dtype=np.float32, casting="unsafe")
     return Image(array, parts[0].spacing, parts[0].properties)
@@ -96,7 +113,7 @@ def read_segmentation(file: Path | str, image_io: str) -> Image:
         FileError: the file is missing, damaged, has channels, or holds anything but whole numbers.
     """
     path = Path(file)
-    return as_segmentation(image_io_named(image_io).read(path), path)
+    return as_segmentation(image_io_named(image_io).read_labels(path), path)
 
 
 def as_segmentation(image: Image, path: Path) -> Image:
@@ -109,9 +126,7 @@ def as_segmentation(image: Image, path: Path) -> Image:
     if array.dtype.kind == "f":
         require_finite(array, path)
         if not np.array_equal(array, np.rint(array)):
-            raise FileError(
-                path, "holds values that are not whole numbers", "save label values, not probabilities"
-            )
+            raise FileError(path, "holds values that are not whole numbers", "save label values, not probabilities")
     if array.dtype.itemsize > 2 or array.dtype == np.uint16:
         largest = int(max(abs(float(array.min(initial=0))), float(array.max(initial=0))))
         if largest > np.iinfo(np.int32).max:
@@ -119,12 +134,10 @@ def as_segmentation(image: Image, path: Path) -> Image:
         dtype = np.int16 if largest <= np.iinfo(np.int16).max else np.int32
     else:
         dtype = np.int16
-    return Image(array.astype(dtype, copy=False), image.spacing, image.properties)
+    return Image(np.require(array, dtype, ["C", "W"]), image.spacing, image.properties)
 
 
-def write_segmentation(
-    array_zyx: np.ndarray, path: Path | str, properties: dict[str, Any], image_io: str
-) -> None:
+def write_segmentation(array_zyx: np.ndarray, path: Path | str, properties: dict[str, Any], image_io: str) -> None:
     """Write (z, y, x) labels on the grid of the image that `properties` came from, compressed and atomically.
 
     The file has 8 bits a voxel where every label is below 255, else 16 (nnU-Net's rule).
@@ -152,9 +165,7 @@ def require_finite(array: np.ndarray, path: Path) -> None:
     if np.isnan(flat).any():
         raise FileError(path, "holds NaN voxels", "replace them (for instance by the background value)")
     if np.isinf(flat).any():
-        raise FileError(
-            path, "holds infinite voxels", "replace them (for instance by the largest true value)"
-        )
+        raise FileError(path, "holds infinite voxels", "replace them (for instance by the largest true value)")
 
 
 def require_same_grid(image: Image, path: Path, reference: Image, reference_path: Path) -> None:

@@ -63,9 +63,7 @@ class LabelScheme:
     @property
     def has_regions(self) -> bool:
         """Whether some entry joins several label values; then heads are sigmoid and may overlap."""
-        return any(
-            isinstance(value, tuple) and len(value) > 1 for name, value in self.entries if name != "ignore"
-        )
+        return any(isinstance(value, tuple) and len(value) > 1 for name, value in self.entries if name != "ignore")
 
     @property
     def ignore_label(self) -> int | None:

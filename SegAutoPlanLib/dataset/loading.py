@@ -49,9 +49,7 @@ def load_dataset(folder: Path | str) -> Dataset:
 
 def _read_description(source: Path) -> dict[str, Any]:
     if not source.is_file():
-        raise FileError(
-            source, "the file is missing, so this is not a raw dataset", "add it or give another folder"
-        )
+        raise FileError(source, "the file is missing, so this is not a raw dataset", "add it or give another folder")
     description = read_json(source)
     if not isinstance(description, dict):
         raise FileError(source, "must hold one JSON object", "write it as nnU-Net's documentation shows")
@@ -109,17 +107,13 @@ def _with_missing(
     """The files of a case and, where there are too few, the paths of those that should be there."""
     if len(found) >= expected:
         return tuple(found)
-    names = [
-        images / f"{identifier}_{channel:0{CHANNEL_DIGITS}d}{file_ending}" for channel in range(expected)
-    ]
+    names = [images / f"{identifier}_{channel:0{CHANNEL_DIGITS}d}{file_ending}" for channel in range(expected)]
     return tuple(sorted({*found, *names}))
 
 
 def _listed_cases(entries: Any, folder: Path, source: Path) -> tuple[Case, ...]:
     if not isinstance(entries, dict) or not entries:
-        raise FileError(
-            source, '"dataset" must list the cases', 'write {"CASE": {"images": […], "label": …}}'
-        )
+        raise FileError(source, '"dataset" must list the cases', 'write {"CASE": {"images": […], "label": …}}')
     return tuple(_listed_case(name, entries[name], folder, source) for name in sorted(entries))
 
 

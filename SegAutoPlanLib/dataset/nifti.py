@@ -1,21 +1,207 @@
-"""Whether a NIfTI file holds all the voxels that its header promises.
+"""The NIfTI file format: header, voxels and affine, without ITK.
 
-ITK fills what is missing from a cut-off NIfTI file with zeros and says nothing.
+ITK inflates the beginning of a `.nii.gz` eight times before it reads it, fills what is missing from a cut-off
+file with zeros, and refuses sheared affines; so small files, and those read by nibabel's rules, are read here.
+Source: the NIfTI-1 and NIfTI-2 definitions, https://nifti.nimh.nih.gov.
 """
 
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from .image import FileError
 
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_BYTES = 544
 """Enough for NIfTI-1 (348) and NIfTI-2 (540)."""
+VOXEL_TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+CUT_SHORT = "is cut short: voxels are missing at its end"
+COPY_AGAIN = "copy or export the file again"
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a NIfTI header says, in the axis order of the file (x fastest)."""
+
+    shape_xyz: tuple[int, ...]
+    zooms_xyz: tuple[float, ...]
+    dtype: np.dtype
+    """Of the voxels in the file, with its byte order."""
+    bits_per_voxel: int
+    data_offset: int
+    slope: float
+    intercept: float
+    affine: np.ndarray
+    """(4, 4), voxel (i, j, k) to RAS mm: the sform where its code is set, else the qform (nibabel's rule)."""
+    geometry_bytes: bytes
+    """Everything of the header that any reader derives spacing, origin and direction from."""
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether voxel values are `slope * stored + intercept`."""
+        return math.isfinite(self.slope) and self.slope != 0 and (self.slope, self.intercept) != (1, 0)
+
+    @property
+    def bytes_with_voxels(self) -> int:
+        """From the start of the file to the end of its last voxel."""
+        return self.data_offset + math.prod(self.shape_xyz) * self.bits_per_voxel // 8
+
+
+def parse_header(content: bytes) -> NiftiHeader | None:
+    """The header at the start of `content`; None where this is no single-file NIfTI."""
+    for order in "<>":
+        size = struct.unpack_from(order + "i", content)[0] if len(content) >= 4 else 0
+        if size == 348 and len(content) >= 348 and content[344:347] == b"n+1":
+            return _parse_nifti1(content, order)
+        if size == 540 and len(content) >= 540 and content[4:7] == b"n+2":
+            return _parse_nifti2(content, order)
+    return None
+
+
+def _parse_nifti1(content: bytes, order: str) -> NiftiHeader:
+    def field(form: str, offset: int) -> tuple:
+        return struct.unpack_from(order + form, content, offset)
+
+    dimensions = field("8h", 40)
+    codes, quaternion, rows = field("2h", 252), field("6f", 256), field("12f", 280)
+    datatype, bits = field("2h", 70)
+    pixdim = field("8f", 76)
+    offset, slope, intercept = field("3f", 108)
+    geometry = order.encode() + content[76:108] + content[123:124] + content[252:328]
+    if codes == (0, 0):
+        geometry += content[40:56]
+    return _header(
+        order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, geometry
+    )
+
+
+def _parse_nifti2(content: bytes, order: str) -> NiftiHeader:
+    def field(form: str, offset: int) -> tuple:
+        return struct.unpack_from(order + form, content, offset)
+
+    datatype, bits = field("2h", 12)
+    dimensions, pixdim = field("8q", 16), field("8d", 104)
+    offset, (slope, intercept) = field("q", 168)[0], field("2d", 176)
+    codes, quaternion, rows = field("2i", 344), field("6d", 352), field("12d", 400)
+    return _header(
+        order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, content[:540]
+    )
+
+
+def _header(order, dimensions, datatype, bits, pixdim, scaling, codes, quaternion, rows, geometry) -> NiftiHeader:
+    rank = min(max(dimensions[0], 0), 7)
+    zooms = pixdim[1 : 1 + rank]
+    offset, slope, intercept = scaling
+    if codes[1] > 0:
+        affine = np.vstack([np.reshape(rows, (3, 4)), [0, 0, 0, 1]]).astype(float)
+    elif codes[0] > 0:
+        affine = _affine_of_quaternion(quaternion, pixdim)
+    else:
+        affine = _affine_without_form(dimensions, pixdim)
+    return NiftiHeader(
+        shape_xyz=tuple(int(count) for count in dimensions[1 : 1 + rank]),
+        zooms_xyz=tuple(float(zoom) for zoom in zooms),
+        dtype=np.dtype(order + VOXEL_TYPES[datatype]) if datatype in VOXEL_TYPES else np.dtype("V"),
+        bits_per_voxel=bits,
+        data_offset=int(offset),
+        slope=slope,
+        intercept=intercept,
+        affine=affine,
+        geometry_bytes=geometry,
+    )
+
+
+def _affine_of_quaternion(quaternion: tuple[float, ...], pixdim: tuple[float, ...]) -> np.ndarray:
+    b, c, d, *offset = quaternion
+    a = math.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
+        ]
+    )
+    handedness = -1.0 if pixdim[0] < 0 else 1.0
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * np.array([pixdim[1], pixdim[2], pixdim[3] * handedness])
+    affine[:3, 3] = offset
+    return affine
+
+
+def _affine_without_form(dimensions: tuple[int, ...], pixdim: tuple[float, ...]) -> np.ndarray:
+    """Centred, with x pointing left, as for the older Analyze format."""
+    scale = np.array([-pixdim[1], pixdim[2], pixdim[3]])
+    affine = np.diag([*scale, 1.0])
+    affine[:3, 3] = -scale * (np.array(dimensions[1:4]) - 1) / 2
+    return affine
+
+
+def read_nifti(path: Path) -> tuple[NiftiHeader, np.ndarray]:
+    """The header and the stored voxels (…, z, y, x), unscaled, as a read-only view of the file's bytes.
+
+    Raises:
+        FileError: the file is missing, cut short, damaged, or not NIfTI with real scalar voxels.
+    """
+    content = read_content(path)
+    header = parse_header(content)
+    if header is None or header.dtype.kind == "V":
+        raise FileError(path, "is not a NIfTI file with scalar voxels", "export it again as NIfTI")
+    return header, voxels(header, content, path)
+
+
+def voxels(header: NiftiHeader, content: bytes, path: Path) -> np.ndarray:
+    """The stored voxels (…, z, y, x) as a read-only view of `content`.
+
+    Raises:
+        FileError: there are fewer of them than the header promises.
+    """
+    if len(content) < header.bytes_with_voxels:
+        raise FileError(path, CUT_SHORT, COPY_AGAIN)
+    count = math.prod(header.shape_xyz)
+    return np.frombuffer(content, header.dtype, count, header.data_offset).reshape(header.shape_xyz[::-1])
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of the file, decompressed where it is gzipped, its checksum verified.
+
+    Raises:
+        FileError: the file is missing, cut short or damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FileError(path, "the file is missing", "add it, or remove the case from the dataset") from None
+    if content[:2] != GZIP_MAGIC:
+        return content
+    try:
+        stream = zlib.decompressobj(wbits=31)
+        inflated = stream.decompress(content)
+        if stream.eof and not stream.unused_data:
+            return inflated
+        return gzip.decompress(content)
+    except EOFError as error:
+        raise FileError(path, CUT_SHORT, COPY_AGAIN) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise FileError(path, f"is damaged ({error})", COPY_AGAIN) from error
 
 
 def check_nifti_is_complete(path: Path) -> None:
@@ -32,41 +218,21 @@ def check_nifti_is_complete(path: Path) -> None:
     with path.open("rb") as stream:
         beginning = stream.read(2048)
         compressed = beginning[:2] == GZIP_MAGIC
-        header = zlib.decompressobj(wbits=31).decompress(beginning, HEADER_BYTES) if compressed else beginning
-        expected = _expected_bytes(header)
-        if expected is None:
+        start = zlib.decompressobj(wbits=31).decompress(beginning, HEADER_BYTES) if compressed else beginning
+        header = parse_header(start)
+        if header is None:
             return
+        expected = header.bytes_with_voxels
         if not compressed:
             complete = stream.seek(0, os.SEEK_END) >= expected
         else:
             stream.seek(-4, os.SEEK_END)
             complete = struct.unpack("<I", stream.read(4))[0] == expected % 2**32
-    if not complete and not (compressed and _decompressed_bytes(path) >= expected):
-        raise FileError(path, "is cut short: voxels are missing at its end", "copy or export the file again")
+    if not complete and not (compressed and _inflated_length(path) >= expected):
+        raise FileError(path, CUT_SHORT, COPY_AGAIN)
 
 
-def _expected_bytes(header: bytes) -> int | None:
-    """Bytes from the start of the file to the end of its last voxel; None for other types."""
-    for order in "<>":
-        size = struct.unpack_from(order + "i", header)[0] if len(header) >= 4 else 0
-        if size == 348 and len(header) >= 348 and header[344:347] == b"n+1":
-            dimensions = struct.unpack_from(order + "8h", header, 40)
-            bits = struct.unpack_from(order + "h", header, 72)[0]
-            offset = int(struct.unpack_from(order + "f", header, 108)[0])
-        elif size == 540 and len(header) >= 540:
-            bits = struct.unpack_from(order + "h", header, 14)[0]
-            dimensions = struct.unpack_from(order + "8q", header, 16)
-            offset = struct.unpack_from(order + "q", header, 168)[0]
-        else:
-            continue
-        voxels = 1
-        for count in dimensions[1 : 1 + dimensions[0]]:
-            voxels *= max(count, 1)
-        return offset + voxels * bits // 8
-    return None
-
-
-def _decompressed_bytes(path: Path) -> int:
+def _inflated_length(path: Path) -> int:
     total = 0
     try:
         with gzip.open(path) as stream:

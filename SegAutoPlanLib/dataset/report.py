@@ -51,9 +51,7 @@ class IntegrityReport:
             return f"{counted}, no problems."
         found = f"{_count(len(self.errors), 'error')} and {_count(len(self.warnings), 'warning')}"
         header = ("", "case", "file", "problem", "remedy")
-        rows = [
-            (row.severity, row.case or "(all)", row.file, row.problem, row.remedy) for row in self.problems
-        ]
+        rows = [(row.severity, row.case or "(all)", row.file, row.problem, row.remedy) for row in self.problems]
         return "\n".join([f"{counted}, {found}.", "", *_table(header, rows)])
 
 
@@ -63,9 +61,7 @@ def _count(number: int, noun: str) -> str:
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     limits = [7, *COLUMN_WIDTHS.values()]
-    wrapped = [
-        [textwrap.wrap(cell, limit) or [""] for cell, limit in zip(row, limits, strict=True)] for row in rows
-    ]
+    wrapped = [[textwrap.wrap(cell, limit) or [""] for cell, limit in zip(row, limits, strict=True)] for row in rows]
     widths = [
         max(len(header[column]), *(len(line) for row in wrapped for line in row[column]))
         for column in range(len(header))

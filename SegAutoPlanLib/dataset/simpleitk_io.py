@@ -10,10 +10,17 @@ import SimpleITK as sitk
 
 from ..files import atomic_path
 from .image import FileError, Image
-from .nifti import check_nifti_is_complete
+from .itk_warnings import no_itk_warnings
+from .nifti import check_nifti_is_complete, parse_header, read_content, voxels
 
 SPACING_FACTOR_2D = 999
 """nnU-Net gives the missing axis of a 2-D image this many times the larger in-plane spacing."""
+SMALL_NIFTI_BYTES = 8_000_000
+"""Below this file size reading `.nii.gz` without ITK is faster (3.7 -> 0.7 ms for 50 kB); memory stays small."""
+ORIENTATION = "RAS"
+
+Geometry = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""Spacing, origin and direction in SimpleITK's order."""
 
 
 def read_simpleitk(path: Path) -> Image:
@@ -25,24 +32,47 @@ def read_simpleitk(path: Path) -> Image:
     Raises:
         FileError: the file is missing, cut short or not an image.
     """
+    return _read_small_nifti(path) or image_from_sitk(read_sitk_image(path), path)
+
+
+def read_simpleitk_reoriented(path: Path) -> Image:
+    """As `read_simpleitk`, with the axes turned to right, anterior, superior.
+
+    Raises:
+        FileError: as there, and where the image is not 3-D.
+    """
     image = read_sitk_image(path)
-    return image_from_sitk(image, path)
+    if image.GetDimension() != 3:
+        raise FileError(
+            path,
+            f"has {image.GetDimension()} dimensions, and only 3-D images can be reoriented",
+            'use "SimpleITKIO" as "overwrite_image_reader_writer" in dataset.json',
+        )
+    original = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    turned = image_from_sitk(sitk.DICOMOrient(image, ORIENTATION), path)
+    turned.properties["sitk_stuff"]["original_orientation"] = original
+    return turned
+
+
+def can_open(path: Path) -> None:
+    """Read the header only.
+
+    Raises:
+        FileError: ITK does not take the file.
+    """
+    _geometry_of_file(path)
 
 
 def read_sitk_image(path: Path) -> sitk.Image:
     """`sitk.ReadImage`, with a sentence where it fails and where it would fill a cut-off file with zeros."""
     if not path.is_file():
         raise FileError(path, "the file is missing", "add it, or remove the case from the dataset")
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise FileError(
-            path,
-            f"cannot be read as an image ({_reason(error)})",
-            "the file is damaged or of another type than its ending says: copy or export it again",
-        ) from error
     check_nifti_is_complete(path)
-    return image
+    try:
+        with no_itk_warnings():
+            return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
 
 
 def image_from_sitk(image: sitk.Image, path: Path) -> Image:
@@ -58,31 +88,18 @@ def image_from_sitk(image: sitk.Image, path: Path) -> Image:
         array = array if components > 1 else array[None]
     elif dimension != 4 or components > 1:
         raise FileError(path, f"has {dimension} dimensions", "give 2-D, 3-D or 4-D images")
-    spacing = spacing_zyx(image)
-    properties = {
-        "sitk_stuff": {
-            "spacing": list(image.GetSpacing()),
-            "origin": list(image.GetOrigin()),
-            "direction": list(image.GetDirection()),
-        },
-        "spacing": list(spacing),
-    }
-    return Image(array, spacing, properties)
-
-
-def spacing_zyx(image: sitk.Image) -> tuple[float, float, float]:
-    """(z, y, x) in mm as nnU-Net has it; without a z axis it is 999 times the larger in-plane spacing."""
-    spacing = [abs(value) for value in image.GetSpacing()]
-    if len(spacing) == 2:
-        return max(spacing) * SPACING_FACTOR_2D, spacing[1], spacing[0]
-    return spacing[2], spacing[1], spacing[0]
+    return _image(array, (image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
 
 
 def write_simpleitk(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
     """Write a segmentation (z, y, x) on the grid that `properties` describe, compressed and atomically."""
-    image = sitk_segmentation(array, properties)
-    with atomic_path(path) as temporary:
-        write_sitk_image(image, temporary, path)
+    _write(sitk_segmentation(array, properties), path)
+
+
+def write_simpleitk_reoriented(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+    """Turn a segmentation (z, y, x) back to the orientation of the file it belongs to, and write it."""
+    original = properties["sitk_stuff"]["original_orientation"]
+    _write(sitk.DICOMOrient(sitk_segmentation(array, properties), original), path)
 
 
 def sitk_segmentation(array: np.ndarray, properties: dict[str, Any]) -> sitk.Image:
@@ -91,15 +108,12 @@ def sitk_segmentation(array: np.ndarray, properties: dict[str, Any]) -> sitk.Ima
     The channel axis of a 4-D input is dropped: a segmentation has three.
     """
     geometry = properties["sitk_stuff"]
-    dimension = len(geometry["spacing"])
-    if dimension == 2:
-        array = array[0]
-    image = sitk.GetImageFromArray(array)
-    direction = np.reshape(geometry["direction"], (dimension, dimension))[
-        : image.GetDimension(), : image.GetDimension()
-    ]
-    image.SetSpacing([float(value) for value in geometry["spacing"][: image.GetDimension()]])
-    image.SetOrigin([float(value) for value in geometry["origin"][: image.GetDimension()]])
+    rank = len(geometry["spacing"])
+    image = sitk.GetImageFromArray(array[0] if rank == 2 else array)
+    dimension = image.GetDimension()
+    direction = np.reshape(geometry["direction"], (rank, rank))[:dimension, :dimension]
+    image.SetSpacing([float(value) for value in geometry["spacing"][:dimension]])
+    image.SetOrigin([float(value) for value in geometry["origin"][:dimension]])
     image.SetDirection([float(value) for value in direction.ravel()])
     return image
 
@@ -107,13 +121,81 @@ def sitk_segmentation(array: np.ndarray, properties: dict[str, Any]) -> sitk.Ima
 def write_sitk_image(image: sitk.Image, temporary: Path, target: Path) -> None:
     """Write to `temporary`, naming `target` in the sentence when the file type or the disk refuses."""
     try:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+        with no_itk_warnings():
+            sitk.WriteImage(image, str(temporary), useCompression=True)
     except RuntimeError as error:
         raise FileError(
             target,
             f"cannot be written ({_reason(error)})",
             "check the file ending, the permissions and the free disk space",
         ) from error
+
+
+def _write(image: sitk.Image, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        write_sitk_image(image, temporary, path)
+
+
+def _image(array: np.ndarray, geometry: Geometry) -> Image:
+    spacing, origin, direction = geometry
+    absolute = [abs(value) for value in spacing]
+    if len(spacing) == 2:
+        zyx = (max(absolute) * SPACING_FACTOR_2D, absolute[1], absolute[0])
+    else:
+        zyx = (absolute[2], absolute[1], absolute[0])
+    stuff = {"spacing": list(spacing), "origin": list(origin), "direction": list(direction)}
+    return Image(array, zyx, {"sitk_stuff": stuff, "spacing": list(zyx)})
+
+
+_known_geometries: dict[bytes, Geometry] = {}
+MOST_KNOWN_GEOMETRIES = 1000
+
+
+def _read_small_nifti(path: Path) -> Image | None:
+    """What ITK would read from a small, plain 3-D `.nii.gz`, several times faster; None for any other file.
+
+    ITK itself says what the header's geometry means, once for each set of bytes that describe it.
+    """
+    if not path.name.lower().endswith(".nii.gz") or not path.is_file() or path.stat().st_size > SMALL_NIFTI_BYTES:
+        return None
+    content = read_content(path)
+    header = parse_header(content)
+    if header is None or header.is_scaled or header.dtype.kind == "V":
+        return None
+    if len(header.shape_xyz) != 3 or min(header.shape_xyz) < 2:
+        return None
+    array = voxels(header, content, path)[None]
+    geometry = _known_geometries.get(header.geometry_bytes)
+    if geometry is None:
+        geometry = _geometry_of_file(path)
+        if len(_known_geometries) < MOST_KNOWN_GEOMETRIES:
+            _known_geometries[header.geometry_bytes] = geometry
+    return _image(array.astype(header.dtype.newbyteorder("="), copy=False), geometry)
+
+
+def _geometry_of_file(path: Path) -> Geometry:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with no_itk_warnings():
+            reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+
+
+def _unreadable(path: Path, error: RuntimeError) -> FileError:
+    if "orthonormal" in str(error):
+        return FileError(
+            path,
+            "its grid is sheared, which SimpleITK does not read",
+            'set "overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample it',
+        )
+    return FileError(
+        path,
+        f"cannot be read as an image ({_reason(error)})",
+        "it is damaged or of another type than its ending says: copy or export it again",
+    )
 
 
 def _reason(error: RuntimeError) -> str:

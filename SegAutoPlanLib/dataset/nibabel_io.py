@@ -1,0 +1,138 @@
+"""NIfTI as nnU-Net's nibabel readers see it: zooms and affine of the header, sheared grids included.
+
+nibabel itself is not needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import atomic_path
+from .image import FileError, Image
+from .nifti import NiftiHeader, read_nifti
+
+NIFTI_UINT8, NIFTI_UINT16 = 2, 512
+XFORM_ALIGNED = 2
+UNITS_MM = 2
+
+
+def read_nibabel(path: Path) -> Image:
+    """Read a 3-D NIfTI as (1, z, y, x); nothing is reoriented.
+
+    Raises:
+        FileError: the file is missing, damaged, or not 3-D.
+    """
+    header, array = _read_3d(path)
+    return _image(array, header.zooms_xyz, {"original_affine": header.affine.tolist()})
+
+
+def read_nibabel_reoriented(path: Path) -> Image:
+    """Read a 3-D NIfTI as (1, z, y, x), with the axes turned to the nearest right, anterior, superior ones.
+
+    Raises:
+        FileError: the file is missing, damaged, or not 3-D.
+    """
+    header, array = _read_3d(path)
+    axes, flips = nearest_axes(header.affine)
+    turned = _turn(array.transpose(2, 1, 0), axes, flips)
+    affine = _turned_affine(header.affine, header.shape_xyz, axes, flips)
+    zooms = tuple(header.zooms_xyz[axis] for axis in axes)
+    stuff = {"original_affine": header.affine.tolist(), "reoriented_affine": affine.tolist()}
+    return _image(turned.transpose(2, 1, 0), zooms, stuff)
+
+
+def write_nibabel(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+    """Write a segmentation (z, y, x) with the affine it was read with."""
+    write_nifti(array, np.array(properties["nibabel_stuff"]["original_affine"]), path)
+
+
+def write_nibabel_reoriented(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+    """Turn a segmentation (z, y, x) back to the file's own axes and write it."""
+    affine = np.array(properties["nibabel_stuff"]["original_affine"])
+    axes, flips = nearest_axes(affine)
+    flipped = array.transpose(2, 1, 0)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    write_nifti(flipped.transpose(np.argsort(axes)).transpose(2, 1, 0), affine, path)
+
+
+def nearest_axes(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """For each of right, anterior, superior: which voxel axis (i, j, k) runs along it, and whether backwards.
+
+    The directions are first made orthogonal (the nearest rotation), then taken in the order of how clearly
+    they point along a world axis.
+    """
+    columns = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(columns)
+    rotation = left @ right
+    axes, flips = [-1, -1, -1], [False, False, False]
+    free = np.abs(rotation)
+    for voxel_axis in range(3):
+        world = int(np.argmax(free[:, voxel_axis]))
+        axes[world] = voxel_axis
+        flips[world] = bool(rotation[world, voxel_axis] < 0)
+        free[world, :] = 0
+    return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])
+
+
+def write_nifti(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Write labels (z, y, x), 8 or 16 bits, with an affine (RAS) as NIfTI-1, atomically.
+
+    Raises:
+        FileError: an axis is longer than NIfTI-1 can say.
+    """
+    if max(array.shape) > np.iinfo(np.int16).max:
+        raise FileError(path, "an axis has more than 32767 voxels, which NIfTI-1 cannot hold", "write .nrrd instead")
+    datatype = NIFTI_UINT8 if array.dtype == np.uint8 else NIFTI_UINT16
+    zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *array.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, datatype, 8 * array.dtype.itemsize)
+    struct.pack_into("<8f", header, 76, 1, *zooms, 1, 1, 1, 1)
+    struct.pack_into("<3f", header, 108, 352, 1, 0)
+    struct.pack_into("<b", header, 123, UNITS_MM)
+    struct.pack_into("<2h", header, 252, 0, XFORM_ALIGNED)
+    struct.pack_into("<12f", header, 280, *affine[:3].ravel())
+    header[344:348] = b"n+1\0"
+    content = bytes(header) + np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    with atomic_path(path) as temporary:
+        packed = path.name.lower().endswith(".gz")
+        temporary.write_bytes(gzip.compress(content, compresslevel=6, mtime=0) if packed else content)
+
+
+def _read_3d(path: Path) -> tuple[NiftiHeader, np.ndarray]:
+    header, array = read_nifti(path)
+    if array.ndim != 3:
+        raise FileError(
+            path,
+            f"has {array.ndim} dimensions, which the nibabel readers do not take",
+            'use 3-D files, or remove "overwrite_image_reader_writer" from dataset.json',
+        )
+    if header.is_scaled:
+        array = array * float(header.slope) + float(header.intercept)
+    return header, array
+
+
+def _image(array: np.ndarray, zooms_xyz: tuple[float, ...], stuff: dict[str, Any]) -> Image:
+    spacing = (zooms_xyz[2], zooms_xyz[1], zooms_xyz[0])
+    return Image(array[None], spacing, {"nibabel_stuff": stuff, "spacing": list(spacing)})
+
+
+def _turn(array_xyz: np.ndarray, axes: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:
+    return array_xyz.transpose(axes)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def _turned_affine(
+    affine: np.ndarray, shape_xyz: tuple[int, ...], axes: tuple[int, ...], flips: tuple[bool, ...]
+) -> np.ndarray:
+    turned = affine.copy()
+    for world, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
+        column = affine[:3, axis]
+        turned[:3, world] = -column if flip else column
+        if flip:
+            turned[:3, 3] += column * (shape_xyz[axis] - 1)
+    return turned

@@ -1,0 +1,64 @@
+"""3-D TIFF stacks, whose spacing stands in a JSON file beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..files import atomic_path, read_json, write_json
+from .image import FileError, Image
+from .simpleitk_io import read_sitk_image, write_sitk_image
+
+CHANNEL_SUFFIX_LENGTH = len("_0000")
+UNIT_SPACING = (1.0, 1.0, 1.0)
+
+
+def read_tiff_image(path: Path) -> Image:
+    """Read a stack as (1, z, y, x); the spacing of `CASE_0000.tif` stands in `CASE.json`, without the channel.
+
+    Raises:
+        FileError: the file or its sidecar is damaged, or this is no stack of grey pictures.
+    """
+    return _read(path, path.with_name(f"{path.stem[:-CHANNEL_SUFFIX_LENGTH]}.json"))
+
+
+def read_tiff_segmentation(path: Path) -> Image:
+    """Read a label stack as (1, z, y, x); the spacing of `CASE.tif` stands in `CASE.json`.
+
+    Raises:
+        FileError: as for images.
+    """
+    return _read(path, path.with_suffix(".json"))
+
+
+def write_tiff(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+    """Write labels (z, y, x) as a compressed stack, with the sidecar that carries its spacing."""
+    with atomic_path(path) as temporary:
+        write_sitk_image(sitk.GetImageFromArray(array), temporary, path)
+    write_json(path.with_suffix(".json"), {"spacing": list(properties["spacing"])})
+
+
+def _read(path: Path, sidecar: Path) -> Image:
+    image = read_sitk_image(path)
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise FileError(path, "is not a 3-D stack of grey pictures", "save the volume as one TIFF with a page a slice")
+    spacing = _sidecar_spacing(sidecar) if sidecar.is_file() else UNIT_SPACING
+    properties: dict[str, Any] = {"spacing": list(spacing)}
+    if not sidecar.is_file():
+        properties["spacing_missing"] = sidecar.name
+    return Image(sitk.GetArrayFromImage(image)[None], spacing, properties)
+
+
+def _sidecar_spacing(sidecar: Path) -> tuple[float, float, float]:
+    content = read_json(sidecar)
+    values = content.get("spacing") if isinstance(content, dict) else None
+    if (
+        not isinstance(values, list)
+        or len(values) != 3
+        or not all(isinstance(value, int | float) and value > 0 for value in values)
+    ):
+        raise FileError(sidecar, '"spacing" must be three positive numbers', 'write e.g. {"spacing": [2.0, 0.5, 0.5]}')
+    return float(values[0]), float(values[1]), float(values[2])
