@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..dataset.labels import LabelScheme
 from .dice import Reduce, soft_dice_loss
 
 
@@ -55,11 +54,7 @@ class DiceBinaryCrossEntropy(nn.Module):
             mask = ~target[:, -1:].bool()
             target = target[:, :-1]
         voxelwise = functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
-        if mask is None:
-            cross_entropy = voxelwise.mean()
-        else:
-            # nnU-Net divides by the number of mask voxels, so this is a sum over the channels.
-            cross_entropy = (voxelwise * mask).sum() / mask.sum().clamp_min(1e-8)
+        cross_entropy = voxelwise.mean() if mask is None else _mean_where(voxelwise, mask)
         dice = soft_dice_loss(logits.sigmoid(), target, mask, self.batch_dice, self.over_ranks)
         return cross_entropy + dice
 
@@ -67,10 +62,3 @@ class DiceBinaryCrossEntropy(nn.Module):
 def _mean_where(voxelwise: Tensor, mask: Tensor) -> Tensor:
     # The mask has one channel and nnU-Net divides by its voxels, so this is a sum over the channels.
     return (voxelwise * mask).sum() / mask.sum().clamp_min(1e-8)
-
-
-def default_loss(labels: LabelScheme, batch_dice: bool, over_ranks: Reduce | None = None) -> nn.Module:
-    """nnU-Net's choice: Dice + BCE for regions, Dice + CE for exclusive labels."""
-    if labels.has_regions:
-        return DiceBinaryCrossEntropy(labels.ignore_label is not None, batch_dice, over_ranks)
-    return DiceCrossEntropy(labels.ignore_label, batch_dice, over_ranks)

@@ -22,6 +22,8 @@ class Recipe:
     gradient_clip: float = 12.0
     forced_foreground: float = 0.33
     """Share of each batch that must contain foreground."""
+    loss: str | None = None
+    """A name of `losses.LOSSES`; None is the one that fits the labels."""
     augment: bool = True
     mirror: bool = True
     """Mirror along all axes in training; inference may then mirror too."""
@@ -56,8 +58,8 @@ RECIPES = {
 }
 
 
-def find_recipe(name: str, epochs: int | None = None, iterations: int | None = None) -> Recipe:
-    """A row of the table with its length changed.
+def find_recipe(name: str, epochs: int | None = None, iterations: int | None = None, loss: str | None = None) -> Recipe:
+    """A row of the table with its length or loss changed.
 
     Raises:
         UserInputError: no recipe has that name, or a length is below 1.
@@ -68,6 +70,8 @@ def find_recipe(name: str, epochs: int | None = None, iterations: int | None = N
     for option, value in (("--epochs", epochs), ("--iterations", iterations)):
         if value is not None and value < 1:
             raise UserInputError(f"{option} {value}: must be at least 1.")
+    if loss is not None:
+        recipe = replace(recipe, loss=loss)
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
     if iterations is not None:

@@ -154,6 +154,19 @@ def load_weights(network: nn.Module, weights: dict[str, Any], source: Path) -> N
     network.load_state_dict(weights)
 
 
+def load_pretrained(network: nn.Module, path: Path) -> None:
+    """Take all weights but those of the segmentation heads, which depend on the labels.
+
+    Raises:
+        UserInputError: another network, or a file that cannot be read.
+    """
+    own = network.state_dict()
+    weights = without_aliases(read_checkpoint(path)["network_weights"])
+    heads = {name: tensor for name, tensor in own.items() if ".seg_layers." in name}
+    body = {name: tensor for name, tensor in weights.items() if ".seg_layers." not in name}
+    load_weights(network, {**body, **heads}, path)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..dataset.labels import LabelScheme
 from ..errors import StopRequested, UserInputError
-from ..losses import DeepSupervision, default_loss
+from ..losses import DeepSupervision, build_loss
 from ..networks import build_network
 from ..networks.device import choose_device, keep_freed_memory
 from ..planning.plan import Configuration
@@ -24,7 +24,7 @@ from .batches import BatchSource, batches
 from .checkpoint import FILE_NAMES
 from .distributed import Ranks, SumOverRanks, join_ranks, leave_ranks
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
-from .state import CheckpointContext, TrainingState
+from .state import CheckpointContext, TrainingState, load_pretrained
 from .targets import full_resolution_target, supervision_targets
 
 REPORT_EVERY_S = 2.0
@@ -48,6 +48,8 @@ class TrainingTask:
     device: str = "auto"
     workers: int = 0
     resume: bool = False
+    pretrained: Path | None = None
+    """A checkpoint whose weights, but for the segmentation heads, training starts from."""
     checkpoints: bool = True
 
     @property
@@ -96,7 +98,9 @@ class _Training:
         network.deep_supervision = True
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
-        self.loss = DeepSupervision(default_loss(task.labels, task.configuration.batch_dice, over_ranks))
+        self.loss = DeepSupervision(
+            build_loss(self.recipe.loss, task.labels, task.configuration.batch_dice, over_ranks)
+        )
         self.model = DistributedDataParallel(network) if ranks.world > 1 else network
         self.training_source = BatchSource(
             folder=task.preprocessed,
@@ -139,6 +143,9 @@ class _Training:
                     self.report.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
                     return
             self.report.event("warning", message="There is no checkpoint to continue from; training starts anew.")
+        elif self.task.pretrained is not None:
+            load_pretrained(self.state.network, self.task.pretrained)
+            self.report.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
         elif self._path("final").is_file() and self.ranks.leads:
             self.report.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
 

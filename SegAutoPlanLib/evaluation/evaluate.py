@@ -1,0 +1,165 @@
+"""How well segmentations agree with references: nnU-Net's summary.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..dataset import Label, LabelScheme, read_segmentation
+from ..errors import UserInputError
+from ..files import write_json
+from ..progress import SILENT, Reporter
+
+METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
+
+
+@dataclass(frozen=True)
+class CaseEvaluation:
+    """The agreement of one case, label by label."""
+
+    prediction_file: Path
+    reference_file: Path
+    metrics: dict[Label, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Cases and means. A Dice is NaN where a label is in neither file, and means leave NaN out."""
+
+    labels: LabelScheme
+    cases: tuple[CaseEvaluation, ...]
+
+    def mean(self, label: Label, metric: str = "Dice") -> float:
+        """Over the cases; NaN if it is NaN in all of them."""
+        known = [v for case in self.cases if not math.isnan(v := case.metrics[label][metric])]
+        return sum(known) / len(known) if known else math.nan
+
+    def foreground_mean(self, metric: str = "Dice") -> float:
+        """The plain mean of the labels' means: NaN if one of them is."""
+        means = [self.mean(label, metric) for label in self.labels.foreground]
+        return sum(means) / len(means)
+
+    def __str__(self) -> str:
+        lines = [f"Mean Dice over {len(self.cases)} case(s):"]
+        for label in self.labels.foreground:
+            lines.append(f"  {self.labels.name_of(label):<24} {self.mean(label):.4f}")
+        return "\n".join([*lines, f"  {'all foreground':<24} {self.foreground_mean():.4f}"])
+
+    def to_json(self) -> dict[str, Any]:
+        """nnU-Net's summary: keys "1" or "(1, 2)"; NaN is written as NaN, as nnU-Net does."""
+        return {
+            "foreground_mean": {metric: self.foreground_mean(metric) for metric in METRICS},
+            "mean": {
+                str(label): {metric: self.mean(label, metric) for metric in METRICS} for label in self.labels.foreground
+            },
+            "metric_per_case": [
+                {
+                    "metrics": {str(label): values for label, values in case.metrics.items()},
+                    "prediction_file": str(case.prediction_file),
+                    "reference_file": str(case.reference_file),
+                }
+                for case in self.cases
+            ],
+        }
+
+
+def evaluate_folder(
+    references: Path,
+    predictions: Path,
+    labels: LabelScheme,
+    file_ending: str,
+    image_io: str,
+    summary: Path | None = None,
+    ignore_missing: bool = False,
+    report: Reporter = SILENT,
+) -> Evaluation:
+    """Compare every prediction with the reference of the same name and write `summary` if given.
+
+    Raises:
+        UserInputError: no predictions, a missing counterpart, or another grid.
+    """
+    names = sorted(file.name for file in Path(predictions).glob(f"*{file_ending}"))
+    if not names:
+        raise UserInputError(f"{predictions}: holds no {file_ending} file to evaluate; check the folder.")
+    if not ignore_missing:
+        wanted = sorted(file.name for file in Path(references).glob(f"*{file_ending}"))
+        if absent := [name for name in wanted if name not in set(names)]:
+            raise UserInputError(
+                f"{Path(predictions) / absent[0]}: is missing ({len(absent)} of {len(wanted)} references have no "
+                "prediction); predict them, or evaluate what is there with --ignore-missing."
+            )
+
+    def one(name: str) -> CaseEvaluation:
+        return evaluate_case(Path(references) / name, Path(predictions) / name, labels, image_io)
+
+    with ThreadPoolExecutor() as pool:
+        cases = tuple(report.track(pool.map(one, names), "evaluating", total=len(names)))
+    evaluation = Evaluation(labels, cases)
+    if summary is not None:
+        write_json(summary, evaluation.to_json(), sort_keys=True)
+    return evaluation
+
+
+def evaluate_case(reference_file: Path, prediction_file: Path, labels: LabelScheme, image_io: str) -> CaseEvaluation:
+    """Compare two segmentation files.
+
+    Raises:
+        UserInputError: a file is missing or unreadable, or their grids differ.
+    """
+    reference = read_segmentation(reference_file, image_io).array
+    prediction = read_segmentation(prediction_file, image_io).array
+    if reference.shape != prediction.shape:
+        raise UserInputError(
+            f"{prediction_file}: has {_size(prediction)} voxels, but its reference has {_size(reference)}; "
+            "the two must have the same grid."
+        )
+    return CaseEvaluation(prediction_file, reference_file, agreement(reference, prediction, labels))
+
+
+def agreement(reference: np.ndarray, prediction: np.ndarray, labels: LabelScheme) -> dict[Label, dict[str, float]]:
+    """Counts, Dice and IoU of each foreground label or region; voxels with the ignore label count nowhere."""
+    if labels.ignore_label is not None:
+        counted = reference != labels.ignore_label
+        reference, prediction = reference[counted], prediction[counted]
+    table = _confusion(reference, prediction)
+    return {label: _metrics(table, _values(label)) for label in labels.foreground}
+
+
+def _confusion(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """One pass over both arrays for all labels: table[r, p] voxels with reference r and prediction p."""
+    size = int(max(reference.max(initial=0), prediction.max(initial=0))) + 1
+    pairs = reference.astype(np.int64).ravel() * size + prediction.ravel()
+    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def _metrics(table: np.ndarray, values: Sequence[int]) -> dict[str, float]:
+    inside = np.isin(np.arange(len(table)), values)
+    true_positive = int(table[np.ix_(inside, inside)].sum())
+    false_negative = int(table[np.ix_(inside, ~inside)].sum())
+    false_positive = int(table[np.ix_(~inside, inside)].sum())
+    true_negative = int(table.sum()) - true_positive - false_negative - false_positive
+    union = true_positive + false_positive + false_negative
+    return {
+        "Dice": 2 * true_positive / (union + true_positive) if union else math.nan,
+        "FN": false_negative,
+        "FP": false_positive,
+        "IoU": true_positive / union if union else math.nan,
+        "TN": true_negative,
+        "TP": true_positive,
+        "n_pred": true_positive + false_positive,
+        "n_ref": true_positive + false_negative,
+    }
+
+
+def _values(label: Label) -> tuple[int, ...]:
+    return label if isinstance(label, tuple) else (label,)
+
+
+def _size(array: np.ndarray) -> str:
+    return " × ".join(str(extent) for extent in array.shape[1:])

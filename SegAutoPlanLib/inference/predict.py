@@ -1,0 +1,155 @@
+"""A folder of images in, a folder of segmentations out."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..dataset import Case, read_image, read_segmentation, write_segmentation
+from ..errors import UserInputError
+from ..files import atomic_path, write_json
+from ..preprocessing import PreprocessedCase
+from ..progress import SILENT, Reporter
+from .model import TrainedModel
+from .segment import Segmentation, Segmenter
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What `predict` does beside segmenting."""
+
+    save_probabilities: bool = False
+    previous_stage: Path | None = None
+    """Folder of a cascade's first-stage segmentations."""
+    skip_existing: bool = False
+    part: tuple[int, int] = (1, 1)
+    """(K, N): do the K-th of N parts, every N-th case."""
+
+
+def predict(
+    segmenter: Segmenter,
+    inputs: Path | Sequence[Path],
+    output: Path,
+    options: PredictOptions = PredictOptions(),
+    report: Reporter = SILENT,
+) -> list[Path]:
+    """Segment every case and return the files written.
+
+    Args:
+        inputs: a folder of `CASE_0000.ending` files, or the channel files of one case in channel order.
+        output: made if it is not there; gets `CASE.ending`, and dataset.json and plans.json for what comes after.
+
+    Raises:
+        UserInputError: no input, a channel missing, an unreadable file.
+        StopRequested: between two tiles; finished cases stay.
+    """
+    model = segmenter.model
+    cases = find_cases(inputs, model)[options.part[0] - 1 :: options.part[1]]
+    output = Path(output)
+    ending = model.description["file_ending"]
+    if options.skip_existing:
+        cases = [case for case in cases if not _is_done(output, case.identifier, ending, options)]
+    for case in cases:
+        _require_files(case)
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / "plans.json", model.plan.to_json())
+    write_json(output / "dataset.json", model.description)
+    written = []
+    prepared = _prepare_ahead(segmenter, cases, options)
+    for case, image in zip(report.track(cases, "cases"), prepared, strict=True):
+        result = segmenter.segment_preprocessed(image, options.save_probabilities, report)
+        written.append(write_result(result, output, case.identifier, ending, model.plan.image_io))
+    return written
+
+
+def find_cases(inputs: Path | Sequence[Path], model: TrainedModel) -> list[Case]:
+    """The cases of a folder by nnU-Net's names, or one case of given files.
+
+    Raises:
+        UserInputError: the folder is missing or holds no such file.
+    """
+    if not isinstance(inputs, (str, Path)):
+        first = Path(inputs[0]).name
+        ending = model.description["file_ending"]
+        name = first[: -len(ending)] if first.endswith(ending) else first.split(".")[0]
+        return [Case(re.sub(r"_\d{4}$", "", name), tuple(Path(file) for file in inputs))]
+    folder = Path(inputs)
+    ending = model.description["file_ending"]
+    if folder.is_file():
+        return find_cases([folder], model)
+    if not folder.is_dir():
+        raise UserInputError(f"{folder}: the input folder does not exist; check the path.")
+    pattern = re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
+    files: dict[str, list[Path]] = {}
+    for entry in sorted(folder.iterdir()):
+        if match := pattern.fullmatch(entry.name):
+            files.setdefault(match[1], []).append(entry)
+    if not files:
+        raise UserInputError(
+            f"{folder}: holds no image named CASE_0000{ending}; the model reads {ending} files, one a channel."
+        )
+    return [Case(name, _with_missing(folder, name, files[name], model)) for name in sorted(files)]
+
+
+def _with_missing(folder: Path, name: str, found: list[Path], model: TrainedModel) -> tuple[Path, ...]:
+    """The case's files; if one file is not the whole image, also the channels that should be there."""
+    if len(found) == 1 or len(found) >= len(model.channel_names):
+        return tuple(found)
+    ending = model.description["file_ending"]
+    return tuple(folder / f"{name}_{channel:04d}{ending}" for channel in range(len(model.channel_names)))
+
+
+def write_result(result: Segmentation, folder: Path, name: str, ending: str, image_io: str) -> Path:
+    """Write the segmentation and, if there are probabilities, the npz and pkl that nnU-Net's ensembling reads."""
+    target = folder / f"{name}{ending}"
+    if result.probabilities is not None:
+        with atomic_path(folder / f"{name}.npz") as temporary:
+            np.savez_compressed(temporary, probabilities=result.probabilities)
+        # nnU-Net's format. We never read a pickle.
+        with atomic_path(folder / f"{name}.pkl") as temporary:
+            temporary.write_bytes(pickle.dumps(result.properties))
+    write_segmentation(result.labels, target, result.properties, image_io)
+    return target
+
+
+def _prepare_ahead(segmenter: Segmenter, cases: Sequence[Case], options: PredictOptions) -> Iterator[PreprocessedCase]:
+    """Read and preprocess the next case while the network works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        following = None
+        for position in range(len(cases)):
+            current = following or pool.submit(_prepare, segmenter, cases[position], options)
+            has_next = position + 1 < len(cases)
+            following = pool.submit(_prepare, segmenter, cases[position + 1], options) if has_next else None
+            yield current.result()
+
+
+def _prepare(segmenter: Segmenter, case: Case, options: PredictOptions) -> PreprocessedCase:
+    model = segmenter.model
+    image = read_image(case.image_files, model.plan.image_io)
+    previous = None
+    if model.configuration.previous_stage:
+        if options.previous_stage is None:
+            raise UserInputError(
+                f"{model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
+                "give --previous-stage FOLDER."
+            )
+        file = options.previous_stage / f"{case.identifier}{model.description['file_ending']}"
+        previous = read_segmentation(file, model.plan.image_io).array
+    return segmenter.preprocess(image, previous)
+
+
+def _require_files(case: Case) -> None:
+    for file in case.image_files:
+        if not file.is_file():
+            raise UserInputError(f"{file}: this channel of {case.identifier} is missing; add the file.")
+
+
+def _is_done(folder: Path, name: str, ending: str, options: PredictOptions) -> bool:
+    target = folder / f"{name}{ending}"
+    return target.is_file() and (not options.save_probabilities or (folder / f"{name}.npz").is_file())

@@ -1,0 +1,117 @@
+"""One image in, one segmentation out, all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..dataset import Image
+from ..errors import UserInputError
+from ..networks import UNet
+from ..networks.device import choose_device, keep_freed_memory
+from ..preprocessing import PreprocessedCase, preprocess_case
+from ..progress import SILENT, Reporter
+from .export import export
+from .model import TrainedModel
+from .sliding_window import WindowOptions, predict_logits
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The result on the image's own grid."""
+
+    labels: np.ndarray
+    """(z, y, x) uint8 or uint16."""
+    probabilities: np.ndarray | None
+    """(heads, z, y, x) float32, if they were asked for."""
+    properties: dict[str, Any]
+    """What a writer needs to give the geometry back."""
+
+
+class Segmenter:
+    """A model on a device, ready for any number of images.
+
+    Args:
+        model: what `load_model` read.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        mirroring: average over mirrored copies along the axes that the model was trained for; costs 2^axes as much.
+            None means where it is affordable: on a GPU.
+        step_size: distance of neighbouring tiles as a fraction of their size, above 0 and at most 1.
+
+    Raises:
+        UserInputError: no such device, or a step size out of range.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        device: str = "auto",
+        mirroring: bool | None = None,
+        step_size: float = 0.5,
+    ) -> None:
+        if not 0 < step_size <= 1:
+            raise UserInputError(f"--step-size {step_size}: must be above 0 and at most 1.")
+        keep_freed_memory()
+        self.model = model
+        self.device = choose_device(device)
+        self.mirroring = self.device.type != "cpu" if mirroring is None else mirroring
+        self._options = WindowOptions(step_size, model.mirror_axes if self.mirroring else ())
+        self._networks: list[UNet] = [model.build(i).to(self.device) for i in range(len(model.folds))]
+
+    def preprocess(self, image: Image, previous: np.ndarray | None = None) -> PreprocessedCase:
+        """The image as the network takes it; `previous` are labels (1, z, y, x) of a cascade's previous stage.
+
+        Raises:
+            UserInputError: the number of channels is not the model's.
+        """
+        expected = len(self.model.channel_names)
+        if image.array.shape[0] != expected:
+            raise UserInputError(
+                f"The image has {image.array.shape[0]} channel(s), but the model {self.model.folder.name} needs {expected} "
+                f"({', '.join(self.model.channel_names)}); give a file for each."
+            )
+        segmentation = None if previous is None else Image(previous, image.spacing, image.properties)
+        return preprocess_case(image, segmentation, self.model.plan, self.model.configuration, self.model.labels)
+
+    def segment_preprocessed(
+        self, case: PreprocessedCase, with_probabilities: bool = False, report: Reporter = SILENT
+    ) -> Segmentation:
+        """Slide the window over a preprocessed case and bring the result back to the image's grid."""
+        logits = self.logits(case, report)
+        exported = export(
+            logits, case.properties, self.model.plan, self.model.configuration, self.model.labels, with_probabilities
+        )
+        return Segmentation(exported.labels, exported.probabilities, case.properties)
+
+    def logits(self, case: PreprocessedCase, report: Reporter = SILENT) -> torch.Tensor:
+        """(heads, z, y, x) float32 on the grid of the preprocessed case."""
+        data = case.data
+        if self.model.configuration.previous_stage:
+            if case.segmentation is None:
+                raise UserInputError(
+                    f"{self.model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
+                    "give --previous-stage FOLDER."
+                )
+            data = np.concatenate([data, one_hot(case.segmentation, self.model.labels.foreground_labels)])
+        return predict_logits(
+            self._networks,
+            np.ascontiguousarray(data),
+            self.model.configuration.patch_size,
+            self.model.labels.head_count,
+            self.device,
+            self._options,
+            report,
+        )
+
+    def segment(self, image: Image, with_probabilities: bool = False, report: Reporter = SILENT) -> Segmentation:
+        """Segment an image (c, z, y, x) with the channels of the model."""
+        return self.segment_preprocessed(self.preprocess(image), with_probabilities, report)
+
+
+def one_hot(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """(z, y, x) → a float32 channel a value; anything else (-1 included) is in none."""
+    return np.stack([(labels == value).astype(np.float32) for value in values])

@@ -1,0 +1,58 @@
+"""Where the tiles of a sliding window lie, and how much each of their voxels counts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+GAUSSIAN_SIGMA = 1 / 8
+"""Of the tile's extent."""
+GAUSSIAN_PEAK = 10.0
+
+
+def tile_starts(size: int, tile: int, step_size: float) -> list[int]:
+    """First voxels of the tiles along one axis, spread evenly so that they end at the border.
+
+    (110, 64, 0.5) → 0, 23, 46. `size` must be at least `tile`.
+    """
+    count = math.ceil((size - tile) / (tile * step_size)) + 1
+    if count == 1:
+        return [0]
+    pace = (size - tile) / (count - 1)
+    return [round(pace * i) for i in range(count)]
+
+
+def tiles(shape: Sequence[int], tile: Sequence[int], step_size: float) -> list[tuple[int, ...]]:
+    """The first voxel of every tile, last axis fastest."""
+    return list(itertools.product(*(tile_starts(s, t, step_size) for s, t in zip(shape, tile, strict=True))))
+
+
+def padding_to(shape: Sequence[int], tile: Sequence[int]) -> list[tuple[int, int]]:
+    """(below, above) for each axis so that a tile fits; an odd rest goes above."""
+    missing = [max(t - s, 0) for s, t in zip(shape, tile, strict=True)]
+    return [(m // 2, m - m // 2) for m in missing]
+
+
+@lru_cache(maxsize=8)
+def gaussian_weights(tile: tuple[int, ...]) -> np.ndarray:
+    """How much each voxel of a tile counts: a Gaussian about its middle, float32, never zero.
+
+    It is the product of the filtered unit impulses of the axes, which is what filtering an impulse in the volume
+    gives.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    weights = np.ones(tile, dtype=np.float64)
+    for axis, extent in enumerate(tile):
+        impulse = np.zeros(extent)
+        impulse[extent // 2] = 1
+        profile = gaussian_filter1d(impulse, extent * GAUSSIAN_SIGMA, mode="constant")
+        weights *= profile.reshape([-1 if a == axis else 1 for a in range(len(tile))])
+    weights = (weights * (GAUSSIAN_PEAK / weights.max())).astype(np.float32)
+    # nnU-Net keeps these in half precision; below its smallest number corners would not count at all.
+    smallest = float(np.finfo(np.float16).smallest_subnormal)
+    return np.maximum(weights, np.float32(smallest))

@@ -1,0 +1,34 @@
+"""The last look at a trained fold: its validation cases segmented whole and compared with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..preprocessing import open_preprocessed
+from ..progress import SILENT, Reporter
+from .predict import write_result
+from .segment import Segmenter
+
+
+def segment_preprocessed_folder(
+    segmenter: Segmenter,
+    preprocessed: Path,
+    identifiers: Sequence[str],
+    output: Path,
+    save_probabilities: bool = False,
+    report: Reporter = SILENT,
+) -> list[Path]:
+    """Segment preprocessed cases and write them, on their images' own grids, to `output`.
+
+    Raises:
+        StopRequested: between two tiles; finished cases stay.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    model = segmenter.model
+    ending = model.description["file_ending"]
+    written = []
+    for identifier in report.track(identifiers, "validating"):
+        result = segmenter.segment_preprocessed(open_preprocessed(preprocessed, identifier), save_probabilities)
+        written.append(write_result(result, output, identifier, ending, model.plan.image_io))
+    return written
