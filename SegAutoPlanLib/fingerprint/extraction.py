@@ -1,0 +1,130 @@
+"""From the raw cases to the fingerprint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..dataset import Case, Dataset, Image, read_case
+from ..errors import UserInputError
+from ..files import read_json, write_json
+from ..progress import SILENT, Reporter
+from ..workers import run_cases, worker_count
+from .case_size import largest_case
+from .cropping import crop_to_nonzero
+from .fingerprint import Fingerprint
+from .foreground_samples import SAMPLES_IN_TOTAL, DrawnValues, draw_foreground
+from .sample_pool import SamplePool
+
+BYTES_PER_VALUE = 10
+"""Image, crop mask, labels and draws of a case, for each voxel and channel."""
+
+
+@dataclass(frozen=True)
+class CaseFingerprint:
+    """What one case adds to the fingerprint."""
+
+    position: int
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    relative_size: float
+    drawn: tuple[DrawnValues, ...]
+
+
+def extract_fingerprint(dataset: Dataset, workers: int | None = None, report: Reporter = SILENT) -> Fingerprint:
+    """Sizes, spacings and foreground intensities of all training cases; equal to nnU-Net's.
+
+    Memory does not grow with the number of cases.
+
+    Raises:
+        UserInputError: a case cannot be used, or no case has any foreground.
+        StopRequested: the reporter was asked to stop.
+    """
+    size = largest_case(dataset)
+    count = worker_count(len(dataset.cases), BYTES_PER_VALUE * size.values, workers)
+    look = partial(_fingerprint_of_case, dataset=dataset, draws=SAMPLES_IN_TOTAL // len(dataset.cases))
+    shapes, spacings, sizes = {}, {}, {}
+    pools = [SamplePool() for _ in dataset.channel_names]
+    try:
+        for case in run_cases(look, list(enumerate(dataset.cases)), count, "fingerprint", report):
+            shapes[case.position], spacings[case.position] = case.shape, case.spacing
+            sizes[case.position] = case.relative_size
+            for pool, drawn in zip(pools, case.drawn, strict=True):
+                pool.add(drawn)
+        if not len(pools[0]):
+            raise UserInputError(
+                f"{dataset.folder}: no case has any foreground voxel; check that labelsTr holds the segmentations."
+            )
+        intensities = tuple(pool.statistics() for pool in pools)
+    finally:
+        for pool in pools:
+            pool.close()
+    order = range(len(dataset.cases))
+    return Fingerprint(
+        spacings=tuple(spacings[i] for i in order),
+        shapes_after_crop=tuple(shapes[i] for i in order),
+        foreground_intensities=intensities,
+        median_relative_size_after_cropping=float(np.median([sizes[i] for i in order])),
+    )
+
+
+def write_fingerprint(fingerprint: Fingerprint, path: Path | str) -> None:
+    """Write dataset_fingerprint.json as nnU-Net does (keys sorted)."""
+    write_json(path, fingerprint.to_json(), sort_keys=True)
+
+
+def read_fingerprint(path: Path | str) -> Fingerprint:
+    """Read dataset_fingerprint.json.
+
+    Raises:
+        UserInputError: missing, or not a fingerprint.
+    """
+    content = read_json(path)
+    try:
+        return Fingerprint.from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserInputError(f"{path}: is not a dataset fingerprint ({error!r}); extract it again.") from error
+
+
+def require_usable(image: Image, segmentation: Image | None, case: Case) -> None:
+    """What no later step could make sense of.
+
+    Raises:
+        UserInputError: a spacing that is not positive, an empty image, values that are not numbers.
+    """
+    if not all(math.isfinite(value) and value > 0 for value in image.spacing):
+        raise UserInputError(
+            f"{case.identifier}: the spacing of {case.image_files[0]} is {list(image.spacing)} mm (z, y, x), "
+            "but must be positive; correct the file's header."
+        )
+    lowest, highest = image.array.min(), image.array.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise UserInputError(
+            f"{case.identifier}: {case.image_files[0]} holds values that are not finite numbers; "
+            "replace them or remove the case."
+        )
+    if lowest == highest == 0:
+        raise UserInputError(
+            f"{case.identifier}: {case.image_files[0]} is zero everywhere; export it again or remove the case."
+        )
+    if segmentation is None:
+        raise UserInputError(f"{case.identifier}: has no label file; add one or remove the case.")
+
+
+def _fingerprint_of_case(numbered: tuple[int, Case], dataset: Dataset, draws: int) -> CaseFingerprint:
+    position, case = numbered
+    image, segmentation = read_case(dataset, case)
+    require_usable(image, segmentation, case)
+    whole = image.array[0].size
+    crop = crop_to_nonzero(image.array, segmentation.array[0])
+    return CaseFingerprint(
+        position=position,
+        shape=crop.image.shape[1:],
+        spacing=tuple(image.spacing),
+        relative_size=crop.image[0].size / whole,
+        drawn=draw_foreground(crop.image, crop.segmentation > 0, draws),
+    )

@@ -1,0 +1,93 @@
+"""What this machine has: cores and free memory, without psutil."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def core_count() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping; None if the system does not tell."""
+    if sys.platform == "win32":
+        return _windows()
+    if sys.platform == "darwin":
+        return _macos()
+    return _linux()
+
+
+def _linux() -> int | None:
+    free = _meminfo("MemAvailable")
+    limit, used = _number("/sys/fs/cgroup/memory.max"), _number("/sys/fs/cgroup/memory.current")
+    if limit is not None and used is not None:
+        # A container may be allowed less than the machine has; its file cache can be given back.
+        left = max(limit - used + _cgroup_cache(), 0)
+        return left if free is None else min(free, left)
+    return free
+
+
+def _meminfo(key: str) -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), None)
+
+
+def _cgroup_cache() -> int:
+    try:
+        lines = Path("/sys/fs/cgroup/memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+
+
+def _number(path: str) -> int | None:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _macos() -> int | None:
+    try:
+        text = subprocess.run(["vm_stat"], capture_output=True, text=True, check=True, timeout=5).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return free_bytes_of_vm_stat(text)
+
+
+def free_bytes_of_vm_stat(text: str) -> int | None:
+    """Free, inactive and speculative pages of macOS's `vm_stat`, in bytes."""
+    header, *lines = text.splitlines()
+    page = next((int(word) for word in header.split() if word.isdigit()), 4096)
+    wanted = ("Pages free", "Pages inactive", "Pages speculative")
+    pages = [int(line.split(":")[1].strip(" .")) for line in lines if line.startswith(wanted)]
+    return page * sum(pages) if pages else None
+
+
+def _windows() -> int | None:
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in ("total", "available", "total_page", "page", "total_virtual", "virtual", "extended")
+            ),
+        )
+
+    status = MemoryStatus()
+    status.length = ctypes.sizeof(MemoryStatus)
+    found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status.available) if found else None

@@ -1,0 +1,150 @@
+"""One case on its way to the network: transpose, crop, normalise, resample, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dataset import Image, Label, LabelScheme
+from ..errors import UserInputError
+from ..fingerprint.cropping import crop_to_nonzero
+from ..planning.plan import Configuration, Plan
+from .foreground import locate_foreground, sampled_classes
+from .normalization import normalize
+from .resampling import no_resampling, resample, target_shape
+from .torch_resampling import resample_linear
+
+RESAMPLERS: dict[str, Callable[..., np.ndarray]] = {
+    "resample_data_or_seg_to_shape": resample,
+    "resample_torch_fornnunet": resample_linear,
+    "no_resampling_hack": no_resampling,
+}
+"""By the names that plans.json uses."""
+
+
+@dataclass(frozen=True)
+class PreprocessedCase:
+    """What the network is fed with. Axes are in the plan's transposed order, called z, y, x here."""
+
+    data: np.ndarray
+    """(c, z, y, x) float32."""
+    segmentation: np.ndarray | None
+    """(z, y, x) int16; -1 is background outside the imaged region."""
+    properties: dict[str, Any]
+    """The image's own, and what the way back needs: `spacing` (mm, axes of the file), `shape_before_cropping`,
+    `bbox_used_for_cropping`, `shape_after_cropping_and_before_resampling` (transposed axes)."""
+    foreground_locations: dict[Label, np.ndarray]
+    """(n, 3) voxels [z, y, x] of each class; empty without a segmentation."""
+
+
+@dataclass(frozen=True)
+class CroppedCase:
+    """A case after transposition and cropping: what all configurations of a plan share."""
+
+    image: np.ndarray
+    segmentation: np.ndarray
+    annotated: bool
+    spacing: tuple[float, ...]
+    """mm, transposed."""
+    properties: dict[str, Any]
+
+
+def preprocess_case(
+    image: Image, segmentation: Image | None, plan: Plan, configuration: Configuration | str, labels: LabelScheme
+) -> PreprocessedCase:
+    """Prepare one case in memory, for training (with its segmentation) or inference (with None, or with the
+    previous stage's segmentation). The arrays given are left as they are.
+
+    Raises:
+        UserInputError: the image does not fit the plan or the segmentation.
+    """
+    if isinstance(configuration, str):
+        configuration = plan.configurations[configuration]
+    cropped = crop_case(image, segmentation, plan)
+    return next(preprocess_cropped(cropped, plan, [configuration], labels))
+
+
+def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCase:
+    """Transpose as the plan says and cut the empty border away."""
+    forward = plan.transpose_forward
+    array = image.array.transpose(0, *(axis + 1 for axis in forward))
+    labels = None
+    if segmentation is not None:
+        if segmentation.array.shape[1:] != image.array.shape[1:]:
+            raise UserInputError(
+                f"the segmentation has {segmentation.array.shape[1:]} voxels (z, y, x) but its image "
+                f"{image.array.shape[1:]}; resample one of them to the other's grid."
+            )
+        labels = segmentation.array[0].transpose(forward)
+    crop = crop_to_nonzero(array, labels)
+    properties = {
+        **image.properties,
+        "spacing": [float(value) for value in image.spacing],
+        "shape_before_cropping": list(array.shape[1:]),
+        "bbox_used_for_cropping": [list(bounds) for bounds in crop.bounding_box],
+        "shape_after_cropping_and_before_resampling": list(crop.image.shape[1:]),
+    }
+    spacing = tuple(float(image.spacing[axis]) for axis in forward)
+    return CroppedCase(crop.image, crop.segmentation, segmentation is not None, spacing, properties)
+
+
+def preprocess_cropped(
+    case: CroppedCase, plan: Plan, configurations: Sequence[Configuration], labels: LabelScheme
+) -> Iterator[PreprocessedCase]:
+    """Normalise and resample for each configuration in turn; work that two share is done once, and two that come
+    out equal are one object."""
+    normalized: dict[Any, np.ndarray] = {}
+    finished: dict[Any, PreprocessedCase] = {}
+    for configuration in configurations:
+        scaling = (configuration.normalization_schemes, configuration.use_mask_for_norm)
+        if scaling not in normalized:
+            normalized[scaling] = normalize(case.image, case.segmentation, *scaling, plan.foreground_intensities)
+        grid = _Grid.of(case, configuration)
+        key = (scaling, grid.identity)
+        if key not in finished:
+            finished[key] = _on_grid(case, normalized[scaling], grid, labels)
+        yield finished[key]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where a case is resampled to, and how."""
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    identity: str
+    """Equal for grids on which a case comes out equal."""
+    resampling: dict[str, Any]
+
+    @classmethod
+    def of(cls, case: CroppedCase, configuration: Configuration) -> _Grid:
+        spacing = tuple(configuration.spacing)
+        # A 2d plan leaves the distance between slices as it is.
+        spacing = case.spacing[: len(case.spacing) - len(spacing)] + spacing
+        shape = target_shape(case.image.shape[1:], case.spacing, spacing)
+        unchanged = shape == case.image.shape[1:]
+        identity = "as it was" if unchanged else repr((spacing, sorted(configuration.resampling.items())))
+        return cls(shape, spacing, identity, configuration.resampling)
+
+    def resample(self, array: np.ndarray, kind: str, current_spacing: tuple[float, ...]) -> np.ndarray:
+        name = self.resampling[f"resampling_fn_{kind}"]
+        if name not in RESAMPLERS:
+            raise UserInputError(
+                f"the plan asks for the unknown resampling {name}; use one of {', '.join(RESAMPLERS)}."
+            )
+        options = self.resampling[f"resampling_fn_{kind}_kwargs"]
+        return RESAMPLERS[name](array, self.shape, current_spacing, self.spacing, **options)
+
+
+def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, labels: LabelScheme) -> PreprocessedCase:
+    data = np.ascontiguousarray(grid.resample(normalized, "data", case.spacing), np.float32)
+    if not case.annotated:
+        return PreprocessedCase(data, None, case.properties, {})
+    resampled = grid.resample(case.segmentation[None], "seg", case.spacing)[0]
+    segmentation = np.ascontiguousarray(resampled, np.int16)
+    return PreprocessedCase(
+        data, segmentation, case.properties, locate_foreground(segmentation, sampled_classes(labels))
+    )
