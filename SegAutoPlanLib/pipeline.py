@@ -55,10 +55,8 @@ def plan(
     raw = load_dataset(workspace.raw_folder(dataset))
     folder = workspace.preprocessed / raw.name
     stored = folder / FINGERPRINT_FILE
-    if _is_current(stored, raw):
-        known = read_fingerprint(stored)
-    else:
-        known = fingerprint(workspace, dataset, report=report)
+    is_current = _is_current(stored, raw)
+    known = read_fingerprint(stored) if is_current else fingerprint(workspace, dataset, report=report)
     name = plans_name or _default_plans_name(planner)
     target = folder / f"{name}.json"
     existing = read_json(target) if target.is_file() else None
@@ -160,7 +158,7 @@ def train(
     )
     if options.validate_only is None:
         train_fold(task, report)
-    if not int(os.environ.get("RANK", "0")) == 0:
+    if int(os.environ.get("RANK", "0")) > 0:  # the leading process validates
         return TrainedFold(fold_folder, fold_folder, float("nan"), {})
     return _validate(workspace, raw, model_folder, fold, task, options, report)
 

@@ -109,5 +109,6 @@ def available_folds(folder: Path, checkpoint: str = "final") -> list[str]:
     if numbered or "all" in having:
         return numbered or ["all"]
     raise UserInputError(
-        f"{folder}: holds no weights (no fold_*/{FILE_NAMES[checkpoint]}); train a fold first or choose another checkpoint."
+        f"{folder}: holds no weights (no fold_*/{FILE_NAMES[checkpoint]}); "
+        "train a fold first or choose another checkpoint."
     )

@@ -71,8 +71,8 @@ class Segmenter:
         expected = len(self.model.channel_names)
         if image.array.shape[0] != expected:
             raise UserInputError(
-                f"The image has {image.array.shape[0]} channel(s), but the model {self.model.folder.name} needs {expected} "
-                f"({', '.join(self.model.channel_names)}); give a file for each."
+                f"The image has {image.array.shape[0]} channel(s), but the model {self.model.folder.name} needs "
+                f"{expected} ({', '.join(self.model.channel_names)}); give a file for each."
             )
         segmentation = None if previous is None else Image(previous, image.spacing, image.properties)
         return preprocess_case(image, segmentation, self.model.plan, self.model.configuration, self.model.labels)

@@ -1,0 +1,127 @@
+"""The command line: `python -m SegAutoPlanLib VERB …`, one verb a public function.
+
+Exit code 0; 2 if the user's input is wrong (one sentence, no traceback); 1 if the mistake is ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .command_line import build_parser
+from .errors import StopRequested, UserInputError
+from .progress import ConsoleReporter, Reporter
+from .runs import RunReporter
+
+INSTALL = {
+    "torch": "torch (https://pytorch.org/get-started; in Slicer: the PyTorch extension)",
+    "batchgenerators": "batchgenerators",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _speak_utf8()
+    options = build_parser().parse_args(arguments)
+    with _reporter(options, arguments) as report:
+        code = _run(options, report)
+        if isinstance(report, RunReporter):
+            report.close(code)
+    return code
+
+
+def _run(options: argparse.Namespace, report: Reporter) -> int:
+    try:
+        result = options.run(options, report)
+    except UserInputError as error:
+        return _refuse(options, report, str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in INSTALL:
+            raise
+        return _refuse(
+            options, report, f"{error.name} is not installed; install {INSTALL[error.name]}, then try again."
+        )
+    except StopRequested as stop:
+        report.event("stopped", message=str(stop))
+        return 0
+    if isinstance(report, RunReporter):
+        report.event("finished", result=_strict(result.summary))
+    print(json.dumps(_strict(result.summary)) if options.json else result.text)
+    return result.exit_code
+
+
+def _refuse(options: argparse.Namespace, report: Reporter, sentence: str) -> int:
+    if isinstance(report, RunReporter):
+        report.event("failed", message=sentence, hint="")
+    elif options.json:
+        print(json.dumps({"error": sentence}))
+    else:
+        print(f"segautoplan: {sentence}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Reporter]:
+    if options.run_folder is not None:
+        with RunReporter(options.run_folder, arguments) as report:
+            yield report
+        return
+    report = _StoppableConsole()
+    with report.hearing_interrupts():
+        yield report
+
+
+class _StoppableConsole(ConsoleReporter):
+    """The terminal; the first Ctrl-C asks for a clean stop, the second one ends at once."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._stop = threading.Event()
+
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    @contextlib.contextmanager
+    def hearing_interrupts(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._interrupted)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupted(self, *_: object) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        self._stop.set()
+        self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
+
+
+def _strict(value: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _speak_utf8() -> None:
+    # A console in another encoding must not stop the work over a "µ" or a name.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
