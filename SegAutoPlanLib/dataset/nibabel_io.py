@@ -41,7 +41,9 @@ def read_nibabel_reoriented(path: Path) -> Image:
     axes, flips = nearest_axes(header.affine)
     turned = _turn(array.transpose(2, 1, 0), axes, flips)
     affine = _turned_affine(header.affine, header.shape_xyz, axes, flips)
-    zooms = tuple(header.zooms_xyz[axis] for axis in axes)
+    # nibabel takes the zooms of a turned image from its affine, in single precision.
+    turning = (axes, flips) != ((0, 1, 2), (False, False, False))
+    zooms = tuple(np.linalg.norm(affine[:3, :3], axis=0).astype(np.float32).tolist()) if turning else header.zooms_xyz
     stuff = {"original_affine": header.affine.tolist(), "reoriented_affine": affine.tolist()}
     return _image(turned.transpose(2, 1, 0), zooms, stuff)
 

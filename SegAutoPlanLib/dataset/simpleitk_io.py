@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from .nifti import check_nifti_is_complete, parse_header, read_content, voxels
 
 SPACING_FACTOR_2D = 999
 """nnU-Net gives the missing axis of a 2-D image this many times the larger in-plane spacing."""
-SMALL_NIFTI_BYTES = 8_000_000
-"""Below this file size reading `.nii.gz` without ITK is faster (3.7 -> 0.7 ms for 50 kB); memory stays small."""
+SMALL_NIFTI_BYTES = 600_000
+"""Up to this file size `.nii.gz` is read faster without ITK (50 kB: 3.7 -> 0.6 ms), above it ITK inflates faster."""
 ORIENTATION = "RAS"
+ITK_PREFIX = re.compile(r"^(sitk::ERROR: |ITK ERROR: )?(\w+ ?\(0x[0-9a-f]+\): )?")
 
 Geometry = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """Spacing, origin and direction in SimpleITK's order."""
@@ -201,4 +203,4 @@ def _unreadable(path: Path, error: RuntimeError) -> FileError:
 def _reason(error: RuntimeError) -> str:
     """The last informative line of SimpleITK's long message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("sitk::ERROR: ").rstrip(".") if lines else "no reason given"
+    return ITK_PREFIX.sub("", lines[-1]).rstrip(".") if lines else "no reason given"

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from ..files import atomic_path, read_json, write_json
 from .image import FileError, Image
-from .simpleitk_io import read_sitk_image, write_sitk_image
+from .simpleitk_io import write_sitk_image
+from .tiff import read_tiff
 
 CHANNEL_SUFFIX_LENGTH = len("_0000")
 UNIT_SPACING = (1.0, 1.0, 1.0)
@@ -42,14 +43,14 @@ def write_tiff(array: np.ndarray, path: Path, properties: dict[str, Any]) -> Non
 
 
 def _read(path: Path, sidecar: Path) -> Image:
-    image = read_sitk_image(path)
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    array = read_tiff(path)
+    if array.ndim != 3 or array.shape[2] in (3, 4):
         raise FileError(path, "is not a 3-D stack of grey pictures", "save the volume as one TIFF with a page a slice")
     spacing = _sidecar_spacing(sidecar) if sidecar.is_file() else UNIT_SPACING
     properties: dict[str, Any] = {"spacing": list(spacing)}
     if not sidecar.is_file():
         properties["spacing_missing"] = sidecar.name
-    return Image(sitk.GetArrayFromImage(image)[None], spacing, properties)
+    return Image(array[None], spacing, properties)
 
 
 def _sidecar_spacing(sidecar: Path) -> tuple[float, float, float]:
