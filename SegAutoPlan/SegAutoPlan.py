@@ -1,0 +1,287 @@
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+# Run from a source checkout, Slicer has only this module's folder on its path; installed, this changes nothing.
+if importlib.util.find_spec("SegAutoPlanLib") is None:
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from SegAutoPlanUI.application_events import ApplicationReporter, waitFor
+from SegAutoPlanUI.dataset_export import exportDataset
+from SegAutoPlanUI.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.model_folder import ModelFolder
+from SegAutoPlanUI.panel_parameters import SegAutoPlanParameterNode
+from SegAutoPlanUI.runs_panel import RunsPanel
+from SegAutoPlanUI.segment_panel import SegmentPanel
+from SegAutoPlanUI.segmentation_following import followSegmentation
+from SegAutoPlanUI.segmentation_job import loadResult, startSegmentation
+
+from SegAutoPlanLib import pipeline
+from SegAutoPlanLib.dataset import IntegrityReport, check_dataset, load_dataset
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.planning import Plan
+from SegAutoPlanLib.runs import RunFolder, RunState
+from SegAutoPlanLib.workspace import Workspace
+
+#
+# SegAutoPlan
+#
+
+
+class SegAutoPlan(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("SegAutoPlan")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations"]
+        self.parent.contributors = ["SegAutoPlan contributors"]
+        self.parent.helpText = _(
+            "Train a segmentation network on your own labelled images and apply it: SegAutoPlan plans, trains and "
+            "segments by itself. Nothing leaves this computer. Not a medical device. See the "
+            '<a href="https://github.com/SegAutoPlan/SlicerSegAutoPlan">documentation</a>.'
+        )
+        self.parent.acknowledgementText = _(
+            "The method and the file formats are those of nnU-Net (Isensee et al., Nature Methods 2021)."
+        )
+
+
+#
+# SegAutoPlanWidget
+#
+
+
+class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Assembles the panels and hands them the parameter node of the scene."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._segmentPanel = None
+        self._runsPanel = None
+
+    def setup(self) -> None:
+        """Make the panel; called once, when the module is first opened or reloaded."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SegAutoPlan.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = SegAutoPlanLogic()
+        self._segmentPanel = SegmentPanel(self.ui, self.ui.segmentCollapsibleButton.layout(), self.logic.segment)
+        self._runsPanel = RunsPanel(self.ui, self.logic.workspace.runs, self._loadRun)
+
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Stop watching; what runs goes on without Slicer."""
+        self.setParameterNode(None)
+        self._runsPanel.exit()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Show the truth each time the module is opened: files may have changed meanwhile."""
+        self.initializeParameterNode()
+        self._runsPanel.enter()
+
+    def exit(self) -> None:
+        """Stop reacting to the parameter node while another module is shown; a segmentation still gets its result."""
+        self._disconnectParameterNode()
+        self._runsPanel.exit()
+
+    def onReload(self) -> None:
+        """Reload the libraries too; Slicer reloads only this file."""
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("SegAutoPlanLib", "SegAutoPlanUI")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: SegAutoPlanParameterNode | None) -> None:
+        self._disconnectParameterNode()
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            # In the .ui file the dynamic property SlicerParameterName connects a widget to its parameter.
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterNodeModified)
+        self._segmentPanel.setParameters(parameterNode)
+
+    def _disconnectParameterNode(self) -> None:
+        if self._parameterNode is not None and self._parameterNodeGuiTag is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterNodeModified)
+
+    def _onParameterNodeModified(self, caller, event) -> None:
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._segmentPanel.refresh()
+
+    def _loadRun(self, run: RunFolder) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The result could not be loaded.")):
+            loadResult(run, anywhere=True)
+
+
+#
+# SegAutoPlanLogic
+#
+
+
+class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
+    """Everything the panel can do, for scripts too.
+
+    Example::
+
+        logic = SegAutoPlanLogic()
+        logic.exportDataset([(volume, segmentation)], "/data/raw/Dataset001_Liver")
+        print(logic.checkDataset("/data/raw/Dataset001_Liver"))
+        print(logic.plan("/data/raw/Dataset001_Liver"))
+        run = logic.startTraining("/data/raw/Dataset001_Liver", "3d_fullres", fold=0)
+        logic.segment([volume], modelFolder, onFinished=lambda segmentation, error: print(segmentation or error))
+
+    All long work is a process of its own with a run folder; `run.state()` tells how far it is, also after a restart
+    of Slicer. What the user gave and cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose
+    message is for the user.
+    """
+
+    def __init__(self, workspaceFolder: Path | str | None = None) -> None:
+        """`workspaceFolder`: where datasets, models and runs are; see engine_process.py for the default."""
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.workspaceFolder = Path(workspaceFolder or defaultWorkspaceFolder())
+        self.workspace = Workspace.at(self.workspaceFolder)
+
+    def getParameterNode(self) -> SegAutoPlanParameterNode:
+        return SegAutoPlanParameterNode(super().getParameterNode())
+
+    def exportDataset(
+        self,
+        pairs: Sequence[tuple],
+        folder: Path | str,
+        channelNames: Sequence[str] | None = None,
+        fileEnding: str = ".nii.gz",
+    ) -> Path:
+        """Write [(volume or volumes, segmentation), ...] of the scene as a raw dataset; see dataset_export.py."""
+        return exportDataset(pairs, folder, channelNames, fileEnding)
+
+    def checkDataset(self, folder: Path | str) -> IntegrityReport:
+        """Every problem of a raw dataset, in one report; `str()` of it is for people."""
+        # One worker: Slicer's process must not start processes through multiprocessing.
+        return check_dataset(load_dataset(Path(folder)), workers=1, report=ApplicationReporter())
+
+    def plan(self, folder: Path | str) -> Plan:
+        """The training plan of a raw dataset; `str()` of it explains it in words."""
+        report = ApplicationReporter()
+        pipeline.fingerprint(self.workspace, Path(folder), workers=1, report=report)
+        return pipeline.plan(self.workspace, Path(folder), report=report)
+
+    def startTraining(
+        self, folder: Path | str, configuration: str = "3d_fullres", fold: int | str = 0, options: Sequence[str] = ()
+    ) -> RunFolder:
+        """Start training and return its run at once; `options` are those of `train` on the command line."""
+        folder = self.workspace.raw_folder(folder)
+        arguments = ["--workspace", str(self.workspaceFolder), "train", str(folder), configuration, str(fold), *options]
+        return startEngine(arguments, self.workspace, f"train_{folder.name}_{configuration}_fold_{fold}")
+
+    def segment(
+        self,
+        volumes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+        modelFolder: Path | str,
+        outputSegmentation: slicer.vtkMRMLSegmentationNode | None = None,
+        onFinished: Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None] | None = None,
+        mirroring: bool | None = None,
+    ) -> RunFolder:
+        """Segment a case (a volume a channel of the model); returns its run at once.
+
+        When the run has finished, the result is put into `outputSegmentation` (or a new node) on the volume's grid
+        and under its transform, and `onFinished(segmentation, None)` is called; without a result it is
+        `onFinished(None, sentence)`. Needs Qt's event loop, as Slicer has it; a script may call `waitFor(run)`.
+
+        Args:
+            mirroring: average over mirrored images; None: where there is a GPU.
+        """
+        model = ModelFolder.read(modelFolder)
+        run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
+        followSegmentation(run, onFinished)
+        return run
+
+    def waitFor(self, run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
+        """Keep the application going until a run has ended, and its result is loaded; returns the state then."""
+        return waitFor(run, timeoutSeconds)
+
+
+#
+# SegAutoPlanTest
+#
+
+
+class SegAutoPlanTest(ScriptedLoadableModuleTest):
+    """The self test that anyone can run in Slicer: Developer tools > Reload and Test."""
+
+    def setUp(self) -> None:
+        slicer.mrmlScene.Clear()
+
+    def runTest(self) -> None:
+        for test in (self.test_anExportedDatasetHasNoProblems, self.test_aWrongModelFolderIsOneSentence):
+            self.setUp()
+            test()
+        self.delayDisplay("SegAutoPlan: passed")
+
+    def test_anExportedDatasetHasNoProblems(self) -> None:
+        """Two drawn cases become a dataset that training would accept."""
+        import numpy as np
+
+        pairs = []
+        for number in (1, 2):
+            array = np.random.default_rng(number).normal(100, 10, (12, 14, 16)).astype(np.float32)
+            volume = slicer.util.addVolumeFromArray(
+                array, ijkToRAS=np.diag([-1.0, -2.0, 3.0, 1.0]), name=f"case {number}"
+            )
+            segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+            segmentId = segmentation.GetSegmentation().AddEmptySegment("", "block")
+            mask = np.zeros(array.shape, np.uint8)
+            mask[3:6, 4:9, 5:11] = 1
+            slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, segmentId, volume)
+            pairs.append((volume, segmentation))
+        with tempfile.TemporaryDirectory() as folder:
+            logic = SegAutoPlanLogic(folder)
+            report = logic.checkDataset(logic.exportDataset(pairs, Path(folder) / "raw" / "Dataset001_Blocks"))
+        self.assertEqual(report.errors, ())
+        self.assertEqual(report.case_count, 2)
+
+    def test_aWrongModelFolderIsOneSentence(self) -> None:
+        """What cannot be worked with is said, and nothing is started."""
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(UserInputError, "dataset.json"):
+            SegAutoPlanLogic(folder).segment([], folder)

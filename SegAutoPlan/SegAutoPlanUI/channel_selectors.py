@@ -1,0 +1,66 @@
+"""One volume selector a channel of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import qt
+import slicer
+
+Volume = slicer.vtkMRMLScalarVolumeNode
+
+
+class ChannelSelectors:
+    """Rows of a form layout from `firstRow` on, remade when the channels' names change.
+
+    `onChosen(volumes)` tells what the user chose.
+    """
+
+    def __init__(self, layout: qt.QFormLayout, firstRow: int, onChosen: Callable[[list[Volume | None]], None]) -> None:
+        self._layout = layout
+        self._firstRow = firstRow
+        self._onChosen = onChosen
+        self._names: tuple[str, ...] = ()
+        self._selectors: list[slicer.qMRMLNodeComboBox] = []
+        self._showing = False
+
+    def show(self, names: Sequence[str], volumes: Sequence[Volume | None]) -> None:
+        """Show a selector for each name, with the given volumes chosen."""
+        self._showing = True
+        try:
+            if tuple(names) != self._names:
+                self._remake(tuple(names))
+            for index, selector in enumerate(self._selectors):
+                volume = volumes[index] if index < len(volumes) else None
+                if selector.currentNode() is not volume:
+                    selector.setCurrentNode(volume)
+        finally:
+            self._showing = False
+
+    def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
+        for selector in self._selectors:
+            selector.setMRMLScene(scene)
+
+    def _remake(self, names: tuple[str, ...]) -> None:
+        for _name in self._names:
+            self._layout.removeRow(self._firstRow)
+        self._names = names
+        self._selectors = [self._newSelector(name) for name in names]
+        for offset, (name, selector) in enumerate(zip(names, self._selectors, strict=True)):
+            self._layout.insertRow(self._firstRow + offset, f"{name}:", selector)
+
+    def _newSelector(self, name: str) -> slicer.qMRMLNodeComboBox:
+        selector = slicer.qMRMLNodeComboBox()
+        selector.objectName = f"channelSelector_{name}"
+        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+        selector.showChildNodeTypes = False
+        selector.noneEnabled = True
+        selector.addEnabled = False
+        selector.removeEnabled = False
+        selector.setMRMLScene(slicer.mrmlScene)
+        selector.connect("currentNodeChanged(vtkMRMLNode*)", self._onNodeChanged)
+        return selector
+
+    def _onNodeChanged(self, _node: slicer.vtkMRMLNode | None) -> None:
+        if not self._showing:
+            self._onChosen([selector.currentNode() for selector in self._selectors])

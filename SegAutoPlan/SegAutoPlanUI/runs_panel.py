@@ -1,0 +1,115 @@
+"""The "Runs" section: everything that runs or ran in the workspace, whoever started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
+
+from .segment_view import outcomeOf, runningStatus, timeLeft
+from .segmentation_job import SegmentationJob
+
+SHOWN_RUNS = 20
+REFRESH_MILLISECONDS = 2000
+
+
+class RunsPanel:
+    """Lists run folders, newest first, and stops or loads the chosen one.
+
+    `loadRun(run)` puts the result of a finished segmentation into the scene.
+    """
+
+    def __init__(self, ui, runsFolder: Path, loadRun: Callable[[RunFolder], None]) -> None:
+        self._ui = ui
+        self._runsFolder = runsFolder
+        self._loadRun = loadRun
+        self._runs: list[RunFolder] = []
+        self._rows: list[tuple[str, str]] = []
+        self._timer = qt.QTimer()
+        self._timer.interval = REFRESH_MILLISECONDS
+        self._timer.timeout.connect(self.refresh)
+        ui.runsCollapsibleButton.connect("contentsCollapsed(bool)", self._onCollapsed)
+        ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
+        ui.loadRunButton.connect("clicked(bool)", self._onLoad)
+        ui.stopRunButton.connect("clicked(bool)", self._onStop)
+        ui.openRunButton.connect("clicked(bool)", self._onOpen)
+
+    def enter(self) -> None:
+        self.refresh()
+        self._timer.start()
+
+    def exit(self) -> None:
+        self._timer.stop()
+
+    def refresh(self) -> None:
+        """Read the run folders again, if the section is open."""
+        if self._ui.runsCollapsibleButton.collapsed:
+            return
+        chosen = self._chosen()
+        self._runs = list_runs(self._runsFolder)[:SHOWN_RUNS]
+        rows = [(run.name, inWords(run, run.state())) for run in self._runs]
+        if rows != self._rows:
+            self._rows = rows
+            self._fill(chosen)
+        self._showButtons()
+
+    def _fill(self, chosen: RunFolder | None) -> None:
+        tree = self._ui.runsTreeWidget
+        tree.clear()
+        for run, texts in zip(self._runs, self._rows, strict=True):
+            item = qt.QTreeWidgetItem(tree)
+            for column, text in enumerate(texts):
+                item.setText(column, text)
+                item.setToolTip(column, text)
+            if chosen is not None and run.path == chosen.path:
+                tree.setCurrentItem(item)
+        tree.resizeColumnToContents(0)
+
+    def _chosen(self) -> RunFolder | None:
+        tree = self._ui.runsTreeWidget
+        row = tree.indexOfTopLevelItem(tree.currentItem()) if tree.currentItem() else -1
+        return self._runs[row] if 0 <= row < len(self._runs) else None
+
+    def _showButtons(self) -> None:
+        run = self._chosen()
+        self._ui.loadRunButton.enabled = run is not None and _canLoad(run, run.state())
+        self._ui.stopRunButton.enabled = run is not None and not run.state().over
+        self._ui.openRunButton.enabled = run is not None
+
+    def _onCollapsed(self, _collapsed: bool) -> None:
+        self.refresh()
+
+    def _onLoad(self, _checked: bool = False) -> None:
+        self._loadRun(self._chosen())
+        self.refresh()
+
+    def _onStop(self, _checked: bool = False) -> None:
+        run = self._chosen()
+        if run.state().status == "stopping":
+            run.kill()
+        else:
+            run.request_stop()
+        self.refresh()
+
+    def _onOpen(self, _checked: bool = False) -> None:
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._chosen().path)))
+
+
+def inWords(run: RunFolder, state: RunState) -> str:
+    """One line on how a run stands."""
+    if state.status == "stopping":
+        return _("stopping")
+    if not state.over:
+        return ", ".join(filter(None, (runningStatus(state), timeLeft(state) if state.total else "")))
+    if state.status == "finished":
+        return _("finished, not loaded yet") if _canLoad(run, state) else _("finished")
+    return outcomeOf(state, stopRequested=(run.path / "STOP").exists())
+
+
+def _canLoad(run: RunFolder, state: RunState) -> bool:
+    job = SegmentationJob.of(run)
+    return state.status == "finished" and job is not None and job.awaitsLoading

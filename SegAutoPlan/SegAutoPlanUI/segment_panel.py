@@ -1,0 +1,180 @@
+"""The "Segment" section: choices in, the run's state out. It remembers nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.runs import RunFolder, RunState
+
+from .channel_selectors import ChannelSelectors
+from .dependency_installer import InstallError, installTorch, missingSentence
+from .engine_process import torchInstalled
+from .panel_parameters import SegAutoPlanParameterNode
+from .run_follower import RunFollower
+from .segment_choices import SegmentChoices
+from .segment_view import SegmentView, viewOf
+from .segmentation_following import followSegmentation, stopFollowing
+from .segmentation_job import resultNode
+
+LOG_LINES = 200
+CHANNELS_ROW = 2
+"""Below the model folder and what the model is."""
+
+
+class SegmentPanel:
+    """Drives the widgets of the segment section from a parameter node and the run folder that it names.
+
+    `startRun(volumes, modelFolder, outputSegmentation=..., mirroring=...)` starts a segmentation and returns its run.
+    """
+
+    def __init__(self, ui, formLayout: qt.QFormLayout, startRun: Callable[..., RunFolder]) -> None:
+        self._ui = ui
+        self._startRun = startRun
+        self._parameters: SegAutoPlanParameterNode | None = None
+        self._choices = SegmentChoices.of(None)
+        self._follower: RunFollower | None = None
+        self._notice = ""
+        self._channels = ChannelSelectors(formLayout, CHANNELS_ROW, self._onChannelsChosen)
+        ui.modelFolderPathLineEdit.connect("currentPathChanged(QString)", self._onModelFolderChosen)
+        ui.segmentButton.connect("clicked(bool)", self._onSegmentButton)
+        ui.installButton.connect("clicked(bool)", self._onInstallButton)
+        ui.logCollapsibleButton.connect("contentsCollapsed(bool)", self._onLogCollapsed)
+
+    def setParameters(self, parameters: SegAutoPlanParameterNode | None) -> None:
+        """Show another parameter node's choices; None while there is no scene."""
+        self._parameters = parameters
+        self._notice = ""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is chosen and what runs, as it is now."""
+        self._choices = SegmentChoices.of(self._parameters)
+        self._attach(self.shownRun())
+        self._render()
+
+    def release(self) -> None:
+        """Stop watching; what runs goes on."""
+        if self._follower is not None:
+            stopFollowing(self._follower)
+            self._follower = None
+
+    def shownRun(self) -> RunFolder | None:
+        if self._parameters is None or not self._parameters.runFolder:
+            return None
+        folder = Path(self._parameters.runFolder)
+        return RunFolder(folder) if folder.is_dir() else None
+
+    def _attach(self, run: RunFolder | None) -> None:
+        if self._follower is not None and run is not None and self._follower.run.path == run.path:
+            return
+        self.release()
+        if run is not None:
+            # Also a run that has ended is looked at once: its result may have come while nobody was there.
+            self._follower = followSegmentation(run, self._onFinished, self._onState)
+            self._follower.poll()
+
+    def _onState(self, _state: RunState) -> None:
+        self._render()
+
+    def _onFinished(self, _node: slicer.vtkMRMLSegmentationNode | None, _error: str | None) -> None:
+        self._render()
+
+    def _onChannelsChosen(self, volumes: list[slicer.vtkMRMLScalarVolumeNode | None]) -> None:
+        if self._parameters is not None:
+            self._parameters.channelVolumes = volumes
+
+    def _onModelFolderChosen(self, folder: str) -> None:
+        if self._parameters is not None and self._parameters.modelFolder != folder:
+            self._parameters.modelFolder = folder
+
+    def _onSegmentButton(self, _checked: bool = False) -> None:
+        run = self.shownRun()
+        state = run.state() if run else None
+        if state is None or state.over:
+            self._start()
+        elif state.status == "stopping":
+            run.kill()
+        else:
+            run.request_stop()
+        self.refresh()
+
+    def _start(self) -> None:
+        self._notice = ""
+        self._ui.modelFolderPathLineEdit.addCurrentPathToHistory()
+        try:
+            with slicer.util.WaitCursor():
+                run = self._startRun(
+                    self._choices.volumes,
+                    self._parameters.modelFolder,
+                    outputSegmentation=self._parameters.outputSegmentation,
+                    mirroring=self._parameters.mirroring.value,
+                )
+        except UserInputError as error:
+            self._notice = str(error)
+            return
+        self._parameters.runFolder = str(run.path)
+
+    def _onInstallButton(self, _checked: bool = False) -> None:
+        try:
+            installTorch()
+        except InstallError as error:
+            self._notice = str(error)
+        self.refresh()
+
+    def _onLogCollapsed(self, _collapsed: bool) -> None:
+        self._showLog(self.shownRun())
+
+    def _render(self) -> None:
+        ui, choices = self._ui, self._choices
+        torch = torchInstalled()
+        problem = (None if torch else missingSentence()) or choices.problem
+        run = self.shownRun()
+        result = resultNode(run) if run else None
+        view = viewOf(
+            problem,
+            run.state() if run else None,
+            stopRequested=run is not None and (run.path / "STOP").exists(),
+            loaded=result is not None,
+        )
+        folder = self._parameters.modelFolder if self._parameters else ""
+        if ui.modelFolderPathLineEdit.currentPath != folder:
+            ui.modelFolderPathLineEdit.currentPath = folder
+        ui.modelSummaryLabel.text = choices.model.summary if choices.model else ""
+        ui.modelSummaryLabel.visible = choices.model is not None
+        self._channels.show(choices.model.channelNames if choices.model else (_("Volume"),), choices.volumes)
+        ui.missingWidget.visible = not torch
+        ui.missingLabel.text = missingSentence()
+        self._showView(view)
+        ui.problemLabel.text = choices.problem or ""
+        ui.problemLabel.visible = bool(choices.problem) and not view.progressVisible
+        ui.show3DButton.setSegmentationNode(result)
+        ui.show3DButton.enabled = result is not None
+        self._showLog(run)
+
+    def _showView(self, view: SegmentView) -> None:
+        ui = self._ui
+        ui.segmentButton.text = view.buttonText
+        ui.segmentButton.enabled = view.buttonEnabled
+        ui.segmentButton.toolTip = view.buttonToolTip
+        ui.progressBar.visible = view.progressVisible
+        ui.progressBar.maximum = view.progressTotal
+        ui.progressBar.value = view.progressDone
+        ui.progressBar.format = view.progressText
+        status = self._notice or view.status
+        ui.statusLabel.text = status
+        ui.statusLabel.visible = bool(status)
+
+    def _showLog(self, run: RunFolder | None) -> None:
+        edit = self._ui.logTextEdit
+        if self._ui.logCollapsibleButton.collapsed:
+            return
+        text = run.log_tail(LOG_LINES) if run else ""
+        if edit.plainText != text:  # leave the user's selection and scroll position alone otherwise
+            edit.plainText = text
+            edit.verticalScrollBar().value = edit.verticalScrollBar().maximum

@@ -1,0 +1,95 @@
+"""What the panel shows, as a function of what is chosen and what is running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+from SegAutoPlanLib.progress import duration_in_words
+from SegAutoPlanLib.runs import RunState
+
+
+@dataclass(frozen=True)
+class SegmentView:
+    """One look of the segment section."""
+
+    buttonText: str
+    buttonEnabled: bool
+    buttonToolTip: str
+    status: str
+    progressVisible: bool = False
+    progressDone: int = 0
+    progressTotal: int = 0
+    """0 while nothing is known yet: the bar then only moves."""
+    progressText: str = ""
+
+
+def viewOf(
+    problem: str | None, state: RunState | None, stopRequested: bool = False, loaded: bool = False
+) -> SegmentView:
+    """The look for a given state.
+
+    Args:
+        problem: why segmenting cannot start, in one sentence; None if it can.
+        state: of the run that is shown; None if there is none.
+        stopRequested: whether somebody asked that run to stop.
+        loaded: whether the run's result is in the scene.
+    """
+    if state is not None and not state.over:
+        return _runningView(state)
+    return SegmentView(
+        buttonText=_("Segment"),
+        buttonEnabled=problem is None,
+        buttonToolTip=problem or _("Segment the volume; you can go on working meanwhile."),
+        status=_endedStatus(state, stopRequested, loaded),
+    )
+
+
+def _runningView(state: RunState) -> SegmentView:
+    stopping = state.status == "stopping"
+    known = state.status == "running" and bool(state.total)
+    return SegmentView(
+        buttonText=_("Stop now") if stopping else _("Cancel"),
+        buttonEnabled=True,
+        buttonToolTip=_("End the process at once.")
+        if stopping
+        else _("Stop the segmentation; the scene stays as it is."),
+        status=_("Stopping...") if stopping else runningStatus(state),
+        progressVisible=True,
+        progressDone=state.done if known else 0,
+        progressTotal=state.total if known else 0,
+        progressText=f"%p%  {timeLeft(state)}" if known else "",
+    )
+
+
+def runningStatus(state: RunState) -> str:
+    """What a run does now, in a few words."""
+    if state.status == "starting" or not state.stage:
+        return _("Starting...")
+    if not state.total:
+        return f"{state.stage}..."
+    return f"{state.stage}: {state.done} / {state.total} {state.unit}s"
+
+
+def timeLeft(state: RunState) -> str:
+    """How long it will take, at its present pace."""
+    if state.eta_s is None:
+        return _("estimating the time...")
+    return _("{duration} left").format(duration=duration_in_words(state.eta_s))
+
+
+def _endedStatus(state: RunState | None, stopRequested: bool, loaded: bool) -> str:
+    if state is None:
+        return ""
+    if state.status == "finished":
+        return _("Finished.") if loaded else _('Finished. The result waits under "Runs".')
+    return outcomeOf(state, stopRequested)
+
+
+def outcomeOf(state: RunState, stopRequested: bool = False) -> str:
+    """How a run ended that gave no result, in a sentence or two."""
+    # A process that had to be killed after "Stop" says nothing itself.
+    if state.status == "stopped" or (state.status == "lost" and stopRequested):
+        return _("Cancelled.")
+    return " ".join(filter(None, (state.message, state.hint))) or _("It failed; the log tells more.")

@@ -1,0 +1,66 @@
+"""Waiting for a segmentation run to end, and loading its result when it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import slicer
+
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.runs import RunFolder, RunState
+
+from .run_follower import RunFollower, stopPatienceIsOver
+from .segment_view import outcomeOf
+from .segmentation_job import loadResult, removeFiles, resultNode
+
+OnFinished = Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None]
+
+# Qt lets a timer without an owner go; a script that drops its logic still gets its result.
+_followers: set[RunFollower] = set()
+
+
+def followSegmentation(
+    run: RunFolder, onFinished: OnFinished | None = None, onState: Callable[[RunState], None] | None = None
+) -> RunFollower:
+    """Load the run's result into the scene when it has ended; then call `onFinished(node, None)`, or
+    `onFinished(None, sentence)` if there is none. `onState` is called at each look before that.
+
+    Any number may follow one run: whoever looks first loads the result, the others find it.
+    """
+
+    def look(state: RunState) -> None:
+        if state.status == "stopping" and stopPatienceIsOver(run):
+            run.kill()
+        if onState is not None:
+            onState(state)
+        if state.over:
+            _followers.discard(follower)
+            node, error = _outcome(run, state)
+            if onFinished is not None:
+                onFinished(node, error)
+
+    follower = RunFollower(run, look)
+    _followers.add(follower)
+    follower.start()
+    return follower
+
+
+def isFollowed(run: RunFolder) -> bool:
+    return any(follower.run.path == run.path for follower in _followers)
+
+
+def stopFollowing(follower: RunFollower) -> None:
+    """Look no more; the run goes on and can be followed again."""
+    follower.stop()
+    _followers.discard(follower)
+
+
+def _outcome(run: RunFolder, state: RunState) -> tuple[slicer.vtkMRMLSegmentationNode | None, str | None]:
+    if state.status != "finished":
+        removeFiles(run)
+        return None, outcomeOf(state, stopRequested=(Path(run.path) / "STOP").exists())
+    try:
+        return resultNode(run) or loadResult(run), None
+    except UserInputError as error:
+        return None, str(error)

@@ -1,0 +1,212 @@
+"""One volume through one model: input files, the engine's run, the result into the scene.
+
+The job is described by `segment.json` in the run folder and by an attribute on the nodes it came from and goes
+to, never by objects in memory: so it can be taken up again after a reload, in a reopened scene, in a new Slicer.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import slicer
+
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.files import read_json, write_json
+from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.workspace import Workspace
+
+from .engine_process import startEngine
+from .model_folder import ModelFolder
+from .scene_bridge import placeBeside, writeSegments
+from .volume_files import checkChannels, readLabels, writeVolume
+from .voxel_grid import VoxelGrid
+
+CASE = "case"
+INPUT_ATTRIBUTE = "SegAutoPlan.segmentedBy"
+OUTPUT_ATTRIBUTE = "SegAutoPlan.resultOf"
+
+
+@dataclass(frozen=True)
+class SegmentationJob:
+    """What was asked, as it stands in the run folder."""
+
+    model: str
+    files: str
+    """Folder of the job's input/ and output/; removed when the result is in the scene."""
+    volumeName: str
+    fileEnding: str
+
+    @classmethod
+    def of(cls, run: RunFolder) -> SegmentationJob | None:
+        """The job of a run, or None for a run that segments nothing for a scene (training, a shell's predict)."""
+        path = Path(run.path) / "segment.json"
+        return cls(**read_json(path)) if path.is_file() else None
+
+    @property
+    def input(self) -> Path:
+        return Path(self.files) / "input"
+
+    @property
+    def result(self) -> Path:
+        return Path(self.files) / "output" / f"{CASE}{self.fileEnding}"
+
+    @property
+    def awaitsLoading(self) -> bool:
+        return self.result.is_file()
+
+
+def startSegmentation(
+    volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    model: ModelFolder,
+    outputSegmentation: slicer.vtkMRMLSegmentationNode | None,
+    workspace: Workspace,
+    mirroring: bool | None,
+) -> RunFolder:
+    """Write the input files and start the engine; returns as soon as its process is on its way.
+
+    Raises:
+        UserInputError: the volumes do not fit the model or each other, or the output cannot take the result.
+    """
+    checkSegmentation(volumeNodes, model, outputSegmentation)
+    job = _writeInput(volumeNodes, model, workspace)
+    arguments = ["predict", "--model", str(model.path), "--input", str(job.input)]
+    arguments += ["--output", str(job.result.parent), "--checkpoint", model.checkpoint]
+    if mirroring is not None:
+        arguments.append("--mirroring" if mirroring else "--no-mirroring")
+    try:
+        run = startEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
+        write_json(Path(run.path) / "segment.json", asdict(job))
+    except BaseException:
+        shutil.rmtree(job.files, ignore_errors=True)
+        raise
+    volumeNodes[0].SetAttribute(INPUT_ATTRIBUTE, Path(run.path).name)
+    if outputSegmentation is not None:
+        outputSegmentation.SetAttribute(OUTPUT_ATTRIBUTE, Path(run.path).name)
+    return run
+
+
+def checkSegmentation(
+    volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
+    model: ModelFolder,
+    outputSegmentation: slicer.vtkMRMLSegmentationNode | None,
+) -> None:
+    """Raise UserInputError if the volumes do not fit the model or each other, or the output cannot take the result."""
+    if len(volumeNodes) != len(model.channelNames):
+        raise UserInputError(
+            f"{model.path}: the model needs {len(model.channelNames)} volumes ({', '.join(model.channelNames)}), "
+            f"not {len(volumeNodes)}; choose one for each."
+        )
+    checkChannels(volumeNodes)
+    _checkOutput(outputSegmentation, volumeNodes[0], model)
+
+
+def loadResult(run: RunFolder, anywhere: bool = False) -> slicer.vtkMRMLSegmentationNode:
+    """Put the result of a finished run into the scene and remove the job's files.
+
+    With `anywhere`, a result whose volume is no longer in the scene is placed by the geometry of its file alone.
+
+    Raises:
+        UserInputError: the run has no result to load, or its volume is not in this scene (and not `anywhere`).
+    """
+    job = SegmentationJob.of(run)
+    if job is None or not job.awaitsLoading:
+        raise UserInputError(f"{run.path}: there is no result to load; run the segmentation again.")
+    volumeNode = inputVolume(run)
+    if volumeNode is None and not anywhere:
+        raise UserInputError(
+            f"{job.volumeName}: the volume is no longer in the scene; its segmentation is kept in {job.result}."
+        )
+    labels, grid = readLabels(job.result)
+    if volumeNode is not None:
+        # NIfTI keeps geometry in single precision: the volume's own is the exact one, if it still has that grid.
+        current = VoxelGrid.ofVolume(volumeNode)
+        grid = current if labels.shape == current.sizeIjk[::-1] else grid
+    model = ModelFolder.read(job.model)
+    segmentationNode = _nodeWith(OUTPUT_ATTRIBUTE, run, "vtkMRMLSegmentationNode") or _newSegmentation(job)
+    if volumeNode is not None:
+        placeBeside(segmentationNode, volumeNode)
+    writeSegments(segmentationNode, labels, grid, model.segments, model.appearances)
+    segmentationNode.SetAttribute(OUTPUT_ATTRIBUTE, Path(run.path).name)
+    removeFiles(run)
+    return segmentationNode
+
+
+def inputVolume(run: RunFolder) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first channel of a run, if it is in the scene."""
+    return _nodeWith(INPUT_ATTRIBUTE, run, "vtkMRMLScalarVolumeNode")
+
+
+def resultNode(run: RunFolder) -> slicer.vtkMRMLSegmentationNode | None:
+    """The segmentation node that a run's result was put into, if that happened and it is in the scene."""
+    job = SegmentationJob.of(run)
+    if job is None or Path(job.files).exists():
+        return None
+    return _nodeWith(OUTPUT_ATTRIBUTE, run, "vtkMRMLSegmentationNode")
+
+
+def removeFiles(run: RunFolder) -> None:
+    """Remove the copies of the volumes and the result; the run folder with its log stays."""
+    job = SegmentationJob.of(run)
+    if job is not None:
+        shutil.rmtree(job.files, ignore_errors=True)
+
+
+def _checkOutput(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    model: ModelFolder,
+) -> None:
+    if segmentationNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID():
+        return
+    segmentation = segmentationNode.GetSegmentation()
+    renewed = {name for name, _ in model.segments}
+    kept = [segmentation.GetSegment(i).GetName() for i in segmentation.GetSegmentIDs()]
+    if set(kept) - renewed:
+        raise UserInputError(
+            f"{segmentationNode.GetName()} holds other segments and is under another transform than "
+            f"{volumeNode.GetName()}, so they would move; choose a new segmentation."
+        )
+
+
+def _writeInput(
+    volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode], model: ModelFolder, workspace: Workspace
+) -> SegmentationJob:
+    parent = workspace.runs / "segmentations"
+    parent.mkdir(parents=True, exist_ok=True)
+    job = SegmentationJob(
+        model=str(model.path),
+        files=tempfile.mkdtemp(prefix=f"{_plainName(volumeNodes[0].GetName())}_", dir=parent),
+        volumeName=volumeNodes[0].GetName(),
+        fileEnding=model.fileEnding,
+    )
+    try:
+        for channel, node in enumerate(volumeNodes):
+            writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.fileEnding}")
+    except BaseException:
+        shutil.rmtree(job.files, ignore_errors=True)
+        raise
+    return job
+
+
+def _newSegmentation(job: SegmentationJob) -> slicer.vtkMRMLSegmentationNode:
+    name = slicer.mrmlScene.GenerateUniqueName(f"{job.volumeName} segmentation")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _nodeWith(attribute: str, run: RunFolder, className: str) -> slicer.vtkMRMLNode | None:
+    for node in slicer.util.getNodesByClass(className):
+        if node.GetAttribute(attribute) == Path(run.path).name:
+            return node
+    return None
+
+
+def _plainName(name: str) -> str:
+    """`name` as a file name on every system: patients' and scanners' names hold anything."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40] or "volume"

@@ -1,0 +1,100 @@
+"""Volume nodes to image files that the engine (and nnU-Net) reads, and label files back."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+
+from SegAutoPlanLib.errors import UserInputError
+
+from .voxel_grid import VoxelGrid
+
+FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+def checkChannels(volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> VoxelGrid:
+    """The grid that the channels of one case share.
+
+    Raises:
+        UserInputError: there is none, one holds no single-component image, or they differ in grid or in parent
+            transform.
+    """
+    if not volumeNodes:
+        raise UserInputError("No volume is chosen; choose the volume to segment.")
+    for node in volumeNodes:
+        image = node.GetImageData()
+        if image is not None and image.GetNumberOfScalarComponents() != 1:
+            raise UserInputError(
+                f"{node.GetName()}: the volume has {image.GetNumberOfScalarComponents()} values a voxel; "
+                'split it into scalar volumes with "Vector to Scalar Volume".'
+            )
+    first, *others = volumeNodes
+    grid = VoxelGrid.ofVolume(first)
+    for other in others:
+        if other.GetTransformNodeID() != first.GetTransformNodeID():
+            raise UserInputError(
+                f"{other.GetName()} and {first.GetName()} are under different transforms; "
+                "put both under the same one, or resample one to the other."
+            )
+        if not VoxelGrid.ofVolume(other).matches(grid):
+            raise UserInputError(
+                f"{other.GetName()} and {first.GetName()} are on different voxel grids; "
+                'resample one to the other with "Resample Scalar/Vector/DWI Volume".'
+            )
+    return grid
+
+
+def checkFileEnding(fileEnding: str, source: Path | str) -> None:
+    """Raise UserInputError for endings that cannot hold a volume with its geometry."""
+    if fileEnding.lower() not in FILE_ENDINGS:
+        raise UserInputError(
+            f"{source}: images with the ending {fileEnding} cannot be written from Slicer; "
+            f"use a model trained on {', '.join(FILE_ENDINGS)}, or run it from the command line."
+        )
+
+
+def writeVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, path: Path, compress: bool = False) -> None:
+    """Write a volume in its local coordinates (no parent transform), with its own scalar type."""
+    array = slicer.util.arrayFromVolume(volumeNode)
+    writeArray(array, VoxelGrid.ofVolume(volumeNode), path, compress)
+
+
+def writeArray(arrayKji: np.ndarray, grid: VoxelGrid, path: Path, compress: bool = True) -> None:
+    """Write `arrayKji` on `grid`; `compress=False` is for files that are read once and thrown away."""
+    image = sitk.GetImageFromArray(arrayKji)
+    grid.placeOn(image)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name.lower().endswith(".nii.gz") and not compress:
+        _writeStoredGzip(image, path)
+    else:
+        sitk.WriteImage(image, str(path), useCompression=compress, compressionLevel=1)
+
+
+def _writeStoredGzip(image: sitk.Image, path: Path) -> None:
+    # ITK compresses every .nii.gz, seconds for a large scan while Slicer waits; gzip's level 0 only stores.
+    plain = path.with_name(path.name[: -len(".gz")])
+    sitk.WriteImage(image, str(plain))
+    try:
+        with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=0) as target:
+            shutil.copyfileobj(source, target, 1 << 22)
+    finally:
+        plain.unlink()
+
+
+def readLabels(path: Path) -> tuple[np.ndarray, VoxelGrid]:
+    """A label file as ([k, j, i] integers, its grid).
+
+    Raises:
+        UserInputError: the file cannot be read.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise UserInputError(f"{path}: the label file cannot be read; run the segmentation again.") from error
+    return sitk.GetArrayFromImage(image), VoxelGrid.ofImage(image)
