@@ -1,6 +1,7 @@
 """Planning: fingerprint in, plan out; pure arithmetic that equals nnU-Net's."""
 
 from .experiments import plan_experiments
+from .machine import Machine
 from .plan import Architecture, Configuration, Plan
 from .plan_json import plan_from_json, read_plan, write_plan
 from .presets import PLANNERS
@@ -9,6 +10,7 @@ __all__ = [
     "PLANNERS",
     "Architecture",
     "Configuration",
+    "Machine",
     "Plan",
     "plan_experiments",
     "plan_from_json",

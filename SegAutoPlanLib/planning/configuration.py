@@ -13,7 +13,7 @@ from .topology import Topology, plan_topology
 
 
 class NothingFitsError(ValueError):
-    """The grid has an axis without voxels, or the memory holds no patch at all."""
+    """An axis of the images, or of the patch that would fit, has no voxel left."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Budget:
     planner: Planner
     gpu_memory_gb: float
     class_count: int
+    keeps_a_voxel: bool = False
+    """Whether every axis keeps a voxel whatever happens. nnU-Net's arithmetic loses some, and then crashes."""
 
 
 def size_configuration(
@@ -46,6 +48,8 @@ def size_configuration(
         NothingFitsError: no patch remains.
     """
     dimensions, planner = len(spacing), budget.planner
+    if budget.keeps_a_voxel:
+        median_shape = [max(edge, 1) for edge in median_shape]
     reference = planner.reference(dimensions, budget.gpu_memory_gb)
     reference_batch = reference_batch_size(dimensions)
     topology = plan_topology(spacing, _initial_patch(spacing, median_shape))
@@ -56,7 +60,7 @@ def size_configuration(
             raise NothingFitsError(f"no voxel is left of a patch of {topology.patch_size}")
         if (needed / reference_batch * 2 if planner.shrinks_to_batch_of_two else needed) <= reference:
             break
-        topology = _shrunk(spacing, median_shape, topology)
+        topology = _shrunk(spacing, median_shape, topology, int(budget.keeps_a_voxel))
     batch = round((reference / needed) * reference_batch)
     at_most = round(dataset_voxels * planner.batch_covers_at_most / math.prod(topology.patch_size))
     return Sizing(topology.patch_size, max(min(batch, at_most), MINIMUM_BATCH_SIZE), architecture)
@@ -71,17 +75,22 @@ def _initial_patch(spacing: Sequence[float], median_shape: Sequence[float]) -> l
     return [min(round(d * scale), edge) for d, edge in zip(density, median_shape, strict=True)]
 
 
-def _shrunk(spacing: Sequence[float], median_shape: Sequence[float], topology: Topology) -> Topology:
+def _shrunk(
+    spacing: Sequence[float], median_shape: Sequence[float], topology: Topology, smallest_edge: int
+) -> Topology:
     """One step smaller along the axis of which the patch sees most (the last of equals).
 
     The step is the divisor of the *smaller* patch: that of the present one could skip valid sizes (256,
     224, 192).
     """
-    covered = [edge / whole for edge, whole in zip(topology.patch_size, median_shape, strict=True)]
-    axis = max(range(len(covered)), key=lambda candidate: (covered[candidate], candidate))
     patch = list(topology.patch_size)
+    candidates = [axis for axis, edge in enumerate(patch) if edge > smallest_edge]
+    if not candidates:
+        raise NothingFitsError("not even a single voxel fits")
+    axis = max(candidates, key=lambda candidate: (patch[candidate] / median_shape[candidate], candidate))
     trial = [edge - topology.divisor[i] if i == axis else edge for i, edge in enumerate(patch)]
-    patch[axis] -= plan_topology(spacing, trial).divisor[axis]
+    step = plan_topology(spacing, trial).divisor[axis]
+    patch[axis] = max(patch[axis] - step, smallest_edge)
     return plan_topology(spacing, patch)
 
 

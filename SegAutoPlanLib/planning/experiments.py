@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,22 @@ from ..dataset.dataset import Dataset
 from ..errors import UserInputError
 from ..fingerprint.fingerprint import Fingerprint
 from .architecture_json import architecture_to_json
+from .caveats import caveats
 from .channels import masks_for_normalization, normalization_schemes, resampling_entries
-from .configuration import Budget, Sizing, size_configuration
+from .checks import check_input
+from .configuration import Budget, NothingFitsError, Sizing, size_configuration
+from .explanation import explain
 from .low_resolution import plan_low_resolution
+from .machine import Machine
 from .plan import Plan
 from .plan_json import plan_from_json
 from .presets import FULL_PLANS_NAME, Planner, planner_named
 from .spacing import Grid, full_resolution_grid
 
+NNUNET_STOPS = (
+    "nnU-Net itself stops on these images, whose grid leaves an axis without a voxel; this plan keeps at least one "
+    "and puts single slices first."
+)
 STANDARD_CONFIGURATIONS = ("2d", "3d_lowres", "3d_fullres", "3d_cascade_fullres")
 
 
@@ -31,6 +40,7 @@ def plan_experiments(
     target_spacing: Sequence[float] | None = None,
     plans_name: str | None = None,
     existing: Mapping[str, Any] | None = None,
+    machine: Machine | None = None,
 ) -> Plan:
     """Decide how to preprocess and train, as nnU-Net would.
 
@@ -40,18 +50,31 @@ def plan_experiments(
         target_spacing: (z, y, x) in mm instead of the dataset's own.
         plans_name: instead of the planner's, e.g. `nnUNetPlans`.
         existing: an earlier plans.json, whose user-added configurations are kept.
+        machine: whose pace the explanation tells (default: two examples).
 
     Raises:
         UserInputError: an option or the fingerprint is unusable; the sentence says which and why.
     """
     preset = planner_named(planner)
+    check_input(fingerprint, dataset, gpu_memory_gb, target_spacing)
     budget = Budget(preset, gpu_memory_gb or preset.reference_gb, len(dataset.labels.entries))
     grid = full_resolution_grid(fingerprint, None if target_spacing is None else tuple(target_spacing))
     name = plans_name or preset.plans_name
-    configurations = _plan_configurations(budget, grid, fingerprint, dataset, name)
+    nnunet_plans = True
+    try:
+        configurations = _plan_configurations(budget, grid, fingerprint, dataset, name)
+    except NothingFitsError:
+        grid = _with_single_slices_first(grid, fingerprint)
+        configurations = _plan_where_nnunet_stops(budget, grid, fingerprint, dataset, name)
+        nnunet_plans = False
     document = _document(fingerprint, dataset, preset, name, grid, configurations)
     _keep_users_configurations(document["configurations"], existing)
-    return plan_from_json(document)
+    plan = plan_from_json(document)
+    own = () if nnunet_plans else (NNUNET_STOPS,)
+    return plan.with_words(
+        explain(plan, fingerprint, dataset, machine),
+        (*plan.warnings, *own, *caveats(plan, fingerprint, dataset)),
+    )
 
 
 def _plan_configurations(
@@ -94,6 +117,26 @@ def _plan_configurations(
     if low:
         configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
     return configurations
+
+
+def _plan_where_nnunet_stops(
+    budget: Budget, grid: Grid, fingerprint: Fingerprint, dataset: Dataset, plans_name: str
+) -> dict[str, Any]:
+    try:
+        return _plan_configurations(replace(budget, keeps_a_voxel=True), grid, fingerprint, dataset, plans_name)
+    except NothingFitsError:
+        raise UserInputError(
+            f"{dataset.name}: no network fits into {budget.gpu_memory_gb:g} GB of GPU memory; plan for more."
+        ) from None
+
+
+def _with_single_slices_first(grid: Grid, fingerprint: Fingerprint) -> Grid:
+    """2-D images stored along another axis than the first are 2-D images all the same."""
+    single = [grid.transpose_forward[axis] for axis in range(3) if grid.median_shape[axis] <= 1]
+    if not single:
+        return grid
+    original = grid.spacing[list(grid.transpose_backward)]
+    return full_resolution_grid(fingerprint, tuple(original.tolist()), first_axis=min(single))
 
 
 def data_identifier(planner: Planner, plans_name: str, configuration: str) -> str:

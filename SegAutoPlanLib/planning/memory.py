@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .plan import Architecture
+from .plan import Architecture, Configuration
+from .presets import PLANNERS, reference_batch_size
 
 
 def feature_map_voxels(architecture: Architecture, patch_size: Sequence[int], class_count: int) -> int:
@@ -45,3 +46,16 @@ def _encoder_maps(architecture: Architecture, stage: int) -> int:
         features[stage] != features[stage - 1] or any(step != 1 for step in architecture.strides[stage])
     )
     return 2 * blocks + int(projected)
+
+
+def training_memory_gb(configuration: Configuration, planner: str, class_count: int) -> float:
+    """About how much GPU memory training takes: as much as the planner reserves for as many feature-map voxels.
+
+    `planner` is nnU-Net's name of it; for one that is not ours the rates of a like network stand in.
+    """
+    kind, dimensions = configuration.architecture.kind, configuration.architecture.dimensions
+    known = {preset.nnunet_class: preset for preset in PLANNERS.values()}
+    preset = known.get(planner) or PLANNERS["plain" if kind == "plain" else "resenc-l"]
+    voxels = feature_map_voxels(configuration.architecture, configuration.patch_size, class_count)
+    reference = preset.reference(dimensions, preset.reference_gb) * reference_batch_size(dimensions)
+    return preset.reference_gb * configuration.batch_size * voxels / reference

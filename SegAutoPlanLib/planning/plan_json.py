@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import UserInputError
 from ..files import read_json, write_json
 from .architecture_json import architecture_from_json
+from .explanation import explain
 from .old_plans import modern_configuration
 from .plan import Configuration, Plan
 
@@ -28,7 +29,8 @@ def read_plan(path: Path | str) -> Plan:
     Raises:
         UserInputError: the file is missing, is not JSON or is not a plan.
     """
-    return plan_from_json(read_json(path), str(path))
+    plan = plan_from_json(read_json(path), str(path))
+    return plan.with_words(explain(plan), plan.warnings)
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:

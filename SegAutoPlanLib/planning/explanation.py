@@ -1,0 +1,230 @@
+"""The plan in words: what was decided and why, with the numbers, for a person who does not train networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..dataset.dataset import Dataset
+from ..fingerprint.fingerprint import Fingerprint
+from ..progress import duration_in_words
+from .low_resolution import ENOUGH_SEEN, WORTHWHILE
+from .machine import DATA_CENTRE_CARD, EPOCHS, STEPS, TWO_CORES, Machine, training_seconds
+from .memory import training_memory_gb
+from .plan import Configuration, Plan
+
+AXES = ("z", "y", "x")
+NORMALIZATION_IN_WORDS = {
+    "ZScoreNormalization": "each image is brought to mean 0 and standard deviation 1",
+    "CTNormalization": "Hounsfield units are cut to {percentile_00_5:.0f} to {percentile_99_5:.0f} (all but 1 % of the "
+    "labelled voxels), then scaled by the dataset's mean {mean:.0f} and standard deviation {std:.0f}",
+    "NoNormalization": "intensities are used as they are",
+    "RescaleTo01Normalization": "each image is scaled to the range 0 to 1",
+    "RGBTo01Normalization": "colours 0 to 255 become 0 to 1",
+}
+
+
+def explain(
+    plan: Plan,
+    fingerprint: Fingerprint | None = None,
+    dataset: Dataset | None = None,
+    machine: Machine | None = None,
+) -> tuple[str, ...]:
+    """Sentences about a plan; those that need the dataset are left out for a plan that was read from a file."""
+    return (
+        *([_dataset(plan, fingerprint, dataset)] if fingerprint and dataset else []),
+        _voxel_size(plan, fingerprint),
+        _axis_order(plan),
+        *_channels(plan, dataset),
+        *(
+            sentence
+            for configuration in plan.configurations.values()
+            if configuration.previous_stage is None
+            for sentence in _configuration(plan, configuration, fingerprint, dataset, machine)
+        ),
+        _stages(plan),
+        _advice(plan),
+    )
+
+
+def _dataset(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> str:
+    names = [name for name, _ in dataset.labels.entries if name != "background"]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    cases = _count(len(fingerprint.spacings), "training case")
+    return (
+        f"{plan.dataset_name}: {cases} with {_count(len(dataset.channel_names), 'channel')} "
+        f"({', '.join(dataset.channel_names)}) and {_count(len(names), 'label')} ({shown})."
+    )
+
+
+def _voxel_size(plan: Plan, fingerprint: Fingerprint | None) -> str:
+    full = _finest(plan)
+    spacing, unit = _in_words(full.spacing, plan)
+    size = times(full.median_image_size)
+    return (
+        f"Voxel size: every image is resampled to {spacing} {unit}, {_why_this_spacing(plan, full, fingerprint)}. "
+        f"A median image then has {size} voxels."
+    )
+
+
+def _why_this_spacing(plan: Plan, full: Configuration, fingerprint: Fingerprint | None) -> str:
+    median = plan.original_median_spacing[-len(full.spacing) :]
+    if _close(full.spacing, median):
+        same = fingerprint is not None and len(set(fingerprint.spacings)) == 1
+        return "which all cases have" if same else "the median of the cases along each axis"
+    if len(median) == 3 and _close(full.spacing[1:], median[1:]) and full.spacing[0] < median[0]:
+        return (
+            "the median of the cases within a slice; between slices the finer 10th percentile instead of the median "
+            f"{median[0]:.3g}, so that cases with thin slices lose none of their few"
+        )
+    return f"as was asked for (the median of the cases is {_in_words(median, plan)[0]})"
+
+
+def _axis_order(plan: Plan) -> str:
+    order = "".join(AXES[axis] for axis in plan.transpose_forward)
+    if order == "zyx":
+        return "Axis order: as stored; the first axis, z, is the coarsest or no finer than the others."
+    return (
+        f"Axis order: {AXES[plan.transpose_forward[0]]} has the largest voxels, so images are turned to the order "
+        f"{', '.join(order)} for the network; results are turned back."
+    )
+
+
+def _channels(plan: Plan, dataset: Dataset | None) -> list[str]:
+    full = _finest(plan)
+    sentences = []
+    for index, (scheme, masked) in enumerate(zip(full.normalization_schemes, full.use_mask_for_norm, strict=True)):
+        name = dataset.channel_names[index] if dataset else str(index)
+        text = NORMALIZATION_IN_WORDS.get(scheme, f"normalised by {scheme}")
+        text = text.format(**plan.foreground_intensities[index])
+        mask = ", over the non-zero part, because cropping removes much empty background" if masked else ""
+        sentences.append(f"Intensities of channel {name}: {text}{mask}.")
+    return sentences
+
+
+def _configuration(
+    plan: Plan,
+    configuration: Configuration,
+    fingerprint: Fingerprint | None,
+    dataset: Dataset | None,
+    machine: Machine | None,
+) -> list[str]:
+    patch, batch = configuration.patch_size, configuration.batch_size
+    architecture = configuration.architecture
+    features = architecture.features_per_stage
+    memory = training_memory_gb(configuration, plan.planner, len(dataset.labels.entries) if dataset else 2)
+    what = "slices" if len(patch) == 2 else "patches"
+    physical = _physical(configuration, plan)
+    kind = "residual" if architecture.kind == "residual" else "plain"
+    return [
+        f"{configuration.name}: sees {what} of {times(patch)} voxels{physical}, "
+        f"{_seen_in_words(configuration)}, {batch} at a time{_epoch(configuration, fingerprint)}.",
+        f"{configuration.name}: the network is a {kind} U-Net of {_count(len(features), 'resolution')} with "
+        f"{features[0]} to {features[-1]} features; training needs about {memory:.1f} GB of GPU memory. "
+        f"{EPOCHS} epochs of {STEPS} steps take about {_duration(plan, configuration, machine)}.",
+    ]
+
+
+def _duration(plan: Plan, configuration: Configuration, machine: Machine | None) -> str:
+    channels = len(plan.foreground_intensities)
+    return " or ".join(
+        f"{days_in_words(training_seconds(configuration, channels, one))} on {one.name}"
+        for one in ([machine] if machine else [DATA_CENTRE_CARD, TWO_CORES])
+    )
+
+
+def _epoch(configuration: Configuration, fingerprint: Fingerprint | None) -> str:
+    if fingerprint is None:
+        return ""
+    shown = STEPS * configuration.batch_size / len(fingerprint.spacings)
+    often = f"about {shown:.0f} times" if shown >= 1.5 else "about once" if shown >= 0.75 else "not even once"
+    return f"; an epoch shows each case {often}"
+
+
+def _stages(plan: Plan) -> str:
+    if "3d_fullres" not in plan.configurations:
+        return "There are no 3-D configurations, because the images are single slices."
+    full, low = plan.configurations["3d_fullres"], plan.configurations.get("3d_lowres")
+    seen = f"{_percent(seen_part(full))} of a median image"
+    if low:
+        return (
+            f"Low-resolution stage: a 3d_fullres patch sees only {seen}, less than {_percent(ENOUGH_SEEN)}. "
+            f"3d_lowres works on voxels of {_in_words(low.spacing, plan)[0]} mm, of which a patch sees "
+            f"{_percent(seen_part(low))}, and 3d_cascade_fullres then refines its result at full resolution."
+        )
+    if seen_part(full) >= ENOUGH_SEEN:
+        return (
+            f"There is no low-resolution stage, because a 3d_fullres patch sees {seen} "
+            f"(one is added below {_percent(ENOUGH_SEEN)})."
+        )
+    return (
+        f"There is no low-resolution stage: a 3d_fullres patch sees {seen}, but coarser images of which it would see "
+        f"{_percent(ENOUGH_SEEN)} would not even be {WORTHWHILE} times smaller."
+    )
+
+
+def _advice(plan: Plan) -> str:
+    if "3d_fullres" not in plan.configurations:
+        return "Train 2d."
+    if "3d_lowres" in plan.configurations:
+        return "Train 3d_fullres first; try 3d_lowres and then the cascade where large structures are confused."
+    return "Train 3d_fullres first; try 2d where slices are thick or time is short."
+
+
+def _finest(plan: Plan) -> Configuration:
+    configurations = plan.configurations
+    return configurations.get("3d_fullres") or configurations.get("2d") or next(iter(configurations.values()))
+
+
+def seen_part(configuration: Configuration) -> float:
+    """The part of a median image that one patch covers, 0 to 1."""
+    pairs = zip(configuration.patch_size, configuration.median_image_size, strict=True)
+    return math.prod(min(patch / edge, 1) if edge else 1 for patch, edge in pairs)
+
+
+def _seen_in_words(configuration: Configuration) -> str:
+    seen = seen_part(configuration)
+    whole = "a whole median slice" if len(configuration.patch_size) == 2 else "a whole median image"
+    if seen == 1:
+        return whole
+    return f"{_percent(seen)} of {whole[2:].replace('whole', 'a', 1)}"
+
+
+def _physical(configuration: Configuration, plan: Plan) -> str:
+    unit = _in_words(configuration.spacing, plan)[1]
+    if unit != "mm":
+        return ""
+    sizes = [edge * step for edge, step in zip(configuration.patch_size, configuration.spacing, strict=True)]
+    return f" ({times(sizes)} mm)"
+
+
+def _in_words(spacing: Sequence[float], plan: Plan) -> tuple[str, str]:
+    """Numbers and unit; images without a physical size (999, 1, 1 in nnU-Net's files) count pixels."""
+    if 999 in plan.original_median_spacing and all(step == 1 for step in spacing[-2:]):
+        return times(spacing), "pixel"
+    return times(spacing), "mm"
+
+
+def times(numbers: Sequence[float]) -> str:
+    """`1 × 0.77 × 0.77`: three digits, but never fewer than the whole ones."""
+    return " × ".join(f"{number:.0f}" if number >= 100 else f"{number:.3g}" for number in numbers)
+
+
+def days_in_words(seconds: float) -> str:
+    """`3 h`, `12 days`: no more precise than the estimate."""
+    if seconds < 3600:
+        return duration_in_words(60 * math.ceil(seconds / 60)).removesuffix(" 00 s")
+    hours = seconds / 3600
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f} %" if part >= 0.01 else "less than 1 %"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _close(first: Sequence[float], second: Sequence[float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(first, second, strict=True))
