@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from .dataset import Case, Dataset
+from .geometry import displacement, orientation, require_same_grid, require_sound_spacing
 from .image import FileError, Image
-from .image_io import as_segmentation, image_io_named, require_finite, require_same_grid
+from .image_io import as_segmentation, image_io_named, require_finite
 from .report import Problem
 
 
@@ -20,29 +23,34 @@ class CaseFacts:
 
     identifier: str
     problems: list[Problem] = field(default_factory=list)
-    label_values: frozenset[int] = frozenset()
+    label_values: frozenset[int] | None = None
+    """None where the label file could not be read."""
+    is_flat: bool | None = None
+    """Whether the image has a single slice."""
+    orientation: str | None = None
+    digest: bytes | None = None
+    """Equal for equal voxels of the first channel."""
+    missing_spacing_file: str | None = None
 
-    def error(self, error: FileError) -> None:
-        self.problems.append(Problem(self.identifier, error.file.name, error.problem, error.remedy))
+    def add(self, error: FileError, severity: Literal["error", "warning"] = "error") -> None:
+        self.problems.append(Problem(self.identifier, error.file.name, error.problem, error.remedy, severity))
+
+    def collect(self, check: Callable[..., None], *arguments: Any) -> None:
+        try:
+            check(*arguments)
+        except FileError as error:
+            self.add(error)
 
 
 def check_case(dataset: Dataset, case: Case) -> CaseFacts:
     """Read all files of the case and collect every problem."""
     facts = CaseFacts(case.identifier)
-    first: tuple[Image, Path] | None = None
-    channels = 0
-    for path in case.image_files:
-        image = _read(image_io_named(dataset.image_io).read, path, facts)
-        if image is None:
-            continue
-        channels += image.array.shape[0]
-        first = first or (image, path)
-        _collect(facts, require_finite, image.array, path)
-        _collect(facts, require_same_grid, image, path, *first)
-    if channels != len(dataset.channel_names) and not facts.problems:
-        _collect(facts, require_channels, channels, dataset, case)
+    first = _check_images(dataset, case, facts)
     if case.label_file is not None:
-        _check_labels(dataset, case.label_file, first, facts)
+        segmentation = _check_labels(dataset, case.label_file, facts)
+        if first is not None and segmentation is not None:
+            facts.collect(require_same_grid, segmentation, case.label_file, *first)
+            _check_place(segmentation, case.label_file, *first, facts)
     return facts
 
 
@@ -50,13 +58,16 @@ def require_channels(count: int, dataset: Dataset, case: Case) -> None:
     """Raises:
     FileError: the case has not as many channels as dataset.json names.
     """
-    wanted = len(dataset.channel_names)
-    if count != wanted:
+    names = dataset.channel_names
+    if count != len(names):
         raise FileError(
             case.image_files[0],
-            f"the case {case.identifier} has {count} channels, but dataset.json names {wanted} "
-            f"({', '.join(dataset.channel_names)})",
-            "add or remove image files, or correct dataset.json",
+            f"the case {case.identifier} has {count} {'channel' if count == 1 else 'channels'}, but dataset.json "
+            f"names {len(names)} ({', '.join(names)})",
+            f"add the files of the missing channels (…_{count:04d}{dataset.file_ending} and on), or correct "
+            '"channel_names"'
+            if count < len(names)
+            else 'remove the files that are too many, or name their channels in "channel_names"',
         )
 
 
@@ -64,12 +75,12 @@ def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> N
     """Raises:
     FileError: the label file has a value that dataset.json does not know.
     """
-    # The known values are consecutive from 0, so that the extremes tell without sorting all voxels.
+    # The known values are consecutive from 0, so that the extremes tell without looking at each voxel twice.
     known = dataset.labels.expected_values
     array = segmentation.array
-    if array.size == 0 or (int(array.min()) in known and int(array.max()) in known):
+    if int(array.min(initial=0)) in known and int(array.max(initial=0)) in known:
         return
-    unknown = [int(value) for value in np.unique(array) if int(value) not in known]
+    unknown = sorted(values_present(array) - known)
     which = f"label {unknown[0]} is" if len(unknown) == 1 else f"labels {_listed(unknown)} are"
     raise FileError(
         path,
@@ -78,34 +89,106 @@ def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> N
     )
 
 
-def _check_labels(dataset: Dataset, path: Path, first: tuple[Image, Path] | None, facts: CaseFacts) -> None:
+def require_slice_axis_first(image: Image, path: Path) -> None:
+    """Raises:
+    FileError: the image is flat along another axis than z, so that it would be taken for a thin volume.
+    """
+    _, _, y, x = image.array.shape
+    if 1 in (y, x):
+        axis = "x" if x == 1 else "y"
+        raise FileError(
+            path,
+            f"is flat along {axis}; a 2-D image must have its single slice along z",
+            f"turn it so that the axis {axis} becomes the third one, or save it as a 2-D file",
+        )
+
+
+def values_present(array: np.ndarray) -> frozenset[int]:
+    """The distinct values of an integer array, without sorting it."""
+    if array.dtype != np.int16:
+        return frozenset(int(value) for part in array for value in np.unique(part))
+    seen = np.zeros(1 << 16, bool)
+    for slab in array.reshape(-1, *array.shape[-2:]):
+        seen[slab.view(np.uint16)] = True
+    return frozenset(int(value) for value in np.flatnonzero(seen).astype(np.uint16).view(np.int16))
+
+
+def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image, Path] | None:
+    first: tuple[Image, Path] | None = None
+    channels, all_zero = 0, True
+    for path in case.image_files:
+        image = _read(image_io_named(dataset.image_io).read, path, facts)
+        if image is None:
+            all_zero = False
+            continue
+        channels += image.array.shape[0]
+        facts.collect(require_finite, image.array, path)
+        facts.collect(require_sound_spacing, image, path)
+        facts.collect(require_slice_axis_first, image, path)
+        if first is None:
+            first = image, path
+        else:
+            facts.collect(require_same_grid, image, path, *first)
+            _check_place(image, path, *first, facts)
+        all_zero = _check_contrast(image, path, facts) and all_zero
+    if first is None:
+        return None
+    if channels != len(dataset.channel_names) and all(path.is_file() for path in case.image_files):
+        facts.collect(require_channels, channels, dataset, case)
+    if all_zero:
+        facts.add(FileError(first[1], "every voxel of the case is 0", "export the images again, or remove the case"))
+    _note_facts(first[0], facts)
+    return first
+
+
+def _note_facts(image: Image, facts: CaseFacts) -> None:
+    facts.is_flat = image.array.shape[1] == 1
+    facts.orientation = orientation(image.properties)
+    facts.digest = hashlib.blake2b(np.ascontiguousarray(image.array[0]), digest_size=16).digest()
+    facts.missing_spacing_file = image.properties.get("spacing_missing")
+
+
+def _check_contrast(image: Image, path: Path, facts: CaseFacts) -> bool:
+    """Warn of channels without contrast; whether all voxels are 0."""
+    lowest, highest = image.array.min(initial=0), image.array.max(initial=0)
+    for channel in image.array:
+        value = channel.flat[0] if channel.size else 0
+        if value != 0 and channel.min() == channel.max():
+            remedy = "export the image again, or remove the case"
+            facts.add(FileError(path, f"every voxel has the same value ({value:g})", remedy), "warning")
+    return bool(lowest == 0 and highest == 0)
+
+
+def _check_labels(dataset: Dataset, path: Path, facts: CaseFacts) -> Image | None:
     image = _read(image_io_named(dataset.image_io).read_labels, path, facts)
     if image is None:
-        return
+        return None
     try:
         segmentation = as_segmentation(image, path)
     except FileError as error:
-        facts.error(error)
-        return
-    if first is not None:
-        _collect(facts, require_same_grid, segmentation, path, *first)
-    _collect(facts, require_known_labels, segmentation, path, dataset)
-    facts.label_values = frozenset(int(value) for value in np.unique(segmentation.array))
+        facts.add(error)
+        return None
+    facts.collect(require_known_labels, segmentation, path, dataset)
+    facts.label_values = values_present(segmentation.array[0])
+    if not facts.label_values & set(dataset.labels.foreground_labels):
+        remedy = "check that this is meant; a case without any structure teaches little"
+        facts.add(FileError(path, "nothing is labelled, only background", remedy), "warning")
+    return segmentation
+
+
+def _check_place(image: Image, path: Path, first: Image, first_path: Path, facts: CaseFacts) -> None:
+    difference = displacement(image, first)
+    if difference:
+        remedy = "look whether they overlap in a viewer; if they do not, export it again on the image's grid"
+        facts.add(FileError(path, f"{difference} from {first_path.name}", remedy), "warning")
 
 
 def _read(read: Callable[[Path], Image], path: Path, facts: CaseFacts) -> Image | None:
     try:
         return read(path)
     except FileError as error:
-        facts.error(error)
+        facts.add(error)
         return None
-
-
-def _collect(facts: CaseFacts, check, *arguments) -> None:
-    try:
-        check(*arguments)
-    except FileError as error:
-        facts.error(error)
 
 
 def _listed(values: list[int], limit: int = 12) -> str:

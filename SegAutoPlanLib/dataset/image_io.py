@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserInputError
+from .geometry import require_same_grid, require_sound_spacing
 from .image import FileError, Image
 from .natural_io import read_natural, write_natural
 from .nibabel_io import read_nibabel, read_nibabel_reoriented, write_nibabel, write_nibabel_reoriented
@@ -96,6 +97,7 @@ def read_image(files: Sequence[Path | str], image_io: str) -> Image:
     paths = [Path(file) for file in files]
     parts = [reader.read(path) for path in paths]
     for path, part in zip(paths, parts, strict=True):
+        require_sound_spacing(part, path)
         require_finite(part.array, path)
         require_same_grid(part, path, parts[0], paths[0])
     if len(parts) == 1:
@@ -166,27 +168,3 @@ def require_finite(array: np.ndarray, path: Path) -> None:
         raise FileError(path, "holds NaN voxels", "replace them (for instance by the background value)")
     if np.isinf(flat).any():
         raise FileError(path, "holds infinite voxels", "replace them (for instance by the largest true value)")
-
-
-def require_same_grid(image: Image, path: Path, reference: Image, reference_path: Path) -> None:
-    """Raises:
-    FileError: shape or spacing differ (a shifted origin alone is no error, as in nnU-Net).
-    """
-    if image.array.shape[1:] != reference.array.shape[1:]:
-        raise FileError(
-            path,
-            f"its grid is {_by(image.array.shape[1:])} voxels (z, y, x) but that of {reference_path.name} "
-            f"is {_by(reference.array.shape[1:])}",
-            "resample one onto the other",
-        )
-    if not np.allclose(image.spacing, reference.spacing):
-        raise FileError(
-            path,
-            f"its spacing is {_by(image.spacing)} mm (z, y, x) but that of {reference_path.name} "
-            f"is {_by(reference.spacing)}",
-            "resample one onto the other, or correct the wrong header",
-        )
-
-
-def _by(values: Sequence[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)

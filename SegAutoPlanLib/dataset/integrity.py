@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from ..progress import SILENT, Reporter
 from .case_check import check_case
 from .dataset import Dataset
-from .report import IntegrityReport, Problem
+from .dataset_check import check_description, check_files, check_together
+from .report import IntegrityReport
+
+MOST_WORKERS = 8
+"""More threads than this hold more images in memory than they save time."""
 
 
 def check_dataset(dataset: Dataset, workers: int | None = None, report: Reporter = SILENT) -> IntegrityReport:
@@ -19,24 +23,17 @@ def check_dataset(dataset: Dataset, workers: int | None = None, report: Reporter
     Raises:
         StopRequested: between two cases, once a stop was asked for.
     """
-    problems = check_description(dataset)
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, MOST_WORKERS))
+    try:
         results = pool.map(lambda case: check_case(dataset, case), dataset.cases)
-        for facts in report.track(results, "check", total=len(dataset.cases)):
-            problems.extend(facts.problems)
+        facts = list(report.track(results, "check", total=len(dataset.cases)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    problems = [
+        *check_description(dataset),
+        *check_files(dataset),
+        *check_together(dataset, facts),
+        *(problem for case in facts for problem in case.problems),
+    ]
     problems.sort(key=lambda problem: (problem.severity, problem.case, problem.file))
     return IntegrityReport(dataset.name, len(dataset.cases), tuple(problems))
-
-
-def check_description(dataset: Dataset) -> list[Problem]:
-    """What dataset.json says that the folder does not bear out."""
-    if dataset.num_training == len(dataset.cases):
-        return []
-    return [
-        Problem(
-            "",
-            "dataset.json",
-            f'"numTraining" is {dataset.num_training}, but there are {len(dataset.cases)} cases',
-            f'write "numTraining": {len(dataset.cases)} (the batch size depends on it)',
-        )
-    ]

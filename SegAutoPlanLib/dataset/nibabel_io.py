@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic_path
+from .geometry import nearest_axes
 from .image import FileError, Image
 from .nifti import NiftiHeader, read_nifti
 
@@ -59,25 +60,6 @@ def write_nibabel_reoriented(array: np.ndarray, path: Path, properties: dict[str
     axes, flips = nearest_axes(affine)
     flipped = array.transpose(2, 1, 0)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
     write_nifti(flipped.transpose(np.argsort(axes)).transpose(2, 1, 0), affine, path)
-
-
-def nearest_axes(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """For each of right, anterior, superior: which voxel axis (i, j, k) runs along it, and whether backwards.
-
-    The directions are first made orthogonal (the nearest rotation), then taken in the order of how clearly
-    they point along a world axis.
-    """
-    columns = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    left, _, right = np.linalg.svd(columns)
-    rotation = left @ right
-    axes, flips = [-1, -1, -1], [False, False, False]
-    free = np.abs(rotation)
-    for voxel_axis in range(3):
-        world = int(np.argmax(free[:, voxel_axis]))
-        axes[world] = voxel_axis
-        flips[world] = bool(rotation[world, voxel_axis] < 0)
-        free[world, :] = 0
-    return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])
 
 
 def write_nifti(array: np.ndarray, affine: np.ndarray, path: Path) -> None:

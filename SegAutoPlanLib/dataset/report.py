@@ -61,7 +61,10 @@ def _count(number: int, noun: str) -> str:
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     limits = [7, *COLUMN_WIDTHS.values()]
-    wrapped = [[textwrap.wrap(cell, limit) or [""] for cell, limit in zip(row, limits, strict=True)] for row in rows]
+    wrapped = [
+        [textwrap.wrap(cell, limit, break_on_hyphens=False) or [""] for cell, limit in zip(row, limits, strict=True)]
+        for row in rows
+    ]
     widths = [
         max(len(header[column]), *(len(line) for row in wrapped for line in row[column]))
         for column in range(len(header))
