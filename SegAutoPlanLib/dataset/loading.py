@@ -53,6 +53,13 @@ def _read_description(source: Path) -> dict[str, Any]:
     description = read_json(source)
     if not isinstance(description, dict):
         raise FileError(source, "must hold one JSON object", "write it as nnU-Net's documentation shows")
+    labels = description.get("labels")
+    if "training" in description and isinstance(labels, dict) and labels.get("0") == "background":
+        raise FileError(
+            source,
+            "describes a dataset of the Medical Segmentation Decathlon or of nnU-Net version 1",
+            "import it (import_decathlon, import_nnunet_v1) and use the new dataset",
+        )
     wanted = ["labels", "numTraining", "file_ending"]
     missing = [key for key in wanted if key not in description]
     if "channel_names" not in description and "modality" not in description:
