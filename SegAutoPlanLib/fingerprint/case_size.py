@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..dataset import Case, Dataset
 
-CASES_LOOKED_AT = 64
+CASES_LOOKED_AT = 8
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .random_words import RandomWords
+
 SAMPLES_IN_TOTAL = 100_000_000
-SEED = 1234
-DRAWS_AT_ONCE = 1 << 22
+FEWEST_AT_ONCE, MOST_AT_ONCE = 1 << 12, 1 << 20
 WIDEST_TABLE = 1 << 20
 
 
@@ -35,21 +36,40 @@ def draw_foreground(image: np.ndarray, foreground: np.ndarray, draws: int) -> tu
 
     One generator of fixed seed serves the case's channels in turn. Without foreground nothing is drawn.
     """
-    random = np.random.RandomState(SEED)
-    voxels = np.flatnonzero(foreground)
-    return tuple(_tally(channel.reshape(-1)[voxels], _times_drawn(random, len(voxels), draws)) for channel in image)
+    words = RandomWords()
+    count = int(np.count_nonzero(foreground))
+    return tuple(_tally(channel[foreground], times_drawn(words, count, draws)) for channel in image)
 
 
-def _times_drawn(random: np.random.RandomState, population: int, draws: int) -> np.ndarray:
-    """How often each of `population` voxels was drawn; in pieces, which leaves the stream as it is."""
+def times_drawn(words: RandomWords, population: int, draws: int) -> np.ndarray:
+    """How often each of `population` things comes up in numpy's `RandomState.randint(0, population, draws)`.
+
+    That function cuts each random word to the bits it needs and passes over those that are still too large. The
+    order of the draws does not matter here, so whole stretches of words are counted at once.
+    """
+    if population <= 1:
+        return np.full(population, draws, np.int64)
+    mask = np.uint32((1 << (population - 1).bit_length()) - 1)
     times = np.zeros(population, np.int64)
-    if population == 0:
-        return times
-    at_once = max(DRAWS_AT_ONCE, population)
-    for start in range(0, draws, at_once):
-        drawn = random.randint(0, population, min(at_once, draws - start))
-        times += np.bincount(drawn, minlength=population)
+    missing = draws
+    while missing:
+        stretch = words.peek(_stretch(missing, population, int(mask))) & mask
+        counts = np.bincount(stretch, minlength=population)[:population]
+        found = int(counts.sum())
+        if found > missing:
+            stretch = stretch[: np.flatnonzero(stretch < population)[missing - 1] + 1]
+            counts, found = np.bincount(stretch, minlength=population)[:population], missing
+        words.advance(len(stretch))
+        times += counts
+        missing -= found
     return times
+
+
+def _stretch(missing: int, population: int, mask: int) -> int:
+    """A number of words that holds most of the missing draws, and rarely more."""
+    expected = missing * (mask + 1) / population
+    fitting = int(expected - 4 * expected**0.5)
+    return min(max(fitting, FEWEST_AT_ONCE), max(MOST_AT_ONCE, mask + 1))
 
 
 def _tally(values: np.ndarray, times: np.ndarray) -> DrawnValues:

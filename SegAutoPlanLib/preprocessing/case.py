@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ def preprocess_case(
     if isinstance(configuration, str):
         configuration = plan.configurations[configuration]
     cropped = crop_case(image, segmentation, plan)
-    return next(preprocess_cropped(cropped, plan, [configuration], labels))
+    [(_, result)] = preprocess_cropped(cropped, plan, [configuration], labels)
+    return result
 
 
 def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCase:
@@ -93,31 +95,37 @@ def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCa
 
 def preprocess_cropped(
     case: CroppedCase, plan: Plan, configurations: Sequence[Configuration], labels: LabelScheme
-) -> Iterator[PreprocessedCase]:
-    """Normalise and resample for each configuration in turn; work that two share is done once, and two that come
-    out equal are one object."""
-    normalized: dict[Any, np.ndarray] = {}
-    finished: dict[Any, PreprocessedCase] = {}
+) -> Iterator[tuple[list[Configuration], PreprocessedCase]]:
+    """Normalise and resample for several configurations; those for which a case comes out equal share the result."""
+    scaled: dict[_Scaling, dict[_Grid, list[Configuration]]] = {}
     for configuration in configurations:
-        scaling = (configuration.normalization_schemes, configuration.use_mask_for_norm)
-        if scaling not in normalized:
-            normalized[scaling] = normalize(case.image, case.segmentation, *scaling, plan.foreground_intensities)
-        grid = _Grid.of(case, configuration)
-        key = (scaling, grid.identity)
-        if key not in finished:
-            finished[key] = _on_grid(case, normalized[scaling], grid, labels)
-        yield finished[key]
+        grids = scaled.setdefault(_Scaling.of(configuration), {})
+        grids.setdefault(_Grid.of(case, configuration), []).append(configuration)
+    for scaling, grids in scaled.items():
+        normalized = normalize(
+            case.image, case.segmentation, scaling.schemes, scaling.use_mask, plan.foreground_intensities
+        )
+        for grid, sharing in grids.items():
+            yield sharing, _on_grid(case, normalized, grid, labels)
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    schemes: tuple[str, ...]
+    use_mask: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> _Scaling:
+        return cls(configuration.normalization_schemes, configuration.use_mask_for_norm)
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where a case is resampled to, and how."""
+    """Where a case is resampled to, and how. Two that are equal give equal results."""
 
     shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    identity: str
-    """Equal for grids on which a case comes out equal."""
-    resampling: dict[str, Any]
+    how: tuple[str, tuple[float, ...]] | None
+    """The resampling entries of the plan (as JSON) and the spacing to reach; None if the grid stays as it is."""
 
     @classmethod
     def of(cls, case: CroppedCase, configuration: Configuration) -> _Grid:
@@ -125,18 +133,21 @@ class _Grid:
         # A 2d plan leaves the distance between slices as it is.
         spacing = case.spacing[: len(case.spacing) - len(spacing)] + spacing
         shape = target_shape(case.image.shape[1:], case.spacing, spacing)
-        unchanged = shape == case.image.shape[1:]
-        identity = "as it was" if unchanged else repr((spacing, sorted(configuration.resampling.items())))
-        return cls(shape, spacing, identity, configuration.resampling)
+        if shape == case.image.shape[1:]:
+            return cls(shape, None)
+        return cls(shape, (json.dumps(configuration.resampling, sort_keys=True), spacing))
 
     def resample(self, array: np.ndarray, kind: str, current_spacing: tuple[float, ...]) -> np.ndarray:
-        name = self.resampling[f"resampling_fn_{kind}"]
+        if self.how is None:
+            return array
+        resampling = json.loads(self.how[0])
+        name = resampling[f"resampling_fn_{kind}"]
         if name not in RESAMPLERS:
             raise UserInputError(
                 f"the plan asks for the unknown resampling {name}; use one of {', '.join(RESAMPLERS)}."
             )
-        options = self.resampling[f"resampling_fn_{kind}_kwargs"]
-        return RESAMPLERS[name](array, self.shape, current_spacing, self.spacing, **options)
+        options = resampling[f"resampling_fn_{kind}_kwargs"]
+        return RESAMPLERS[name](array, self.shape, current_spacing, self.how[1], **options)
 
 
 def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, labels: LabelScheme) -> PreprocessedCase:

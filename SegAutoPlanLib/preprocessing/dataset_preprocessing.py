@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset import Case, Dataset, read_case
@@ -16,15 +16,9 @@ from ..fingerprint.extraction import require_usable
 from ..planning import Configuration, Plan, write_plan
 from ..progress import SILENT, Reporter
 from ..workers import run_cases, worker_count
-from .case import PreprocessedCase, crop_case, preprocess_cropped
+from .case import crop_case, preprocess_cropped
 from .stamp import stamp_of
-from .storage import (
-    preprocessed_identifiers,
-    remove_preprocessed,
-    save_preprocessed,
-    share_preprocessed,
-    stored_stamp,
-)
+from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
 BYTES_PER_VALUE = 20
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
@@ -48,25 +42,23 @@ def preprocess_dataset(
         UserInputError: an unknown configuration, a case that cannot be used, a full disk.
         StopRequested: the reporter was asked to stop.
     """
-    chosen = _chosen(plan, configurations)
     root = Path(preprocessed_root) / dataset.name
-    folders = {configuration.name: root / configuration.data_identifier for configuration in chosen}
+    work = _Work(dataset, plan, _chosen(plan, configurations), root)
+    folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
         _remove_strangers(folder, dataset)
     write_json(root / "dataset.json", dataset.description)
     write_plan(plan, root / f"{plan.plans_name}.json")
-    todo = [case for case in dataset.cases if _missing(case, dataset, plan, chosen, root)]
-    size = largest_case(dataset)
-    count = worker_count(len(todo), BYTES_PER_VALUE * size.values, workers)
-    work = partial(_preprocess_and_store, dataset=dataset, plan=plan, chosen=chosen, root=root)
+    todo = [case for case in dataset.cases if work.missing(case)]
+    count = worker_count(len(todo), BYTES_PER_VALUE * largest_case(dataset).values, workers)
     for _ in run_cases(work, todo, count, "preprocess", report):
         pass
     _copy_ground_truth(dataset, root / "gt_segmentations")
     return folders
 
 
-def _chosen(plan: Plan, names: Sequence[str] | None) -> list[Configuration]:
+def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
     if names is None:
         names = [name for name in DEFAULT_CONFIGURATIONS if name in plan.configurations]
     unknown = [name for name in names if name not in plan.configurations]
@@ -75,48 +67,51 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> list[Configuration]:
             f"The plan {plan.plans_name} has no configuration {', '.join(unknown)}; "
             f"it has {', '.join(plan.configurations)}."
         )
-    return [plan.configurations[name] for name in names]
+    return tuple(plan.configurations[name] for name in names)
 
 
 def _remove_strangers(folder: Path, dataset: Dataset) -> None:
-    known = {case.identifier for case in dataset.cases}
-    for identifier in preprocessed_identifiers(folder):
-        if identifier not in known:
-            remove_preprocessed(folder, identifier, whole=True)
+    for identifier in set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}:
+        case_path(folder, identifier).unlink(missing_ok=True)
 
 
-def _missing(
-    case: Case, dataset: Dataset, plan: Plan, chosen: Sequence[Configuration], root: Path
-) -> list[Configuration]:
-    return [
-        configuration
-        for configuration in chosen
-        if stored_stamp(root / configuration.data_identifier, case.identifier)
-        != stamp_of(case, dataset, plan, configuration)
-    ]
+@dataclass(frozen=True)
+class _Work:
+    """What the work on every case has in common."""
 
+    dataset: Dataset
+    plan: Plan
+    configurations: tuple[Configuration, ...]
+    root: Path
 
-def _preprocess_and_store(
-    case: Case, dataset: Dataset, plan: Plan, chosen: Sequence[Configuration], root: Path
-) -> None:
-    missing = _missing(case, dataset, plan, chosen, root)
-    image, segmentation = read_case(dataset, case)
-    require_usable(image, segmentation, case)
-    try:
-        cropped = crop_case(image, segmentation, plan)
-        del image, segmentation
-        stored: dict[int, tuple[PreprocessedCase, Path]] = {}
-        results = preprocess_cropped(cropped, plan, missing, dataset.labels)
-        for configuration, result in zip(missing, results, strict=True):
-            folder = root / configuration.data_identifier
-            stamp = stamp_of(case, dataset, plan, configuration)
-            if id(result) in stored:
-                share_preprocessed(stored[id(result)][1], folder, case.identifier, result, stamp)
-            else:
-                save_preprocessed(folder, case.identifier, result, stamp)
-                stored[id(result)] = (result, folder)
-    except UserInputError as error:
-        raise UserInputError(f"{case.identifier}: {error}") from error
+    def folder(self, configuration: Configuration) -> Path:
+        return self.root / configuration.data_identifier
+
+    def stamps(self, case: Case) -> dict[str, str]:
+        """By configuration name."""
+        return {c.name: stamp_of(case, self.dataset, self.plan, c) for c in self.configurations}
+
+    def missing(self, case: Case) -> list[Configuration]:
+        stamps = self.stamps(case)
+        return [
+            configuration
+            for configuration in self.configurations
+            if stamps[configuration.name] not in stored_stamps(self.folder(configuration), case.identifier)
+        ]
+
+    def __call__(self, case: Case) -> None:
+        """Preprocess one case and store what is missing of it."""
+        image, segmentation = read_case(self.dataset, case)
+        require_usable(image, segmentation, case)
+        stamps, missing = self.stamps(case), self.missing(case)
+        try:
+            cropped = crop_case(image, segmentation, self.plan)
+            del image, segmentation
+            for sharing, result in preprocess_cropped(cropped, self.plan, missing, self.dataset.labels):
+                folders = [self.folder(configuration) for configuration in sharing]
+                save_preprocessed(folders, case.identifier, result, [stamps[c.name] for c in sharing])
+        except UserInputError as error:
+            raise UserInputError(f"{case.identifier}: {error}") from error
 
 
 def _copy_ground_truth(dataset: Dataset, folder: Path) -> None:
