@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import lzma
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +124,30 @@ def test_a_file_of_another_shape_is_a_sentence(tmp_path, content):
     write_splits(tmp_path / "raw", content)
     with pytest.raises(UserInputError, match="must be a list of"):
         load_or_make_splits(tmp_path / "raw", tmp_path / "pre", cases(2))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict:
+    """What nnunetv2 2.8.1 did, see Testing/Fixtures/README.md."""
+    path = Path(__file__).resolve().parents[1] / "Fixtures" / "splits.json.xz"
+    return json.loads(lzma.decompress(path.read_bytes()))
+
+
+def nnunet_cases(count: int) -> list[str]:
+    return [f"case_{index:03d}" for index in range(count)]
+
+
+def test_folds_equal_those_recorded_from_nnunet(recorded):
+    for count, folds in recorded["folds"].items():
+        names = nnunet_cases(int(count))
+        ours = [[names.index(name) for name in split["val"]] for split in make_splits(names)]
+        assert ours == folds, count
+    assert len(recorded["folds"]) > 100
+
+
+def test_folds_beyond_the_file_equal_those_recorded_from_nnunet(recorded):
+    for entry in recorded["beyond"]:
+        names = nnunet_cases(entry["cases"])
+        train, val = fold_cases([{"train": names[1:], "val": names[:1]}], entry["fold"], names)
+        assert [[names.index(name) for name in part] for part in (train, val)] == entry["split"]
+    assert recorded["beyond"]
