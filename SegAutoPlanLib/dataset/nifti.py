@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ import numpy as np
 from .image import FileError
 
 GZIP_MAGIC = b"\x1f\x8b"
-HEADER_BYTES = 544
-"""Enough for NIfTI-1 (348) and NIfTI-2 (540)."""
 VOXEL_TYPES = {
     2: "u1",
     4: "i2",
@@ -202,42 +199,3 @@ def read_content(path: Path) -> bytes:
         raise FileError(path, CUT_SHORT, COPY_AGAIN) from error
     except (zlib.error, gzip.BadGzipFile) as error:
         raise FileError(path, f"is damaged ({error})", COPY_AGAIN) from error
-
-
-def check_nifti_is_complete(path: Path) -> None:
-    """Do nothing for a complete file, or one of another type.
-
-    For `.nii.gz` the length in gzip's trailer is compared, which costs two small reads; only where it does
-    not agree (a cut file, several gzip members) the stream is followed to its end.
-
-    Raises:
-        FileError: the file ends before its last voxel.
-    """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return
-    with path.open("rb") as stream:
-        beginning = stream.read(2048)
-        compressed = beginning[:2] == GZIP_MAGIC
-        start = zlib.decompressobj(wbits=31).decompress(beginning, HEADER_BYTES) if compressed else beginning
-        header = parse_header(start)
-        if header is None:
-            return
-        expected = header.bytes_with_voxels
-        if not compressed:
-            complete = stream.seek(0, os.SEEK_END) >= expected
-        else:
-            stream.seek(-4, os.SEEK_END)
-            complete = struct.unpack("<I", stream.read(4))[0] == expected % 2**32
-    if not complete and not (compressed and _inflated_length(path) >= expected):
-        raise FileError(path, CUT_SHORT, COPY_AGAIN)
-
-
-def _inflated_length(path: Path) -> int:
-    total = 0
-    try:
-        with gzip.open(path) as stream:
-            while chunk := stream.read(1 << 20):
-                total += len(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return 0
-    return total

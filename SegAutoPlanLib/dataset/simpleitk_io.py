@@ -12,7 +12,8 @@ import SimpleITK as sitk
 from ..files import atomic_path
 from .image import FileError, Image
 from .itk_warnings import no_itk_warnings
-from .nifti import check_nifti_is_complete, parse_header, read_content, voxels
+from .nifti import parse_header, read_content, voxels
+from .truncation import check_is_complete
 
 SPACING_FACTOR_2D = 999
 """nnU-Net gives the missing axis of a 2-D image this many times the larger in-plane spacing."""
@@ -69,7 +70,7 @@ def read_sitk_image(path: Path) -> sitk.Image:
     """`sitk.ReadImage`, with a sentence where it fails and where it would fill a cut-off file with zeros."""
     if not path.is_file():
         raise FileError(path, "the file is missing", "add it, or remove the case from the dataset")
-    check_nifti_is_complete(path)
+    check_is_complete(path)
     try:
         with no_itk_warnings():
             return sitk.ReadImage(str(path))
