@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 import types
@@ -120,6 +123,7 @@ def _provide_modules() -> types.ModuleType:
 
     qt = sys.modules["qt"] = make_pythonqt_like()
     # Only now: these modules define Qt classes, which must see the PythonQt-like ones.
+    from .generic_colours import write_generic_colours
     from . import ctk_widgets, module_manager, mrml_widgets, slicer_application, ui_loader
 
     ctk = sys.modules["ctk"] = ctk_widgets.ctk_module()
@@ -140,7 +144,11 @@ def _provide_modules() -> types.ModuleType:
         sys.modules[f"slicer.{name}"] = getattr(slicer, name)
     logic = slicer.vtkSlicerApplicationLogic()
     slicer.mrmlScene = slicer.vtkMRMLScene()
-    logic.SetHomeDirectory(str(_STAND_INS))  # colour files are looked for below it; there are none
+    home = tempfile.mkdtemp(prefix="SlicerHost-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    write_generic_colours(Path(home) / "share" / "ColorFiles")
+    logic.SetHomeDirectory(home)
+    logic.SetShareDirectory("share")
     logic.SetMRMLScene(slicer.mrmlScene)
     slicer.app = slicer_application.SlicerApplication(slicer.mrmlScene, logic)
     return slicer

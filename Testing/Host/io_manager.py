@@ -146,24 +146,28 @@ def _tell(messages: slicer.vtkMRMLMessageCollection | None, sentence: str) -> No
         messages.AddMessage(vtk.vtkCommand.ErrorEvent, sentence)
 
 
+def _node_name(path: Path, properties: dict) -> str:
+    suffix = next((suffix for suffix, _ in _BY_SUFFIX if path.name.lower().endswith(suffix)), path.suffix)
+    return properties.get("name") or path.name[: len(path.name) - len(suffix)]
+
+
 def _read_volume(path: Path, properties: dict) -> slicer.vtkMRMLVolumeNode | None:
     flags = {"labelmap": 1, "center": 2, "singleFile": 4, "autoWindowLevel": 8, "discardOrientation": 16}
     chosen = {"autoWindowLevel": True, **properties}
     options = sum(value for key, value in flags.items() if chosen.get(key, False))
-    name = properties.get("name") or slicer.vtkMRMLStorageNode.GetFileNameWithoutExtension(str(path))
-    return slicer.modules.volumes.logic().AddArchetypeVolume(str(path), name, options)
+    return slicer.modules.volumes.logic().AddArchetypeVolume(str(path), _node_name(path, properties), options)
 
 
 def _read_segmentation(path: Path, properties: dict) -> slicer.vtkMRMLSegmentationNode | None:
     return slicer.modules.segmentations.logic().LoadSegmentationFromFile(
-        str(path), properties.get("autoOpacities", True), properties.get("name")
+        str(path), properties.get("autoOpacities", True), _node_name(path, properties)
     )
 
 
 def _with_storage(node_class: str, storage_class: str) -> Callable[[Path, dict], slicer.vtkMRMLNode | None]:
     def read(path: Path, properties: dict) -> slicer.vtkMRMLNode | None:
         scene = slicer.mrmlScene
-        node = scene.AddNewNodeByClass(node_class, properties.get("name") or path.name.split(".")[0])
+        node = scene.AddNewNodeByClass(node_class, _node_name(path, properties))
         storage = scene.AddNewNodeByClass(storage_class)
         storage.SetFileName(str(path))
         if not storage.ReadData(node):

@@ -10,6 +10,7 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from .io_manager import IOManager
+from .layout_manager import LayoutManager
 from .module_manager import ModuleManager
 
 
@@ -35,6 +36,7 @@ class SlicerApplication(QtWidgets.QApplication):
         self._logic = logic
         self._io_manager = IOManager(scene)
         self._module_manager = ModuleManager()
+        self._layout_manager = LayoutManager(logic)
 
     def mrmlScene(self) -> slicer.vtkMRMLScene:
         return self._scene
@@ -51,9 +53,8 @@ class SlicerApplication(QtWidgets.QApplication):
     def moduleManager(self) -> ModuleManager:
         return self._module_manager
 
-    def layoutManager(self) -> None:
-        """None, as in a Slicer that runs without its main window's views."""
-        return
+    def layoutManager(self) -> LayoutManager:
+        return self._layout_manager
 
     def testingEnabled(self) -> bool:
         return True
