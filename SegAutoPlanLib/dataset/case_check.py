@@ -115,11 +115,11 @@ def values_present(array: np.ndarray) -> frozenset[int]:
 
 def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image, Path] | None:
     first: tuple[Image, Path] | None = None
-    channels, all_zero = 0, True
+    channels, all_read, all_zero = 0, True, True
     for path in case.image_files:
         image = _read(image_io_named(dataset.image_io).read, path, facts)
         if image is None:
-            all_zero = False
+            all_read = all_zero = False
             continue
         channels += image.array.shape[0]
         facts.collect(require_finite, image.array, path)
@@ -133,7 +133,7 @@ def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image
         all_zero = _check_contrast(image, path, facts) and all_zero
     if first is None:
         return None
-    if channels != len(dataset.channel_names) and all(path.is_file() for path in case.image_files):
+    if all_read:
         facts.collect(require_channels, channels, dataset, case)
     if all_zero:
         facts.add(FileError(first[1], "every voxel of the case is 0", "export the images again, or remove the case"))
@@ -170,7 +170,7 @@ def _check_labels(dataset: Dataset, path: Path, facts: CaseFacts) -> Image | Non
         return None
     facts.collect(require_known_labels, segmentation, path, dataset)
     facts.label_values = values_present(segmentation.array[0])
-    if not facts.label_values & set(dataset.labels.foreground_labels):
+    if facts.label_values <= {0, dataset.labels.ignore_label}:
         remedy = "check that this is meant; a case without any structure teaches little"
         facts.add(FileError(path, "nothing is labelled, only background", remedy), "warning")
     return segmentation

@@ -20,6 +20,7 @@ SPACING_FACTOR_2D = 999
 SMALL_NIFTI_BYTES = 600_000
 """Up to this file size `.nii.gz` is read faster without ITK (50 kB: 3.7 -> 0.6 ms), above it ITK inflates faster."""
 ORIENTATION = "RAS"
+DAMAGED = "it is damaged or of another type than its ending says"
 ITK_PREFIX = re.compile(r"^(sitk::ERROR: |ITK ERROR: )?(\w+ ?\(0x[0-9a-f]+\): )?")
 
 Geometry = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
@@ -194,10 +195,12 @@ def _unreadable(path: Path, error: RuntimeError) -> FileError:
             "its grid is sheared, which SimpleITK does not read",
             'set "overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample it',
         )
+    if "Unable to determine ImageIO reader" in str(error):
+        return FileError(path, "is not an image of a known type", f"{DAMAGED}: copy or export it again")
     return FileError(
         path,
         f"cannot be read as an image ({_reason(error)})",
-        "it is damaged or of another type than its ending says: copy or export it again",
+        f"{DAMAGED}: copy or export it again",
     )
 
 
