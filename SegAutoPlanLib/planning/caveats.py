@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..dataset.dataset import Dataset
 from ..fingerprint.fingerprint import Fingerprint
-from .explanation import times
+from .explanation import seen_part, times
 from .plan import Configuration, Plan
+from .presets import MINIMUM_BATCH_SIZE
 
 FOLDS = 5
+LARGE_PART = 0.25
+"""Of the dataset's voxels in one batch."""
 
 
 def caveats(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> tuple[str, ...]:
@@ -19,12 +23,13 @@ def caveats(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> tuple[str
         *_wrong_count(fingerprint, dataset),
         *_odd_axis(plan),
         *_unlike_images(fingerprint),
+        *_vanishing_cases(plan, fingerprint, dataset),
         *_shared_data(plan),
         *(
             line
             for configuration in plan.configurations.values()
             if configuration.previous_stage is None
-            for line in _configuration(configuration, len(fingerprint.spacings))
+            for line in _configuration(plan, configuration, len(fingerprint.spacings))
         ),
     )
 
@@ -62,12 +67,28 @@ def _odd_axis(plan: Plan) -> Iterator[str]:
 
 
 def _unlike_images(fingerprint: Fingerprint) -> Iterator[str]:
-    for axis, name in enumerate("zyx"):
-        steps = [spacing[axis] for spacing in fingerprint.spacings]
-        if max(steps) > 4 * min(steps):
+    steps = [[spacing[axis] for spacing in fingerprint.spacings] for axis in range(3)]
+    axis = max(range(3), key=lambda candidate: max(steps[candidate]) / min(steps[candidate]))
+    finest, coarsest = min(steps[axis]), max(steps[axis])
+    if coarsest > 4 * finest:
+        yield (
+            f"Voxels along {'zyx'[axis]} are between {finest:.3g} and {coarsest:.3g} mm; resampled to one size, the "
+            "coarsest images will look blurred beside the finest."
+        )
+
+
+def _vanishing_cases(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> Iterator[str]:
+    """Cases so thin that resampling leaves an axis without a voxel, on which preprocessing stops."""
+    full = plan.configurations.get("3d_fullres")
+    if full is None:
+        return
+    target = [full.spacing[axis] for axis in plan.transpose_backward]
+    for index, (spacing, shape) in enumerate(zip(fingerprint.spacings, fingerprint.shapes_after_crop, strict=True)):
+        if any(round(old / new * edge) < 1 for old, new, edge in zip(spacing, target, shape, strict=True)):
+            name = dataset.cases[index].identifier if index < len(dataset.cases) else f"case number {index + 1}"
             yield (
-                f"Voxels along {name} are between {min(steps):.3g} and {max(steps):.3g} mm; resampled to one size, the "
-                "coarsest images will look blurred beside the finest."
+                f"{name} ({times(shape)} voxels of {times(spacing)} mm) is thinner than half a voxel of the plan; "
+                "remove it, or plan with a finer target spacing."
             )
 
 
@@ -83,18 +104,14 @@ def _shared_data(plan: Plan) -> Iterator[str]:
         )
 
 
-def _configuration(configuration: Configuration, cases: int) -> Iterator[str]:
-    name, batch = configuration.name, configuration.batch_size
-    if batch > cases and configuration.architecture.dimensions == 3:
-        yield (
-            f"{name}: a batch of {batch} is larger than the dataset of {cases} cases, so every step sees most of them; "
-            "the network may learn them by heart."
-        )
+def _configuration(plan: Plan, configuration: Configuration, cases: int) -> Iterator[str]:
+    name, median = configuration.name, times(configuration.median_image_size)
+    yield from _large_batch(plan, configuration, cases)
     stages = len(configuration.architecture.strides)
     if stages < 3:
         yield (
-            f"{name}: a median image has only {times(configuration.median_image_size)} voxels, so the U-Net has "
-            f"{stages} resolution{'s' if stages > 1 else ''} and sees little context; use finer or larger images."
+            f"{name}: a median image has only {median} voxels, so the U-Net has {stages} "
+            f"resolution{'s' if stages > 1 else ''} and sees little context; use finer or larger images."
         )
     padded = max(
         patch / max(edge, 1)
@@ -102,6 +119,27 @@ def _configuration(configuration: Configuration, cases: int) -> Iterator[str]:
     )
     if padded >= 1.5:
         yield (
-            f"{name}: the patch of {times(configuration.patch_size)} is larger than a median image "
-            f"({times(configuration.median_image_size)} voxels), so part of what is computed is padding."
+            f"{name}: the patch of {times(configuration.patch_size)} voxels is larger than a median image ({median}), "
+            "so part of what is computed is padding."
+        )
+
+
+def _large_batch(plan: Plan, configuration: Configuration, cases: int) -> Iterator[str]:
+    """nnU-Net's plain planner bounds a batch by a part of the dataset's voxels, its residual ones hardly do."""
+    name, batch = configuration.name, configuration.batch_size
+    whole_images = configuration.architecture.dimensions == 3 or "3d_fullres" not in plan.configurations
+    if whole_images and batch > cases:
+        yield (
+            f"{name}: a batch of {batch} is larger than the dataset ({cases} case{'s' if cases > 1 else ''}), so that "
+            "every step repeats cases; the network may learn them by heart."
+        )
+        return
+    image = (plan.configurations.get("3d_fullres") or configuration).median_image_size
+    if configuration.name == "3d_lowres":
+        image = configuration.median_image_size
+    part = batch * seen_part(configuration) * math.prod(configuration.median_image_size) / math.prod(image) / cases
+    if part > LARGE_PART and batch > MINIMUM_BATCH_SIZE:
+        yield (
+            f"{name}: a batch of {batch} holds {100 * part:.0f} % of all training voxels, so that steps are long and "
+            "alike; the plain planner keeps to 5 %."
         )

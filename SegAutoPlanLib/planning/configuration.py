@@ -32,8 +32,8 @@ class Budget:
     planner: Planner
     gpu_memory_gb: float
     class_count: int
-    keeps_a_voxel: bool = False
-    """Whether every axis keeps a voxel whatever happens. nnU-Net's arithmetic loses some, and then crashes."""
+    careful: bool = False
+    """Whether to avoid what nnU-Net's arithmetic crashes on: an axis of the patch or image without a voxel."""
 
 
 def size_configuration(
@@ -48,8 +48,6 @@ def size_configuration(
         NothingFitsError: no patch remains.
     """
     dimensions, planner = len(spacing), budget.planner
-    if budget.keeps_a_voxel:
-        median_shape = [max(edge, 1) for edge in median_shape]
     reference = planner.reference(dimensions, budget.gpu_memory_gb)
     reference_batch = reference_batch_size(dimensions)
     topology = plan_topology(spacing, _initial_patch(spacing, median_shape))
@@ -60,7 +58,7 @@ def size_configuration(
             raise NothingFitsError(f"no voxel is left of a patch of {topology.patch_size}")
         if (needed / reference_batch * 2 if planner.shrinks_to_batch_of_two else needed) <= reference:
             break
-        topology = _shrunk(spacing, median_shape, topology, int(budget.keeps_a_voxel))
+        topology = _shrunk(spacing, median_shape, topology, int(budget.careful))
     batch = round((reference / needed) * reference_batch)
     at_most = round(dataset_voxels * planner.batch_covers_at_most / math.prod(topology.patch_size))
     return Sizing(topology.patch_size, max(min(batch, at_most), MINIMUM_BATCH_SIZE), architecture)

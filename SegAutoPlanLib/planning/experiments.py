@@ -26,8 +26,8 @@ from .presets import FULL_PLANS_NAME, Planner, planner_named
 from .spacing import Grid, full_resolution_grid
 
 NNUNET_STOPS = (
-    "nnU-Net itself stops on these images, whose grid leaves an axis without a voxel; this plan keeps at least one "
-    "and puts single slices first."
+    "nnU-Net itself cannot plan these images, because its arithmetic leaves an axis without a voxel. This plan takes "
+    "single slices for 2-D images, and leaves out a low-resolution stage that would lose an axis."
 )
 STANDARD_CONFIGURATIONS = ("2d", "3d_lowres", "3d_fullres", "3d_cascade_fullres")
 
@@ -122,8 +122,14 @@ def _plan_configurations(
 def _plan_where_nnunet_stops(
     budget: Budget, grid: Grid, fingerprint: Fingerprint, dataset: Dataset, plans_name: str
 ) -> dict[str, Any]:
+    if grid.median_shape.min() < 1:
+        size = " × ".join(f"{step:g}" for step in grid.spacing[list(grid.transpose_backward)])
+        raise UserInputError(
+            f"{dataset.name}: with voxels of {size} mm a median image would be less than one voxel thick; "
+            "choose a finer target spacing."
+        )
     try:
-        return _plan_configurations(replace(budget, keeps_a_voxel=True), grid, fingerprint, dataset, plans_name)
+        return _plan_configurations(replace(budget, careful=True), grid, fingerprint, dataset, plans_name)
     except NothingFitsError:
         raise UserInputError(
             f"{dataset.name}: no network fits into {budget.gpu_memory_gb:g} GB of GPU memory; plan for more."
@@ -132,11 +138,11 @@ def _plan_where_nnunet_stops(
 
 def _with_single_slices_first(grid: Grid, fingerprint: Fingerprint) -> Grid:
     """2-D images stored along another axis than the first are 2-D images all the same."""
-    single = [grid.transpose_forward[axis] for axis in range(3) if grid.median_shape[axis] <= 1]
+    single = [grid.transpose_forward[axis] for axis in range(3) if grid.median_shape[axis] == 1]
     if not single:
         return grid
-    original = grid.spacing[list(grid.transpose_backward)]
-    return full_resolution_grid(fingerprint, tuple(original.tolist()), first_axis=min(single))
+    spacing = grid.spacing[list(grid.transpose_backward)]
+    return full_resolution_grid(fingerprint, tuple(spacing.tolist()), first_axis=min(single))
 
 
 def data_identifier(planner: Planner, plans_name: str, configuration: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from ..dataset.dataset import Dataset
 from ..fingerprint.fingerprint import Fingerprint
-from ..progress import duration_in_words
 from .low_resolution import ENOUGH_SEEN, WORTHWHILE
 from .machine import DATA_CENTRE_CARD, EPOCHS, STEPS, TWO_CORES, Machine, training_seconds
 from .memory import training_memory_gb
 from .plan import Configuration, Plan
+from .spacing import ANISOTROPY
 
 AXES = ("z", "y", "x")
 NORMALIZATION_IN_WORDS = {
@@ -31,10 +31,11 @@ def explain(
     machine: Machine | None = None,
 ) -> tuple[str, ...]:
     """Sentences about a plan; those that need the dataset are left out for a plan that was read from a file."""
+    single_slices = "3d_fullres" not in plan.configurations and plan.transpose_forward == (0, 1, 2)
     return (
         *([_dataset(plan, fingerprint, dataset)] if fingerprint and dataset else []),
         _voxel_size(plan, fingerprint),
-        _axis_order(plan),
+        *([] if single_slices else [_axis_order(plan)]),
         *_channels(plan, dataset),
         *(
             sentence
@@ -48,12 +49,13 @@ def explain(
 
 
 def _dataset(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> str:
-    names = [name for name, _ in dataset.labels.entries if name != "background"]
+    names = [name for name, _ in dataset.labels.entries if name not in ("background", "ignore")]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    cases = _count(len(fingerprint.spacings), "training case")
+    what = "region" if dataset.labels.has_regions else "label"
     return (
-        f"{plan.dataset_name}: {cases} with {_count(len(dataset.channel_names), 'channel')} "
-        f"({', '.join(dataset.channel_names)}) and {_count(len(names), 'label')} ({shown})."
+        f"{plan.dataset_name}: {_count(len(fingerprint.spacings), 'training case')} with "
+        f"{_count(len(dataset.channel_names), 'channel')} ({', '.join(dataset.channel_names)}) and "
+        f"{_count(len(names), what)} ({shown})."
     )
 
 
@@ -81,25 +83,28 @@ def _why_this_spacing(plan: Plan, full: Configuration, fingerprint: Fingerprint 
 
 
 def _axis_order(plan: Plan) -> str:
-    order = "".join(AXES[axis] for axis in plan.transpose_forward)
-    if order == "zyx":
-        return "Axis order: as stored; the first axis, z, is the coarsest or no finer than the others."
+    order = [AXES[axis] for axis in plan.transpose_forward]
+    if order == list(AXES):
+        return "Axis order: as stored, since no axis has larger voxels than the first, z."
     return (
-        f"Axis order: {AXES[plan.transpose_forward[0]]} has the largest voxels, so images are turned to the order "
-        f"{', '.join(order)} for the network; results are turned back."
+        f"Axis order: {order[0]} has the largest voxels, so images are turned to the order {', '.join(order)} for the "
+        "network; results are turned back."
     )
 
 
 def _channels(plan: Plan, dataset: Dataset | None) -> list[str]:
+    """A sentence for each way of normalising, with all the channels that share it."""
     full = _finest(plan)
-    sentences = []
+    channels: dict[str, list[str]] = {}
     for index, (scheme, masked) in enumerate(zip(full.normalization_schemes, full.use_mask_for_norm, strict=True)):
-        name = dataset.channel_names[index] if dataset else str(index)
         text = NORMALIZATION_IN_WORDS.get(scheme, f"normalised by {scheme}")
         text = text.format(**plan.foreground_intensities[index])
         mask = ", over the non-zero part, because cropping removes much empty background" if masked else ""
-        sentences.append(f"Intensities of channel {name}: {text}{mask}.")
-    return sentences
+        channels.setdefault(text + mask, []).append(dataset.channel_names[index] if dataset else str(index))
+    return [
+        f"Intensities of channel{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}."
+        for text, names in channels.items()
+    ]
 
 
 def _configuration(
@@ -136,9 +141,13 @@ def _duration(plan: Plan, configuration: Configuration, machine: Machine | None)
 def _epoch(configuration: Configuration, fingerprint: Fingerprint | None) -> str:
     if fingerprint is None:
         return ""
-    shown = STEPS * configuration.batch_size / len(fingerprint.spacings)
-    often = f"about {shown:.0f} times" if shown >= 1.5 else "about once" if shown >= 0.75 else "not even once"
-    return f"; an epoch shows each case {often}"
+    what = "slice" if len(configuration.patch_size) == 2 else "patch"
+    taken = STEPS * configuration.batch_size / len(fingerprint.spacings)
+    if taken < 1:
+        return f"; an epoch takes a {what} of {_percent(taken)} of the cases"
+    number = round(taken)
+    many = what if number == 1 else {"slice": "slices", "patch": "patches"}[what]
+    return f"; an epoch takes about {number} {many} of each case"
 
 
 def _stages(plan: Plan) -> str:
@@ -168,7 +177,10 @@ def _advice(plan: Plan) -> str:
         return "Train 2d."
     if "3d_lowres" in plan.configurations:
         return "Train 3d_fullres first; try 3d_lowres and then the cascade where large structures are confused."
-    return "Train 3d_fullres first; try 2d where slices are thick or time is short."
+    spacing = plan.configurations["3d_fullres"].spacing
+    if max(spacing) > ANISOTROPY * min(spacing):
+        return "Train 3d_fullres first; with slices as thick as these, 2d may do as well, and both together better."
+    return "Train 3d_fullres first; 2d is worth a try only where time is short."
 
 
 def _finest(plan: Plan) -> Configuration:
@@ -213,7 +225,7 @@ def times(numbers: Sequence[float]) -> str:
 def days_in_words(seconds: float) -> str:
     """`3 h`, `12 days`: no more precise than the estimate."""
     if seconds < 3600:
-        return duration_in_words(60 * math.ceil(seconds / 60)).removesuffix(" 00 s")
+        return f"{math.ceil(seconds / 60)} min"
     hours = seconds / 3600
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
 

@@ -28,7 +28,8 @@ class LowResolution:
 def plan_low_resolution(budget: Budget, grid: Grid, full: Sizing, case_count: int) -> LowResolution | None:
     """Coarsen the voxels until a patch holds a quarter of a median image; None where that gains too little.
 
-    Axes more than twice finer than the coarsest are coarsened first, so that voxels become isotropic.
+    Axes more than twice finer than the coarsest are coarsened first, so that voxels become isotropic. A careful
+    budget also gives None where coarsening would leave an axis without a voxel.
     """
     full_voxels = np.prod(grid.median_shape)
     spacing, voxels, sizing = grid.spacing.copy(), full_voxels, full
@@ -37,6 +38,8 @@ def plan_low_resolution(budget: Budget, grid: Grid, full: Sizing, case_count: in
         fine = spacing.max() / spacing > 2
         spacing[fine if fine.any() else slice(None)] *= STEP
         shape = grid.spacing / spacing * grid.median_shape
+        if budget.careful and min(rounded(shape)) < 1:
+            return None
         voxels = np.prod(shape)
         sizing = size_configuration(budget, spacing.tolist(), rounded(shape), float(voxels * case_count))
     if sizing is full or full_voxels / voxels < WORTHWHILE:
