@@ -1,3 +1,5 @@
+# ruff: noqa: PT009, PT027 - the self test runs inside Slicer, which has unittest but no pytest
+
 import importlib.util
 import sys
 import tempfile
@@ -130,6 +132,11 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
+        # Save a click: most often there is one volume.
+        if not any(self._parameterNode.channelVolumes):
+            firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if firstVolume is not None:
+                self._parameterNode.channelVolumes = [firstVolume]
 
     def setParameterNode(self, parameterNode: SegAutoPlanParameterNode | None) -> None:
         self._disconnectParameterNode()
@@ -212,8 +219,8 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
     ) -> RunFolder:
         """Start training and return its run at once; `options` are those of `train` on the command line."""
         folder = self.workspace.raw_folder(folder)
-        arguments = ["--workspace", str(self.workspaceFolder), "train", str(folder), configuration, str(fold), *options]
-        return startEngine(arguments, self.workspace, f"train_{folder.name}_{configuration}_fold_{fold}")
+        verb = ["train", str(folder), configuration, str(fold), "--workspace", str(self.workspaceFolder)]
+        return startEngine([*verb, *options], self.workspace, f"train_{folder.name}_{configuration}_fold_{fold}")
 
     def segment(
         self,

@@ -127,9 +127,8 @@ def _identifier(name: str, taken: set[str]) -> str:
 
 def _channelNames(cases: Sequence[LabelledCase], given: Sequence[str] | None) -> list[str]:
     count = len(cases[0].volumes)
-    names = (
-        list(given) if given is not None else [f"image {index + 1}" if count > 1 else "image" for index in range(count)]
-    )
+    default = ["image"] if count == 1 else [f"image {number}" for number in range(1, count + 1)]
+    names = default if given is None else list(given)
     if len(names) != count:
         raise UserInputError(f"{len(names)} channel names were given for {count} volumes a case; give one for each.")
     return names

@@ -39,8 +39,8 @@ def installTorch() -> bool:
         return _installPyTorchExtension()
     if not slicer.util.confirmOkCancelDisplay(
         _(
-            "PyTorch will be downloaded and installed into Slicer's Python. It takes several GB of disk; Slicer does not "
-            "answer for some minutes."
+            "PyTorch will be downloaded and installed into Slicer's Python. It takes several GB of disk; Slicer does "
+            "not answer for some minutes."
         ),
         windowTitle="SegAutoPlan",
     ):
@@ -54,9 +54,7 @@ def _installTorchWith(torchLogic) -> bool:
         torch = torchLogic.installTorch(askConfirmation=False, torchVersionRequirement=torchVersion())
     except TypeError as error:
         raise InstallError(
-            _("The PyTorch extension does not fit this version of SegAutoPlan ({error}); update it.").format(
-                error=error
-            )
+            _("The PyTorch extension does not fit this SegAutoPlan ({error}); update both.").format(error=error)
         ) from error
     if torch is None:
         raise InstallError(_("PyTorch could not be installed; the application log tells why."))
@@ -72,9 +70,5 @@ def _installPyTorchExtension() -> bool:
         return False
     manager = slicer.app.extensionsManagerModel()
     if not manager.installExtensionFromServer("PyTorch", True):
-        raise InstallError(
-            _(
-                'The extension "PyTorch" could not be installed; install it with the Extensions Manager and restart Slicer.'
-            )
-        )
+        raise InstallError(_('The extension "PyTorch" could not be installed; install it in the Extensions Manager.'))
     return True

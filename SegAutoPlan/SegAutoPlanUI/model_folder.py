@@ -94,5 +94,5 @@ def _weights(path: Path) -> tuple[tuple[str, ...], str]:
         if folds:
             return folds, checkpoint[len("checkpoint_") : -len(".pth")]
     raise UserInputError(
-        f"{path}: there are no weights (fold_0/checkpoint_final.pth); train the model to its end or choose another folder."
+        f"{path}: there are no weights (fold_0/checkpoint_final.pth); train the model or choose another folder."
     )

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
 
 from .segment_view import outcomeOf, runningStatus, timeLeft
-from .segmentation_job import SegmentationJob
+from .segmentation_job import resultWaits
 
 SHOWN_RUNS = 20
 REFRESH_MILLISECONDS = 2000
@@ -29,10 +29,10 @@ class RunsPanel:
         self._loadRun = loadRun
         self._runs: list[RunFolder] = []
         self._rows: list[tuple[str, str]] = []
+        self._known: dict[Path, tuple[float, RunState]] = {}
         self._timer = qt.QTimer()
         self._timer.interval = REFRESH_MILLISECONDS
         self._timer.timeout.connect(self.refresh)
-        ui.runsCollapsibleButton.connect("contentsCollapsed(bool)", self._onCollapsed)
         ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
         ui.loadRunButton.connect("clicked(bool)", self._onLoad)
         ui.stopRunButton.connect("clicked(bool)", self._onStop)
@@ -46,25 +46,38 @@ class RunsPanel:
         self._timer.stop()
 
     def refresh(self) -> None:
-        """Read the run folders again, if the section is open."""
-        if self._ui.runsCollapsibleButton.collapsed:
-            return
+        """Read the run folders again."""
         chosen = self._chosen()
         self._runs = list_runs(self._runsFolder)[:SHOWN_RUNS]
-        rows = [(run.name, inWords(run, run.state())) for run in self._runs]
+        states = [self._state(run) for run in self._runs]
+        running = sum(not state.over for state in states)
+        self._ui.runsCollapsibleButton.text = (
+            _("Runs ({count} running)").format(count=running) if running else _("Runs")
+        )
+        rows = [(run.name, inWords(run, state)) for run, state in zip(self._runs, states, strict=True)]
         if rows != self._rows:
             self._rows = rows
             self._fill(chosen)
         self._showButtons()
 
+    def _state(self, run: RunFolder) -> RunState:
+        # Long trainings have long files; those that have ended are read once.
+        progress = Path(run.path) / "progress.jsonl"
+        changed = progress.stat().st_mtime if progress.is_file() else 0.0
+        known = self._known.get(run.path)
+        if known is None or known[0] != changed or not known[1].over:
+            self._known[run.path] = (changed, run.state())
+        return self._known[run.path][1]
+
     def _fill(self, chosen: RunFolder | None) -> None:
         tree = self._ui.runsTreeWidget
         tree.clear()
         for run, texts in zip(self._runs, self._rows, strict=True):
-            item = qt.QTreeWidgetItem(tree)
+            item = qt.QTreeWidgetItem()
             for column, text in enumerate(texts):
                 item.setText(column, text)
                 item.setToolTip(column, text)
+            tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
                 tree.setCurrentItem(item)
         tree.resizeColumnToContents(0)
@@ -79,9 +92,6 @@ class RunsPanel:
         self._ui.loadRunButton.enabled = run is not None and _canLoad(run, run.state())
         self._ui.stopRunButton.enabled = run is not None and not run.state().over
         self._ui.openRunButton.enabled = run is not None
-
-    def _onCollapsed(self, _collapsed: bool) -> None:
-        self.refresh()
 
     def _onLoad(self, _checked: bool = False) -> None:
         self._loadRun(self._chosen())
@@ -111,5 +121,4 @@ def inWords(run: RunFolder, state: RunState) -> str:
 
 
 def _canLoad(run: RunFolder, state: RunState) -> bool:
-    job = SegmentationJob.of(run)
-    return state.status == "finished" and job is not None and job.awaitsLoading
+    return state.status == "finished" and resultWaits(run)

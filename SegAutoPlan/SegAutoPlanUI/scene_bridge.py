@@ -68,6 +68,10 @@ def labelsFromSegmentation(
                 f"{segmentationNode.GetName()}: the segmentation cannot be converted to a label map; "
                 "check that it opens in the Segment Editor."
             )
+        # Slicer gives the result a colour table of its own, made from ours.
+        madeColours = labelmap.GetDisplayNode().GetColorNode()
+        if madeColours is not colours:
+            slicer.mrmlScene.RemoveNode(madeColours)
         array = slicer.util.arrayFromVolume(labelmap)
         largest = max(value for _, value in wanted)
         return array.astype(np.uint8 if largest < 256 else np.int16)
@@ -86,7 +90,7 @@ def writeSegments(
     parent transform it has: `grid` is in its local coordinates.
     """
     segmentation = segmentationNode.GetSegmentation()
-    segmentation.SetSourceRepresentationToBinaryLabelmap()
+    segmentationNode.SetSourceRepresentationToBinaryLabelmap()
     identifiers = {name: _renewedSegment(segmentation, name, looks[name]) for name, _ in segments}
     if all(len(values) == 1 for _, values in segments):
         _importLabels(segmentationNode, labelsKji, grid, {values[0]: identifiers[name] for name, values in segments})
@@ -123,17 +127,18 @@ def _importLabels(
     grid: VoxelGrid,
     identifiers: Mapping[int, str],
 ) -> None:
-    # Slicer pairs the sorted values that occur in the map with the identifiers in the given order.
     occurring = [value for value in sorted(identifiers) if (labelsKji == value).any()]
     if not occurring:
         return
-    kept = np.where(np.isin(labelsKji, occurring), labelsKji, 0)
+    # Slicer pairs the values that occur, in ascending order, with the identifiers, and then takes them to be 1, 2, 3...
+    # Neither int64 nor bool has a VTK volume type.
+    consecutive = np.zeros(labelsKji.shape, np.uint8 if len(occurring) < 256 else np.int16)
     updated = vtk.vtkStringArray()
-    for value in occurring:
+    for number, value in enumerate(occurring, start=1):
+        consecutive[labelsKji == value] = number
         updated.InsertNextValue(identifiers[value])
     with _temporaryNode("vtkMRMLLabelMapVolumeNode") as labelmap:
-        # int64 and bool have no VTK volume type.
-        slicer.util.updateVolumeFromArray(labelmap, kept.astype(np.uint8 if max(occurring) < 256 else np.int16))
+        slicer.util.updateVolumeFromArray(labelmap, consecutive)
         labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijkToRas))
         labelmap.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
         slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, segmentationNode, updated)
@@ -159,4 +164,7 @@ def _temporaryNode(className: str) -> Iterator[slicer.vtkMRMLNode]:
     try:
         yield node
     finally:
-        slicer.mrmlScene.RemoveNode(node)
+        # Filling a volume gives it a display node, which would outlive it.
+        display = node.GetDisplayNode() if node.IsA("vtkMRMLDisplayableNode") else None
+        for done in filter(None, (display, node)):
+            slicer.mrmlScene.RemoveNode(done)

@@ -20,7 +20,7 @@ from .run_follower import RunFollower
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
 from .segmentation_following import followSegmentation, stopFollowing
-from .segmentation_job import resultNode
+from .segmentation_job import resultNode, resultWaits
 
 LOG_LINES = 200
 CHANNELS_ROW = 2
@@ -140,7 +140,7 @@ class SegmentPanel:
             problem,
             run.state() if run else None,
             stopRequested=run is not None and (run.path / "STOP").exists(),
-            loaded=result is not None,
+            resultWaits=run is not None and resultWaits(run),
         )
         folder = self._parameters.modelFolder if self._parameters else ""
         if ui.modelFolderPathLineEdit.currentPath != folder:

@@ -26,7 +26,7 @@ class SegmentView:
 
 
 def viewOf(
-    problem: str | None, state: RunState | None, stopRequested: bool = False, loaded: bool = False
+    problem: str | None, state: RunState | None, stopRequested: bool = False, resultWaits: bool = False
 ) -> SegmentView:
     """The look for a given state.
 
@@ -34,7 +34,7 @@ def viewOf(
         problem: why segmenting cannot start, in one sentence; None if it can.
         state: of the run that is shown; None if there is none.
         stopRequested: whether somebody asked that run to stop.
-        loaded: whether the run's result is in the scene.
+        resultWaits: whether the run's result is still to be loaded.
     """
     if state is not None and not state.over:
         return _runningView(state)
@@ -42,7 +42,7 @@ def viewOf(
         buttonText=_("Segment"),
         buttonEnabled=problem is None,
         buttonToolTip=problem or _("Segment the volume; you can go on working meanwhile."),
-        status=_endedStatus(state, stopRequested, loaded),
+        status=_endedStatus(state, stopRequested, resultWaits),
     )
 
 
@@ -79,11 +79,11 @@ def timeLeft(state: RunState) -> str:
     return _("{duration} left").format(duration=duration_in_words(state.eta_s))
 
 
-def _endedStatus(state: RunState | None, stopRequested: bool, loaded: bool) -> str:
+def _endedStatus(state: RunState | None, stopRequested: bool, resultWaits: bool) -> str:
     if state is None:
         return ""
     if state.status == "finished":
-        return _("Finished.") if loaded else _('Finished. The result waits under "Runs".')
+        return _('Finished. The result waits under "Runs".') if resultWaits else _("Finished.")
     return outcomeOf(state, stopRequested)
 
 

@@ -55,10 +55,6 @@ class SegmentationJob:
     def result(self) -> Path:
         return Path(self.files) / "output" / f"{CASE}{self.fileEnding}"
 
-    @property
-    def awaitsLoading(self) -> bool:
-        return self.result.is_file()
-
 
 def startSegmentation(
     volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode],
@@ -114,7 +110,7 @@ def loadResult(run: RunFolder, anywhere: bool = False) -> slicer.vtkMRMLSegmenta
         UserInputError: the run has no result to load, or its volume is not in this scene (and not `anywhere`).
     """
     job = SegmentationJob.of(run)
-    if job is None or not job.awaitsLoading:
+    if job is None or not job.result.is_file():
         raise UserInputError(f"{run.path}: there is no result to load; run the segmentation again.")
     volumeNode = inputVolume(run)
     if volumeNode is None and not anywhere:
@@ -139,6 +135,12 @@ def loadResult(run: RunFolder, anywhere: bool = False) -> slicer.vtkMRMLSegmenta
 def inputVolume(run: RunFolder) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The first channel of a run, if it is in the scene."""
     return _nodeWith(INPUT_ATTRIBUTE, run, "vtkMRMLScalarVolumeNode")
+
+
+def resultWaits(run: RunFolder) -> bool:
+    """Whether a run has given a result that nobody has loaded yet."""
+    job = SegmentationJob.of(run)
+    return job is not None and job.result.is_file()
 
 
 def resultNode(run: RunFolder) -> slicer.vtkMRMLSegmentationNode | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+import vtk
 
 from SegAutoPlanLib.errors import UserInputError
 
@@ -33,7 +34,7 @@ class VoxelGrid:
         image = volumeNode.GetImageData()
         if image is None or image.GetNumberOfPoints() == 0:
             raise UserInputError(f"{volumeNode.GetName()}: the volume holds no image; load or choose another one.")
-        matrix = slicer.vtkMatrix4x4()
+        matrix = vtk.vtkMatrix4x4()
         volumeNode.GetIJKToRASMatrix(matrix)
         grid = cls(tuple(image.GetDimensions()), slicer.util.arrayFromVTKMatrix(matrix).copy())
         axes = grid.directionLps
