@@ -74,6 +74,12 @@ class HostApplication:
         self.process_events()
         return self.slicer.util.getModuleWidget(loaded.name)
 
+    def unload_module(self, name: str) -> None:
+        """Clean a scripted module up and forget it, so that it can be loaded afresh."""
+        self.main_window.moduleSelector().leave()
+        self.slicer.app.moduleManager().unload(name)
+        self.process_events()
+
     def process_events(self, until: Callable[[], bool] | None = None, timeout_s: float = 10.0) -> None:
         """Let Qt work until the condition holds (once, if none is given). Raises TimeoutError if it never does."""
         deadline = time.monotonic() + timeout_s
@@ -123,8 +129,8 @@ def _provide_modules() -> types.ModuleType:
 
     qt = sys.modules["qt"] = make_pythonqt_like()
     # Only now: these modules define Qt classes, which must see the PythonQt-like ones.
+    from . import ctk_widgets, module_manager, mrml_widgets, plot_widget, slicer_application, ui_loader
     from .generic_colours import write_generic_colours
-    from . import ctk_widgets, module_manager, mrml_widgets, slicer_application, ui_loader
 
     ctk = sys.modules["ctk"] = ctk_widgets.ctk_module()
     sources = os.environ.get("SLICER_SOURCE_DIR")
@@ -132,6 +138,7 @@ def _provide_modules() -> types.ModuleType:
     import slicer.util
 
     widgets = {name: cls for name, cls in vars(mrml_widgets).items() if name.startswith("qMRML")}
+    widgets["qMRMLPlotWidget"] = plot_widget.qMRMLPlotWidget
     vars(slicer).update(widgets)
     for name in _NAMED_BY_SLICER:
         setattr(slicer, name, ctk_widgets.absent("slicer", name))

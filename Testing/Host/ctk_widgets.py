@@ -38,7 +38,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         super().__init__(parent if isinstance(title, str) else title)
         self._text = title if isinstance(title, str) else ""
         self._collapsed = False
-        self._children_shown_before: list[QtWidgets.QWidget] = []
+        self._folded_away: list[QtWidgets.QWidget] = []
         self.setContentsMargins(0, self._header_height(), 0, 0)
 
     def _header_height(self) -> int:
@@ -59,11 +59,23 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
             return
         self._collapsed = collapsed
         if collapsed:
-            children = self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly)
-            self._children_shown_before = [child for child in children if not child.isHidden()]
-        for child in self._children_shown_before:
-            child.setVisible(not collapsed)
+            self._fold()
+        else:
+            for child in self._folded_away:
+                child.setVisible(True)
+            self._folded_away.clear()
         self.contentsCollapsed.emit(collapsed)
+
+    def showEvent(self, event: QtGui.QShowEvent) -> None:
+        """Children that a .ui file adds after it set ``collapsed`` fold too."""
+        if self._collapsed:
+            self._fold()
+
+    def _fold(self) -> None:
+        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
+            if not child.isHidden():
+                self._folded_away.append(child)
+                child.setVisible(False)
 
     text = Property(str, _get_text, setText)
     collapsed = Property(bool, _get_collapsed, setCollapsed)

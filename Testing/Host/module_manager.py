@@ -148,11 +148,14 @@ class ModuleManager(QtCore.QObject):
         return name in self._modules
 
     def unload(self, name: str) -> None:
-        """Announce that a module goes (its widget cleans up) and forget it."""
+        """Announce that a scripted module goes (its widget cleans up) and forget it."""
         self.moduleAboutToBeUnloaded.emit(name)
-        delattr(slicer.modules, name.lower())
+        self._modules.pop(name).widgetRepresentation().deleteLater()
         delattr(slicer.moduleNames, name)
-        del self._modules[name]
+        for attribute in (name.lower(), f"{name}Instance", f"{name}Widget"):
+            if hasattr(slicer.modules, attribute):
+                delattr(slicer.modules, attribute)
+        del sys.modules[name]
 
 
 class ModuleSelector(QtCore.QObject):
@@ -178,8 +181,7 @@ class ModuleSelector(QtCore.QObject):
             raise ValueError(f"no module named {name} is loaded")
         if name == self._selected:
             return
-        if self._selected and self._find(self._selected) is not None:
-            self._find(self._selected).widgetRepresentation().exit()
+        self.leave()
         self._selected = name
         representation = module.widgetRepresentation()
         if self._panel.indexOf(representation) < 0:
@@ -187,6 +189,12 @@ class ModuleSelector(QtCore.QObject):
         self._panel.setCurrentWidget(representation)
         representation.enter()
         self.moduleSelected.emit(name)
+
+    def leave(self) -> None:
+        """Leave the shown module, if there is one."""
+        if self._selected:
+            self._find(self._selected).widgetRepresentation().exit()
+        self._selected = ""
 
 
 class MainWindow(QtWidgets.QMainWindow):

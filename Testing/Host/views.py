@@ -153,7 +153,7 @@ class ThreeDView(_View):
         camera = self.renderer.GetActiveCamera()
         centre = np.reshape(bounds_ras, (3, 2)).mean(axis=1)
         camera.SetFocalPoint(*centre)
-        camera.SetPosition(*(centre + [0, 500, 0]))
+        camera.SetPosition(centre[0], centre[1] + 500, centre[2])
         camera.SetViewUp(0, 0, 1)
         camera.Azimuth(azimuth)
         camera.Elevation(elevation)
