@@ -136,6 +136,7 @@ def train(
             f"{configuration}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
     folders = preprocess_dataset(raw, made, workspace.preprocessed, [configuration], None, report)
+    report.event("preprocessed", message=f"{raw.name} is ready for {configuration}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, report)
     training_cases, validation_cases = fold_cases(splits, fold, identifiers, report)

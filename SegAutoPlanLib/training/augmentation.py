@@ -1,12 +1,13 @@
 """nnU-Net's augmentation, in its order and with its probabilities, through batchgenerators.
 
-batchgenerators draws from numpy's global generator; `Augmentation` seeds it for each sample, so what happens to a
-sample depends on nothing but its seed.
+batchgenerators draws from the global generators of numpy and of Python; `Augmentation` seeds both for each sample, so
+what happens to a sample depends on nothing but its seed.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +126,7 @@ class Augmentation:
     def __call__(self, patch: Patch, seed: int) -> Patch:
         """`patch` arrays have the geometry's `crop_size` (2d: without the slice axis)."""
         np.random.seed(seed % 2**32)
+        random.seed(seed)
         batch = self._transform_space(patch.image[None], patch.labels[None, None].astype(np.float32))
         batch = self._intensity(**batch)
         if self._mirror is not None:

@@ -83,7 +83,7 @@ class TrainingState:
                 "inference_allowed_mirroring_axes": context.mirror_axes,
                 "segautoplan": {
                     "version": __version__,
-                    "torch": torch.__version__,
+                    "torch": str(torch.__version__),
                     "python": platform.python_version(),
                     "recipe": vars(context.recipe),
                     "seed": context.seed,

@@ -1,0 +1,231 @@
+"""Tiles cover the volume, the export is the interpolation it claims to be, and geometry comes back exactly."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from torch import nn
+
+from SegAutoPlanLib import pipeline
+from SegAutoPlanLib.dataset import LabelScheme, read_image
+from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.inference import PredictOptions, Segmenter, load_model, predict
+from SegAutoPlanLib.inference.export import decide_labels, grid_interpolation, resampled_slabs
+from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
+from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
+from SegAutoPlanLib.progress import Reporter
+
+from .balls import NAME, ball_case, ball_workspace
+from .raw_datasets import OBLIQUE, write_image
+
+CPU = torch.device("cpu")
+
+
+class PerVoxel(nn.Module):
+    """A network without context: tiling must then change nothing."""
+
+    def forward(self, x):
+        return torch.cat([x[:, :1] * 2 + 1, -x[:, :1]], dim=1)
+
+
+class LooksUp(nn.Module):
+    """A network that sees a direction, so that mirroring matters: differences along the last axis."""
+
+    def forward(self, x):
+        return torch.cat([x, x.roll(1, dims=-1)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("size", "tile", "step", "starts"),
+    [(110, 64, 0.5, [0, 23, 46]), (300, 128, 0.5, [0, 57, 115, 172]), (64, 64, 0.5, [0]), (65, 64, 1.0, [0, 1])],
+)
+def test_tiles_lie_where_nnunets_lie(size, tile, step, starts):
+    assert tile_starts(size, tile, step) == starts
+
+
+def test_small_volumes_are_padded_with_the_larger_half_above():
+    assert padding_to((5, 16, 20), (8, 16, 16)) == [(1, 2), (0, 0), (0, 0)]
+
+
+def test_the_gaussian_is_that_of_a_filtered_impulse_and_never_zero():
+    from scipy.ndimage import gaussian_filter
+
+    impulse = np.zeros((16, 24, 20))
+    impulse[8, 12, 10] = 1
+    expected = gaussian_filter(impulse, [2, 3, 2.5], mode="constant")
+    weights = gaussian_weights((16, 24, 20))
+    np.testing.assert_allclose(weights, expected / expected.max() * 10, atol=1e-6)
+    assert gaussian_weights((128, 128, 128)).min() > 0
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 30), (16, 16, 16), (20, 33, 17)])
+@pytest.mark.parametrize("patch", [(8, 16, 16), (16, 8)])
+def test_a_network_without_context_gives_the_same_tiled_as_whole(shape, patch):
+    data = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    logits = predict_logits([PerVoxel()], data, patch, 2, CPU, WindowOptions())
+    expected = PerVoxel()(torch.from_numpy(data)[None])[0]
+    assert torch.allclose(logits, expected, atol=1e-5)
+
+
+def test_mirroring_is_the_mean_of_the_flipped_outputs():
+    data = np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype(np.float32)
+    network = LooksUp()
+    logits = predict_logits([network], data, (8, 8, 8), 2, CPU, WindowOptions(mirror_axes=(0, 1, 2)))
+    image = torch.from_numpy(data)[None]
+    flips = [f for n in range(4) for f in itertools.combinations((2, 3, 4), n)]
+    expected = sum(network(image.flip(f)).flip(f) for f in flips) / len(flips)
+    assert len(flips) == 8
+    assert torch.allclose(logits, expected[0], atol=1e-5)
+
+
+def test_folds_are_averaged_as_logits():
+    data = np.ones((1, 8, 8, 8), np.float32)
+
+    class Twice(PerVoxel):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    logits = predict_logits([PerVoxel(), Twice()], data, (8, 8, 8), 2, CPU, WindowOptions())
+    assert torch.allclose(logits[0], torch.tensor(4.5))
+
+
+def test_constant_tiles_go_through_the_network_once():
+    calls = []
+
+    class Counting(PerVoxel):
+        def forward(self, x):
+            calls.append(len(x))
+            return super().forward(x)
+
+    data = np.zeros((1, 64, 8, 8), np.float32)
+    data[0, :4] = np.arange(4 * 64).reshape(4, 8, 8)
+    logits = predict_logits([Counting()], data, (8, 8, 8), 2, CPU, WindowOptions())
+    assert sum(calls) == 2
+    assert torch.allclose(logits, PerVoxel()(torch.from_numpy(data)[None])[0], atol=1e-4)
+
+
+def test_segmenting_can_be_stopped_between_tiles():
+    class Impatient(Reporter):
+        def stop_requested(self):
+            return True
+
+    with pytest.raises(StopRequested):
+        predict_logits([PerVoxel()], np.ones((1, 8, 8, 8), np.float32), (8, 8, 8), 2, CPU, WindowOptions(), Impatient())
+
+
+@pytest.mark.parametrize("new_shape", [(20, 30, 14), (7, 9, 8), (10, 12, 11), (25, 6, 40)])
+def test_the_export_interpolates_as_torch_does(new_shape):
+    logits = torch.randn(3, 10, 12, 11)
+    grid = grid_interpolation((10, 12, 11), new_shape, (1, 1, 1), (1, 1, 1), {})
+    result = torch.cat([slab for _, slab in resampled_slabs(logits, grid)], dim=1)
+    expected = nn.functional.interpolate(logits[None], size=new_shape, mode="trilinear", align_corners=False)[0]
+    assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_a_coarse_axis_is_taken_by_nearest_neighbour():
+    logits = torch.randn(2, 4, 8, 8)
+    grid = grid_interpolation((4, 8, 8), (9, 16, 16), (5, 1, 1), (2.2, 0.5, 0.5), {"order_z": 0})
+    result = torch.cat([slab for _, slab in resampled_slabs(logits, grid)], dim=1)
+    nearest = nn.functional.interpolate(logits[None], size=(9, 8, 8), mode="nearest-exact")
+    expected = nn.functional.interpolate(nearest, size=(9, 16, 16), mode="trilinear", align_corners=False)[0]
+    assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_slabs_are_thin_when_there_are_many_classes(monkeypatch):
+    monkeypatch.setattr("SegAutoPlanLib.inference.export.SLAB_BYTES", 4 * 3 * 50 * 16 * 16 * 2)
+    logits = torch.randn(50, 8, 16, 16)
+    slabs = list(resampled_slabs(logits, grid_interpolation((8, 16, 16), (16, 16, 16), (1,) * 3, (1,) * 3, {})))
+    assert [part.stop - part.start for part, _ in slabs] == [2] * 8
+
+
+def test_regions_are_painted_in_their_order():
+    regions = LabelScheme((("background", 0), ("whole", (1, 2, 3)), ("core", (2, 3)), ("hot", 3)), (1, 2, 3))
+    probabilities = torch.tensor([0.6, 0.6, 0.4]).logit().reshape(3, 1)
+    assert decide_labels(probabilities, regions).tolist() == [2]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small model that knows the balls, in a folder whose name has a space and an umlaut."""
+    workspace = ball_workspace(tmp_path_factory.mktemp("models mit Größe"))
+    options = pipeline.TrainOptions(recipe="short", epochs=8, iterations=12, device="cpu")
+    return pipeline.train(workspace, NAME, "3d_fullres", 0, options).folder.parent
+
+
+def write_ball(folder: Path, seed: int = 11, **geometry) -> tuple[Path, np.ndarray]:
+    image, labels = ball_case(seed, (20, 26, 30))
+    return write_image(image, folder / "new_0000.nii.gz", **geometry), labels
+
+
+def test_a_segmentation_has_its_images_exact_geometry(trained, tmp_path):
+    geometry = {"spacing": (1.1, 0.9, 1.3), "origin": (12.5, -3.25, 7.0), "direction": OBLIQUE}
+    source, labels = write_ball(tmp_path / "in", **geometry)
+    (file,) = predict(Segmenter(load_model(trained), "cpu"), source.parent, tmp_path / "out")
+    image, result = sitk.ReadImage(str(source)), sitk.ReadImage(str(file))
+    for question in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        assert getattr(result, question)() == pytest.approx(getattr(image, question)(), abs=1e-6)
+    found = sitk.GetArrayFromImage(result) > 0
+    assert 2 * (found & (labels > 0)).sum() / (found.sum() + (labels > 0).sum()) > 0.7
+
+
+def test_probabilities_are_float32_of_the_images_shape_and_sum_to_one(trained, tmp_path):
+    source, _ = write_ball(tmp_path)
+    predict(Segmenter(load_model(trained), "cpu"), [source], tmp_path / "out", PredictOptions(save_probabilities=True))
+    with np.load(tmp_path / "out" / "new.npz") as content:
+        probabilities = content["probabilities"]
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (3, 20, 26, 30)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    assert (tmp_path / "out" / "new.pkl").is_file()
+
+
+def test_a_segmented_folder_can_be_continued_and_shared_out(trained, tmp_path):
+    for seed, name in enumerate(("a", "b", "c")):
+        write_image(ball_case(seed)[0], tmp_path / "in" / f"{name}_0000.nii.gz")
+    segmenter = Segmenter(load_model(trained), "cpu")
+    first = predict(segmenter, tmp_path / "in", tmp_path / "out", PredictOptions(part=(2, 2)))
+    assert [file.name for file in first] == ["b.nii.gz"]
+    rest = predict(segmenter, tmp_path / "in", tmp_path / "out", PredictOptions(skip_existing=True))
+    assert [file.name for file in rest] == ["a.nii.gz", "c.nii.gz"]
+    assert read_json(tmp_path / "out" / "dataset.json")["labels"]["ball"] == 1
+
+
+def test_a_model_folder_without_weights_is_named(trained, tmp_path):
+    for name in ("dataset.json", "plans.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    with pytest.raises(UserInputError, match="holds no weights") as refused:
+        load_model(tmp_path)
+    assert str(tmp_path) in str(refused.value)
+
+
+def test_a_missing_model_folder_is_named(tmp_path):
+    with pytest.raises(UserInputError, match="does not exist"):
+        load_model(tmp_path / "nothing")
+
+
+def test_too_few_channels_are_named(trained, tmp_path):
+    source, _ = write_ball(tmp_path)
+    image = read_image([source, source], "SimpleITKIO")
+    with pytest.raises(UserInputError, match="2 channel"):
+        Segmenter(load_model(trained), "cpu").segment(image)
+
+
+def test_an_input_folder_without_images_says_what_is_looked_for(trained, tmp_path):
+    with pytest.raises(UserInputError, match=r"CASE_0000\.nii\.gz"):
+        predict(Segmenter(load_model(trained), "cpu"), tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_image_leaves_nothing_half_written(trained, tmp_path):
+    source, _ = write_ball(tmp_path / "in")
+    source.write_bytes(source.read_bytes()[:500])
+    with pytest.raises(UserInputError, match=r"new_0000\.nii\.gz"):
+        predict(Segmenter(load_model(trained), "cpu"), tmp_path / "in", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
+    assert not list((tmp_path / "out").glob(".writing*"))

@@ -1,0 +1,89 @@
+"""Dice + cross-entropy, by direct evaluation of the formulas in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from SegAutoPlanLib.dataset import LabelScheme
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.losses import DeepSupervision, build_loss, supervision_weights
+
+SMOOTH = 1e-5
+LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
+IGNORING = LabelScheme((("background", 0), ("a", 1), ("b", 2), ("ignore", 3)))
+REGIONS = LabelScheme((("background", 0), ("whole", (1, 2)), ("core", 2)), (1, 2))
+
+
+def random_case(values: int, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 3, 4, 5, 6, generator=generator, dtype=torch.float64)
+    return logits, torch.randint(0, values, (2, 4, 5, 6), generator=generator)
+
+
+def expected_dice(probability, one_hot, over, counted=1.0):
+    intersection = (probability * one_hot * counted).sum(over)
+    total = (probability * counted).sum(over) + (one_hot * counted).sum(over)
+    return ((2 * intersection + SMOOTH) / (total + SMOOTH)).mean()
+
+
+@pytest.mark.parametrize("batch_dice", [False, True])
+def test_dice_ce_is_cross_entropy_minus_the_mean_foreground_dice(batch_dice):
+    logits, target = random_case(3)
+    probability = logits.softmax(1)
+    one_hot = torch.nn.functional.one_hot(target, 3).movedim(-1, 1)
+    over = (0, 2, 3, 4) if batch_dice else (2, 3, 4)
+    picked = probability.gather(1, target[:, None]).log()
+    expected = -picked.mean() - expected_dice(probability[:, 1:], one_hot[:, 1:], over)
+    assert build_loss(None, LABELS, batch_dice)(logits, target).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_ignored_voxels_change_nothing():
+    logits, target = random_case(4)
+    loss = build_loss("dice_ce", IGNORING, batch_dice=True)
+    changed = torch.where((target == 3)[:, None], logits + 5 * torch.randn_like(logits), logits)
+    assert loss(changed, target).item() == pytest.approx(loss(logits, target).item(), abs=1e-6)
+
+
+def test_a_fully_ignored_batch_gives_a_finite_loss_with_a_gradient():
+    logits = torch.randn(1, 3, 4, 4, 4, requires_grad=True)
+    loss = build_loss("dice_ce", IGNORING, batch_dice=False)(logits, torch.full((1, 4, 4, 4), 3))
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_dice_bce_treats_every_region_alone():
+    logits, _ = random_case(3)
+    logits = logits[:, :2]
+    target = torch.randint(0, 2, logits.shape).bool()
+    probability = logits.sigmoid()
+    entropy = -(torch.where(target, probability, 1 - probability)).log().mean()
+    expected = entropy - expected_dice(probability, target.double(), (2, 3, 4))
+    assert build_loss(None, REGIONS, False)(logits, target).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_half_precision_sums_do_not_overflow():
+    logits = torch.full((1, 3, 64, 64, 64), 3.0, dtype=torch.bfloat16)
+    target = torch.ones(1, 64, 64, 64, dtype=torch.long)
+    assert math.isfinite(build_loss(None, LABELS, True)(logits, target).item())
+
+
+def test_supervision_weights_halve_and_leave_the_lowest_resolution_out():
+    assert supervision_weights(5) == pytest.approx([16 / 30, 8 / 30, 4 / 30, 2 / 30, 0], abs=1e-12)
+
+
+def test_a_network_with_two_stages_has_a_finite_loss():
+    assert supervision_weights(1) == (1.0,)
+    logits, target = random_case(3)
+    loss = DeepSupervision(build_loss(None, LABELS, False))([logits], [target])
+    assert math.isfinite(loss.item())
+
+
+def test_a_loss_that_does_not_fit_the_labels_is_refused():
+    with pytest.raises(UserInputError, match="dice_bce"):
+        build_loss("dice_ce", REGIONS, False)
+    with pytest.raises(UserInputError, match="no such loss"):
+        build_loss("best_loss", LABELS, False)
