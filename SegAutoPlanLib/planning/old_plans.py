@@ -19,6 +19,8 @@ def modern_configuration(entry: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "architecture" in entry:
         return dict(entry)
+    if "UNet_class_name" not in entry:
+        raise KeyError("architecture")
     class_name = entry["UNet_class_name"]
     kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
     if kind is None:

@@ -41,8 +41,8 @@ def write_plan(plan: Plan, path: Path | str) -> None:
 def plan_from_json(document: Mapping[str, Any], source: str = "plans.json") -> Plan:
     """A plan from the content of plans.json.
 
-    A configuration that cannot be used (it inherits in a circle or from nothing, or has a network of another
-    kind) is left out, and a warning says why; the others stay usable.
+    A configuration that cannot be used (it inherits in a circle or from nothing, lacks an entry, or has a
+    network of another kind) is left out, and a warning says why; the others stay usable.
 
     Raises:
         UserInputError: this is not a plan, or no configuration of it can be used.
@@ -81,6 +81,8 @@ def _read_configurations(entries: Mapping[str, Any]) -> tuple[dict[str, Configur
             configurations[name] = _read_configuration(name, entry)
         except UserInputError as error:
             problems.append(f"{name}: cannot be used, because {error}.")
+        except KeyError as error:
+            problems.append(f"{name}: cannot be used, because it lacks {error}.")
     return configurations, problems
 
 
