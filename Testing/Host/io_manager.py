@@ -8,6 +8,7 @@ from pathlib import Path
 import slicer
 import vtk
 
+from .node_copies import copy_into
 from .scene_files import load_scene, save_scene
 
 _BY_SUFFIX = (
@@ -78,6 +79,8 @@ class IOManager:
     ) -> bool:
         """Write the scene, or the node ``properties["nodeID"]`` through its own storage node."""
         path = Path(properties["fileName"])
+        if file_type == "SceneFile" and path.suffix == ".mrml":
+            return bool(self._scene.Commit(str(path)))
         if file_type == "SceneFile":
             save_scene(path, self._scene)
             return True
@@ -99,14 +102,10 @@ class IOManager:
         for node_id, filename in zip(node_ids, filenames, strict=True):
             original = self._scene.GetNodeByID(node_id)
             aside = slicer.vtkMRMLScene()
-            copy = aside.AddNewNodeByClass(original.GetClassName(), original.GetName())
-            copy.CopyContent(original, True)
-            transform = original.GetParentTransformNode()
-            if harden and transform is not None:
-                to_world = vtk.vtkGeneralTransform()
-                transform.GetTransformToWorld(to_world)
-                copy.ApplyTransform(to_world)
-            storage = aside.AddNode(original.CreateDefaultStorageNode())
+            copy = copy_into(aside, original)
+            if harden and original.IsA("vtkMRMLTransformableNode"):
+                copy.HardenTransform()
+            storage = aside.AddNode(_default_storage(original))
             results.append(self._write(copy, storage, Path(filename), properties, messages))
         return all(results)
 
@@ -126,12 +125,16 @@ class IOManager:
         return written
 
     def extractKnownExtension(self, filename: str, node: slicer.vtkMRMLNode) -> str:
-        storage = node.CreateDefaultStorageNode()
-        return storage.GetSupportedFileExtension(str(filename), False, True) or Path(filename).suffix
+        """The longest extension of the name that the node can be written as; else what follows the last dot."""
+        known = [one.rpartition("(")[2].rstrip(")") for one in self.fileWriterExtensions(node)]
+        fitting = [extension for extension in known if str(filename).lower().endswith(extension)]
+        return max(fitting, key=len, default=Path(filename).suffix)
 
     def fileWriterExtensions(self, node: slicer.vtkMRMLNode) -> list[str]:
-        storage = node.CreateDefaultStorageNode()
-        types = storage.GetSupportedWriteFileTypes()
+        """What the node can be written as, each as "Name (.extension)"."""
+        if node.IsA("vtkMRMLVolumeNode"):  # ITK writes these; MRML has no list of them
+            return [f"Volume ({suffix})" for suffix, kind in _BY_SUFFIX if kind == "VolumeFile"]
+        types = _default_storage(node).GetSupportedWriteFileTypes()
         return [types.GetValue(index) for index in range(types.GetNumberOfValues())]
 
     def addDefaultStorageNodes(self) -> None:
@@ -139,6 +142,12 @@ class IOManager:
         for node in storable:
             if node.GetStorageNode() is None and node.GetSaveWithScene():
                 node.AddDefaultStorageNode()
+
+
+def _default_storage(node: slicer.vtkMRMLStorableNode) -> slicer.vtkMRMLStorageNode:
+    storage = node.CreateDefaultStorageNode()
+    storage.UnRegister(None)  # C++ hands it over with a reference of its own
+    return storage
 
 
 def _tell(messages: slicer.vtkMRMLMessageCollection | None, sentence: str) -> None:

@@ -9,6 +9,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from .node_copies import copy_into
 from .views import SLICE_VIEWS, SliceView, ThreeDView
 
 _SLICER_COLOURS = {"Red": (0.95, 0.29, 0.20), "Green": (0.43, 0.69, 0.29), "Yellow": (0.93, 0.84, 0.30)}
@@ -74,22 +75,13 @@ def _scene_of_its_own() -> tuple[slicer.vtkMRMLScene, slicer.vtkMRMLApplicationL
 def _copies(
     volume: slicer.vtkMRMLVolumeNode, segmentation: slicer.vtkMRMLSegmentationNode, scene: slicer.vtkMRMLScene
 ) -> tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLSegmentationNode]:
-    copies = []
-    for original in (volume, segmentation):
-        copy = scene.AddNewNodeByClass(original.GetClassName(), original.GetName())
-        copy.CopyContent(original, original is segmentation)  # a shallow copy would share the surfaces made below
+    copies = copy_into(scene, volume, deep=False), copy_into(scene, segmentation)
+    for copy, original in zip(copies, (volume, segmentation), strict=True):
         copy.CreateDefaultDisplayNodes()
         if original.GetDisplayNode() is not None:
             copy.GetDisplayNode().CopyContent(original.GetDisplayNode())
-        if original.GetParentTransformNode() is not None:
-            to_world = vtk.vtkGeneralTransform()
-            original.GetParentTransformNode().GetTransformToWorld(to_world)
-            transform = scene.AddNewNodeByClass("vtkMRMLTransformNode")
-            transform.SetAndObserveTransformToParent(to_world)
-            copy.SetAndObserveTransformNodeID(transform.GetID())
-        copies.append(copy)
     copies[1].CreateClosedSurfaceRepresentation()
-    return tuple(copies)
+    return copies
 
 
 def _fullest_slices(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[float, float, float]:

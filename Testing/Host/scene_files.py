@@ -11,14 +11,14 @@ import slicer
 
 
 def save_scene(path: str | Path, scene: slicer.vtkMRMLScene | None = None) -> Path:
-    """Save the scene: ``.mrb`` is one archive with all data; anything else is a folder with ``.mrml`` and data.
+    """Save the scene with its data: ``.mrb`` is one archive; a path without suffix is a folder with a ``.mrml``.
 
-    Uses the application logic's own bundle writer, so the files are those that Slicer writes.
-    Raises OSError where the data cannot be written.
+    The application logic's own bundle writer does it, so the files are those that Slicer writes.
+    Raises ValueError for a ``.mrml`` path (it would lack the data), OSError where something cannot be written.
     """
     path, scene = Path(path), scene or slicer.mrmlScene
     if path.suffix == ".mrml":
-        return _save_mrml(path, scene)
+        raise ValueError(f"{path} would lack the data: save a .mrb file, or a folder")
     if path.suffix != ".mrb":
         _write_bundle(path, scene)
         return path
@@ -44,14 +44,6 @@ def load_scene(scene: slicer.vtkMRMLScene, path: str | Path, clear: bool = True)
             archive.extractall(folder)
         scene.SetURL(str(next(Path(folder).rglob("*.mrml"))))
         return bool(scene.Import())
-
-
-def _save_mrml(path: Path, scene: slicer.vtkMRMLScene) -> Path:
-    scene.SetURL(str(path))
-    scene.SetRootDirectory(str(path.parent))
-    if not scene.Commit(str(path)):
-        raise OSError(f"{path} could not be written")
-    return path
 
 
 def _write_bundle(folder: Path, scene: slicer.vtkMRMLScene) -> None:
