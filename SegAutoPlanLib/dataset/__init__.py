@@ -3,6 +3,7 @@
 from .dataset import Case, Dataset
 from .image import FileError, Image
 from .image_io import read_image, read_segmentation, write_segmentation
+from .importers import ImportedDataset, import_decathlon, import_nnunet_v1, import_pairs
 from .integrity import check_dataset
 from .labels import Label, LabelScheme
 from .loading import load_dataset
@@ -14,11 +15,15 @@ __all__ = [
     "Dataset",
     "FileError",
     "Image",
+    "ImportedDataset",
     "IntegrityReport",
     "Label",
     "LabelScheme",
     "Problem",
     "check_dataset",
+    "import_decathlon",
+    "import_nnunet_v1",
+    "import_pairs",
     "load_dataset",
     "read_case",
     "read_image",

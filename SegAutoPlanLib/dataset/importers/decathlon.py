@@ -1,0 +1,82 @@
+"""Medical Segmentation Decathlon: channels are the fourth axis of one file, labels are numbered by strings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ...errors import UserInputError
+from ...files import write_json
+from ...progress import SILENT, Reporter
+from ..image import FileError
+from ..simpleitk_io import read_sitk_image, write_sitk_image
+from .old_description import FILE_ENDING, nifti_files, read_old_description, task_number_and_name
+from .staging import ImportedDataset, for_each, new_dataset
+
+
+def import_decathlon(
+    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, report: Reporter = SILENT
+) -> ImportedDataset:
+    """Copy `TaskXX_Name` into `raw_root/DatasetXXX_Name`, a file for each channel.
+
+    `dataset_id` is by default the number of the task. Test images are taken over too.
+
+    Raises:
+        UserInputError: the folder is not of that kind, a label file is missing, or the id is taken; nothing is
+            left behind.
+    """
+    source = Path(source)
+    description = read_old_description(source)
+    number, name = task_number_and_name(source)
+    identifier = dataset_id if dataset_id is not None else number
+    if identifier is None:
+        raise UserInputError(f"{source}: the folder is not named TaskXX_NAME; give a dataset id.")
+    images, tests = nifti_files(source / "imagesTr"), nifti_files(source / "imagesTs")
+    _require_pairs(images, source)
+    channels = len(description["channel_names"])
+    with new_dataset(raw_root, identifier, name) as (folder, target):
+        (folder / "labelsTr").mkdir()
+        jobs = [(path, folder / "imagesTr") for path in images] + [(path, folder / "imagesTs") for path in tests]
+        for_each(lambda job: split_channels(*job, channels), jobs, report)
+        for path in images:
+            shutil.copyfile(source / "labelsTr" / path.name, folder / "labelsTr" / path.name)
+        write_json(folder / "dataset.json", {**description, "numTraining": len(images)})
+    return ImportedDataset(target, len(images))
+
+
+def split_channels(path: Path, folder: Path, channels: int) -> None:
+    """Write each channel of a 3-D or 4-D image as a 3-D file `CASE_0000.nii.gz`, … in `folder`.
+
+    Raises:
+        FileError: the image has not as many channels as it should.
+    """
+    image = read_sitk_image(path)
+    found = image.GetSize()[3] if image.GetDimension() == 4 else 1
+    if image.GetDimension() not in (3, 4) or found != channels:
+        raise FileError(
+            path, f"has {found} channels, but dataset.json names {channels}", 'correct "modality" or the image'
+        )
+    folder.mkdir(exist_ok=True)
+    stem = path.name.removesuffix(FILE_ENDING)
+    for channel in range(channels):
+        target = folder / f"{stem}_{channel:04d}{FILE_ENDING}"
+        if image.GetDimension() == 3:
+            shutil.copyfile(path, target)
+        else:
+            write_sitk_image(sitk.Extract(image, (*image.GetSize()[:3], 0), (0, 0, 0, channel)), target, target)
+
+
+def _require_pairs(images: list[Path], source: Path) -> None:
+    if not images:
+        raise FileError(source / "imagesTr", f"holds no {FILE_ENDING} images", "give the extracted folder of the task")
+    if all(re.fullmatch(r".+_\d{4}\.nii\.gz", path.name) for path in images) and not any(
+        (source / "labelsTr" / path.name).is_file() for path in images
+    ):
+        raise UserInputError(f"{source}: this is a dataset of nnU-Net version 1; use import_nnunet_v1.")
+    for path in images:
+        label = source / "labelsTr" / path.name
+        if not label.is_file():
+            raise FileError(label, "the label file is missing", f"add it, or remove {path.name} from imagesTr")

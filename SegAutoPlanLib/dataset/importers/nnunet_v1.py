@@ -1,0 +1,63 @@
+"""nnU-Net version 1: today's files under an older description."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ...errors import UserInputError
+from ...files import write_json
+from ...progress import SILENT, Reporter
+from ..image import FileError
+from .old_description import FILE_ENDING, nifti_files, read_old_description, task_number_and_name
+from .staging import ImportedDataset, for_each, new_dataset
+
+FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "imagesVal", "labelsVal")
+CHANNEL_SUFFIX = "_0000"
+
+
+def import_nnunet_v1(
+    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, report: Reporter = SILENT
+) -> ImportedDataset:
+    """Copy `TaskXXX_Name` of nnU-Net version 1 into `raw_root/DatasetXXX_Name`.
+
+    `dataset_id` is by default the number of the task.
+
+    Raises:
+        UserInputError: the folder is not of that kind, a label file is missing, or the id is taken; nothing is
+            left behind.
+    """
+    source = Path(source)
+    description = read_old_description(source)
+    number, name = task_number_and_name(source)
+    identifier = dataset_id if dataset_id is not None else number
+    if identifier is None:
+        raise UserInputError(f"{source}: the folder is not named TaskXXX_NAME; give a dataset id.")
+    cases = _cases(source)
+    with new_dataset(raw_root, identifier, name) as (folder, target):
+        copies = [(path, folder / part / path.name) for part in FOLDERS for path in nifti_files(source / part)]
+        for part in {destination.parent for _, destination in copies}:
+            part.mkdir()
+        for_each(lambda copy: shutil.copyfile(*copy), copies, report)
+        write_json(folder / "dataset.json", {**description, "numTraining": len(cases)})
+    return ImportedDataset(target, len(cases))
+
+
+def _cases(source: Path) -> list[str]:
+    first_channel = f"{CHANNEL_SUFFIX}{FILE_ENDING}"
+    cases = [
+        path.name.removesuffix(first_channel)
+        for path in nifti_files(source / "imagesTr")
+        if path.name.endswith(first_channel)
+    ]
+    if not cases:
+        raise FileError(
+            source / "imagesTr",
+            f"holds no file named CASE{first_channel}",
+            "for a task of the Medical Segmentation Decathlon use import_decathlon",
+        )
+    for case in cases:
+        label = source / "labelsTr" / f"{case}{FILE_ENDING}"
+        if not label.is_file():
+            raise FileError(label, "the label file is missing", f"add it, or remove {case} from imagesTr")
+    return cases

@@ -1,0 +1,181 @@
+"""A folder of images and segmentations, as people keep them: Slicer's `.seg.nrrd` with named segments included."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+
+from ...errors import UserInputError
+from ...files import write_json
+from ...progress import SILENT, Reporter
+from ..image import FileError
+from ..image_io import write_segmentation
+from ..simpleitk_io import image_from_sitk, read_sitk_image, write_sitk_image
+from .label_plan import LabelPlan, codes_of, names_in_order, plan_of_codes
+from .pairing import ENDINGS, Pair, PairFiles, as_pairs
+from .segment_file import SegmentFile, read_segment_file
+from .staging import ImportedDataset, for_each, new_dataset
+
+DEFAULT_ENDING = ".nii.gz"
+
+
+@dataclass(frozen=True)
+class CaseNotes:
+    """What was done to one case that its owner should know."""
+
+    identifier: str
+    resampled: bool
+    outside: tuple[str, ...]
+    """Segments of which no voxel lies in the image."""
+
+
+def import_pairs(
+    source: Path | str | Sequence[PairFiles],
+    raw_root: Path | str,
+    dataset_id: int,
+    name: str,
+    channel_names: Sequence[str] | None = None,
+    segments: Sequence[str] | None = None,
+    value_names: Mapping[int, str] | None = None,
+    overlap: Literal["refuse", "regions"] = "refuse",
+    report: Reporter = SILENT,
+) -> ImportedDataset:
+    """Make a raw dataset of images and their segmentations.
+
+    Label values follow the segments' *names*, the same in every case; a segmentation on another grid than its
+    image is resampled to the nearest voxel, and the notes say so. Images that share one file type are copied
+    as they are, others become `.nii.gz`.
+
+    Args:
+        source: a folder (see `find_pairs` for the names) or a list of (image or images, segmentation).
+        channel_names: they decide the normalisation: name a CT "CT". Default "image".
+        segments: only these, with label values in this order. Default: all, in order of first appearance.
+        value_names: names for the values of plain label maps.
+        overlap: whether segments that share voxels are an error or become regions.
+
+    Raises:
+        UserInputError: an image or segmentation lacks its partner or cannot be used; nothing is left behind.
+    """
+    pairs = as_pairs(source)
+    channels = _channel_names(pairs, channel_names)
+    found = for_each(lambda pair: read_segment_file(pair.segmentation, value_names), pairs, report, "read segments")
+    names = names_in_order([[segment.name for segment in file.segments] for file in found], segments)
+    plan = _label_plan(pairs, found, names, overlap, report)
+    ending = _common_ending(pairs)
+    with new_dataset(raw_root, dataset_id, name) as (folder, target):
+        (folder / "imagesTr").mkdir()
+        (folder / "labelsTr").mkdir()
+        jobs = list(zip(pairs, found, strict=True))
+        cases = for_each(lambda job: _write_case(*job, plan, folder, ending), jobs, report)
+        description = {
+            "channel_names": {str(index): channel for index, channel in enumerate(channels)},
+            **plan.description(),
+            "numTraining": len(pairs),
+            "file_ending": ending,
+        }
+        write_json(folder / "dataset.json", description)
+    notes = _notes(cases, found, plan)
+    for note in notes:
+        report.event("warning", message=note)
+    return ImportedDataset(target, len(pairs), notes)
+
+
+def _channel_names(pairs: Sequence[Pair], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if not pairs:
+        raise UserInputError("No pair of image and segmentation was given; give at least one.")
+    count = len(pairs[0].images)
+    names = tuple(wanted or (["image"] if count == 1 else [f"image_{index}" for index in range(count)]))
+    for pair in pairs:
+        if len(pair.images) != len(names):
+            raise FileError(
+                pair.images[0],
+                f"the case {pair.identifier} has {len(pair.images)} images, but there are {len(names)} channels "
+                f"({', '.join(names)})",
+                "give every case the same channels, named CASE_0000, CASE_0001 and so on",
+            )
+    return names
+
+
+def _label_plan(
+    pairs: Sequence[Pair], files: Sequence[SegmentFile], names: tuple[str, ...], overlap: str, report: Reporter
+) -> LabelPlan:
+    if overlap == "refuse":
+        return LabelPlan(names, {frozenset([name]): value for value, name in enumerate(names, start=1)})
+
+    def codes_of_case(job: tuple[Pair, SegmentFile]) -> set[int]:
+        grid = read_sitk_image(job[0].images[0])
+        masks = job[1].masks_on(grid)
+        return {int(code) for code in np.unique(codes_of(masks, names, grid.GetSize()[::-1]))}
+
+    jobs = list(zip(pairs, files, strict=True))
+    return plan_of_codes(names, set().union(*for_each(codes_of_case, jobs, report, "find overlaps")))
+
+
+def _write_case(pair: Pair, file: SegmentFile, plan: LabelPlan, folder: Path, ending: str) -> CaseNotes:
+    images = [read_sitk_image(path) for path in pair.images]
+    for path, image in zip(pair.images, images, strict=True):
+        if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+            raise FileError(path, "is not a 3-D image with one value a voxel", "split it into a file for each channel")
+        target = folder / "imagesTr" / f"{pair.identifier}_{pair.images.index(path):04d}{ending}"
+        if path.name.lower().endswith(ending):
+            shutil.copyfile(path, target)
+        else:
+            write_sitk_image(image, target, target)
+    masks = file.masks_on(images[0])
+    labels = _labels(masks, plan, images[0], pair)
+    properties = image_from_sitk(images[0], pair.images[0]).properties
+    write_segmentation(labels, folder / "labelsTr" / f"{pair.identifier}{ending}", properties, "SimpleITKIO")
+    named = {segment.name for segment in file.segments if segment.name in plan.names}
+    outside = sorted(name for name in named - masks.keys() if file.has_voxels(name))
+    return CaseNotes(pair.identifier, not file.lies_on_lattice_of(images[0]), tuple(outside))
+
+
+def _labels(masks: dict[str, np.ndarray], plan: LabelPlan, grid: sitk.Image, pair: Pair) -> np.ndarray:
+    shape = grid.GetSize()[::-1]
+    if any(len(names) > 1 for names in plan.values):
+        return plan.paint(masks, shape)
+    labels = np.zeros(shape, np.uint16)
+    for names, value in plan.values.items():
+        (name,) = names
+        if name not in masks:
+            continue
+        shared = labels[masks[name]]
+        if shared.any():
+            other = plan.names[int(shared.max()) - 1]
+            raise FileError(
+                pair.segmentation,
+                f"the segments {other} and {name} overlap in {np.count_nonzero(shared)} voxels",
+                'separate them in the Segment Editor, choose segments, or import with overlap="regions"',
+            )
+        labels[masks[name]] = value
+    return labels
+
+
+def _common_ending(pairs: Sequence[Pair]) -> str:
+    endings = {
+        next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), DEFAULT_ENDING)
+        for pair in pairs
+        for path in pair.images
+    }
+    return endings.pop() if len(endings) == 1 else DEFAULT_ENDING
+
+
+def _notes(cases: Sequence[CaseNotes], files: Sequence[SegmentFile], plan: LabelPlan) -> tuple[str, ...]:
+    notes = []
+    resampled = [case.identifier for case in cases if case.resampled]
+    if resampled:
+        notes.append(
+            f"{len(resampled)} of {len(cases)} segmentations lay on another grid than their image and were resampled "
+            f"to its nearest voxels: {', '.join(resampled)}."
+        )
+    notes += [f"{case.identifier}: {', '.join(case.outside)} lies outside the image." for case in cases if case.outside]
+    left = sorted({segment.name for file in files for segment in file.segments} - set(plan.names))
+    if left:
+        notes.append(f"Segments that were not imported: {', '.join(left)}.")
+    return tuple(notes)

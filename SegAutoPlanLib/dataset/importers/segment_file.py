@@ -1,0 +1,121 @@
+"""A segmentation file as named segments: Slicer's `.seg.nrrd`, or any label map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..image import FileError
+from ..simpleitk_io import read_sitk_image
+
+SAME_PLACE_VOXELS = 0.01
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One named structure: the voxels of `layer` that have `value`."""
+
+    name: str
+    layer: int
+    value: int
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """The layers of a segmentation, each a label map, and the segments in them."""
+
+    path: Path
+    layers: tuple[sitk.Image, ...]
+    segments: tuple[Segment, ...]
+
+    def masks_on(self, grid: sitk.Image) -> dict[str, np.ndarray]:
+        """Each segment as booleans (z, y, x) on the grid of an image, by the nearest voxel; empty ones left out."""
+        layers = [sitk.GetArrayFromImage(_on_grid(layer, grid)) for layer in self.layers]
+        masks: dict[str, np.ndarray] = {}
+        for segment in self.segments:
+            mask = layers[segment.layer] == segment.value
+            masks[segment.name] = masks[segment.name] | mask if segment.name in masks else mask
+        return {name: mask for name, mask in masks.items() if mask.any()}
+
+    def has_voxels(self, name: str) -> bool:
+        """Whether the segment is more than a name."""
+        return any(
+            bool((sitk.GetArrayViewFromImage(self.layers[segment.layer]) == segment.value).any())
+            for segment in self.segments
+            if segment.name == name
+        )
+
+    def lies_on_lattice_of(self, grid: sitk.Image) -> bool:
+        """Whether voxel centres coincide with those of `grid`; a smaller extent is no difference."""
+        layer = self.layers[0]
+        if not np.allclose(layer.GetSpacing(), grid.GetSpacing(), rtol=1e-4):
+            return False
+        if not np.allclose(layer.GetDirection(), grid.GetDirection(), atol=1e-4):
+            return False
+        start = np.array(grid.TransformPhysicalPointToContinuousIndex(layer.GetOrigin()))
+        return bool(np.abs(start - np.rint(start)).max() < SAME_PLACE_VOXELS)
+
+
+def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> SegmentFile:
+    """Read a segmentation.
+
+    Segments are named by the file itself (`.seg.nrrd`), else by `names` (label value to name), else `label_1` and
+    so on after their value.
+
+    Raises:
+        FileError: the file is missing, damaged, or not a 3-D label map.
+    """
+    image = read_sitk_image(path)
+    components = image.GetNumberOfComponentsPerPixel()
+    if image.GetDimension() != 3 or image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise FileError(path, "is not a 3-D segmentation", "export the segmentation again as .seg.nrrd or label map")
+    layers = (
+        tuple(sitk.VectorIndexSelectionCast(image, layer) for layer in range(components))
+        if components > 1
+        else (image,)
+    )
+    segments = _named_segments(image)
+    if not segments:
+        if components > 1:
+            raise FileError(
+                path, f"has {components} channels but names no segments", "save it as .seg.nrrd from Slicer"
+            )
+        segments = _segments_of_values(image, path, names or {})
+    for segment in segments:
+        if segment.layer >= components:
+            raise FileError(path, f"has no layer {segment.layer} for the segment {segment.name}", "save it again")
+    return SegmentFile(path, layers, segments)
+
+
+def _named_segments(image: sitk.Image) -> tuple[Segment, ...]:
+    """From Slicer's metadata; files of Slicer before 4.11 have a layer a segment and no label values."""
+    keys = image.GetMetaDataKeys()
+    numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment(\d+)_Name", key)))
+
+    def number(key: str, default: int) -> int:
+        return int(image.GetMetaData(key)) if key in keys else default
+
+    return tuple(
+        Segment(
+            image.GetMetaData(f"Segment{index}_Name").strip(),
+            number(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
+            number(f"Segment{index}_LabelValue", 1),
+        )
+        for index in numbers
+    )
+
+
+def _segments_of_values(image: sitk.Image, path: Path, names: Mapping[int, str]) -> tuple[Segment, ...]:
+    values = np.unique(sitk.GetArrayViewFromImage(image))
+    if not np.array_equal(values, np.rint(values)) or values.min() < 0:
+        raise FileError(path, "holds values that are not labels", "give a label map, or check which file is the image")
+    return tuple(Segment(names.get(int(value), f"label_{int(value)}"), 0, int(value)) for value in values if value != 0)
+
+
+def _on_grid(layer: sitk.Image, grid: sitk.Image) -> sitk.Image:
+    return sitk.Resample(layer, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, layer.GetPixelID())

@@ -1,0 +1,81 @@
+"""A new raw dataset appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ...errors import UserInputError
+from ...progress import Reporter
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class ImportedDataset:
+    """Where the new dataset is, and what its owner should know about how it came to be."""
+
+    folder: Path
+    case_count: int
+    notes: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tuple[Path, Path]]:
+    """Yield (a temporary folder to build in, the folder it becomes when the block succeeds).
+
+    Raises:
+        UserInputError: the id is taken or impossible, the name has letters that file systems refuse, or the
+            disk is full. Nothing is left behind.
+    """
+    root = Path(raw_root)
+    target = root / _folder_name(root, dataset_id, name)
+    root.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".importing_", dir=root))
+    try:
+        yield building, target
+        building.chmod(0o755)
+        os.replace(building, target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserInputError(f"{root}: the disk is full; free some space, then import again.") from error
+        raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def for_each(
+    work: Callable[[Item], Result], items: Sequence[Item], report: Reporter, stage: str = "import"
+) -> list[Result]:
+    """The results of `work` in order, computed in threads, with progress.
+
+    Raises:
+        StopRequested: between two items, once a stop was asked for.
+    """
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS))
+    try:
+        return list(report.track(pool.map(work, items), stage, total=len(items)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _folder_name(root: Path, dataset_id: int, name: str) -> str:
+    if not 1 <= dataset_id <= 999:
+        raise UserInputError(f"A dataset id is a number from 1 to 999, not {dataset_id}; choose another.")
+    if not re.fullmatch(r"[\w.+ -]+", name):
+        raise UserInputError(f'"{name}" cannot be the name of a folder; use letters, digits, - and _.')
+    taken = [entry.name for entry in root.glob(f"Dataset{dataset_id:03d}_*")] if root.is_dir() else []
+    if taken:
+        raise UserInputError(f"{root / taken[0]}: the dataset id {dataset_id} is taken; choose another id.")
+    return f"Dataset{dataset_id:03d}_{name}"
