@@ -124,11 +124,18 @@ def train(
         StopRequested: after a stop was asked for; `resume` goes on from there.
     """
     # Here, because checking and planning must work without torch.
+    from .losses import build_loss
+    from .networks.device import choose_device
     from .training import CheckpointContext, TrainingTask, find_recipe, fold_cases, load_or_make_splits
     from .training import train as train_fold
+    from .training.augmentation import load_transforms
 
+    # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    choose_device(options.device)
+    load_transforms()
     raw = load_dataset(workspace.raw_folder(dataset))
+    build_loss(recipe.loss, raw.labels, batch_dice=False)
     made = load_plan(workspace, raw, options.plans_name, report)
     chosen = made.configuration(configuration)
     if chosen.previous_stage:

@@ -25,8 +25,8 @@ def utc_now() -> str:
 class RunReporter(Reporter):
     """Writes events to a run folder and to the log, and keeps a heartbeat while it is open.
 
-    Use as a context: leaving it writes the exit into run.json. The last event must be `finished`, `stopped` or
-    `failed`.
+    Use as a context: an exception that leaves it is a `failed` event. Otherwise the last event must be `finished`,
+    `stopped` or `failed`, and `close` writes the exit code into run.json.
     """
 
     def __init__(self, folder: Path | str, arguments: list[str]) -> None:
@@ -53,8 +53,11 @@ class RunReporter(Reporter):
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._end.set()
+        if kind is not None and not issubclass(kind, SystemExit):
+            self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(kind, error))
+            self.close(1)
 
     def event(self, event: str, **fields: Any) -> None:
         line = json.dumps({"time": utc_now(), "event": event, **fields}, ensure_ascii=False)
@@ -74,3 +77,21 @@ class RunReporter(Reporter):
         while not self._end.wait(HEARTBEAT_S):
             now = time.time()
             os.utime(progress, (now, now))
+
+
+def _in_a_sentence(kind: type[BaseException], error: BaseException | None) -> str:
+    if _is_out_of_memory(kind, error):
+        return "The memory of the computer or of its graphics card ran out."
+    text = str(error).strip().splitlines()
+    return f"{kind.__name__}: {text[0]}" if text else kind.__name__
+
+
+def _hint(kind: type[BaseException], error: BaseException | None) -> str:
+    if _is_out_of_memory(kind, error):
+        return "Plan with less --gpu-memory-gb, close other programs, or use --device cpu."
+    return "This is a mistake of the program; please report it with the log."
+
+
+def _is_out_of_memory(kind: type[BaseException], error: BaseException | None) -> bool:
+    # torch's own type is not imported for this: a reporter must work without torch.
+    return issubclass(kind, MemoryError) or kind.__name__ == "OutOfMemoryError" or "out of memory" in str(error)

@@ -83,7 +83,7 @@ class Augmentation:
     ) -> None:
         self._geometry = geometry
         self._masked_channels = list(masked_channels)
-        transforms = _load_batchgenerators()
+        transforms = load_transforms()
         in_plane = geometry.patch_size[1:] if geometry.in_plane_only else geometry.patch_size
         angles = (-geometry.rotation, geometry.rotation)
         still = (0.0, 0.0)
@@ -179,7 +179,12 @@ class _Transforms:
             vars(self).update({name: value for name, value in vars(module).items() if isinstance(value, type)})
 
 
-def _load_batchgenerators() -> Any:
+def load_transforms() -> Any:
+    """batchgenerators' transforms by their names.
+
+    Raises:
+        UserInputError: it, or something that it needs, is not installed.
+    """
     try:
         return _Transforms()
     except ModuleNotFoundError as error:

@@ -1,0 +1,1 @@
+"""`make demo`: the main job through the Slicer module, on the headless host."""

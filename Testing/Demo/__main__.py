@@ -1,0 +1,163 @@
+"""The main job on real images, as a user of the module would have it: check, plan, train, segment, look.
+
+Everything goes through `SegAutoPlanLogic` and a real MRML scene; the pictures are rendered from that scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from SegAutoPlanLib.demo.demo import (
+    RECIPE,
+    WITHOUT_MIRRORING,
+    choose_configuration,
+    dice_in_words,
+    prepare_data,
+)
+from SegAutoPlanLib.demo.icbm import HeldOut
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.evaluation.evaluate import agreement
+from SegAutoPlanLib.progress import ConsoleReporter, duration_in_words
+from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.workspace import Workspace
+from Testing.Host import HostApplication, start_application
+
+SCREENSHOT_OF_PANEL = "panel.png"
+
+
+def main() -> int:
+    options = _arguments()
+    started = time.monotonic()
+    folder = options.folder.resolve()
+    try:
+        _run(folder, options.dataset, options.mirroring)
+    except UserInputError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    print(f"\nThe whole demo took {duration_in_words(time.monotonic() - started)}. Look at {folder / 'demo.png'}.")
+    return 0
+
+
+def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
+    host = start_application()
+    widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
+    from SegAutoPlan import SegAutoPlanLogic
+
+    logic = SegAutoPlanLogic(folder)
+    data = prepare_data(Workspace.at(folder), dataset)
+    _heading(f"Data: {data.story}")
+    report = logic.checkDataset(data.dataset)
+    print(report)
+    if not report.ok:
+        raise UserInputError(f"{data.dataset}: has problems, listed above; correct them and run the demo again.")
+
+    _heading("Plan")
+    plan = logic.plan(data.dataset)
+    print(plan)
+    configuration = choose_configuration(plan.configurations)
+
+    _heading(f"Training {configuration} (recipe: {RECIPE}) in a process of its own")
+    state = _follow(host, logic.startTraining(data.dataset, configuration, 0, ["--recipe", RECIPE]))
+    model = Path(state.result["model"])
+
+    if mirroring is None and not _has_gpu():
+        _heading("Segmenting")
+        print(WITHOUT_MIRRORING)
+    dice = {}
+    for case in data.held_out:
+        _heading(f"Segmenting {case.name}")
+        dice[case.name] = _segment(host, logic, case, model, mirroring, folder)
+    _heading("Result")
+    print(dice_in_words(dice))
+    host.screenshot(widget, folder / SCREENSHOT_OF_PANEL)
+
+
+def _segment(
+    host: HostApplication, logic, case: HeldOut, model: Path, mirroring: bool | None, folder: Path
+) -> dict[str, float]:
+    """Segment one case into a fresh scene, save what there is to see, and measure it where it was held out."""
+    import slicer
+
+    from Testing.Host import render_segmentation, save_scene
+
+    host.close_scene()
+    volumes = [slicer.util.loadVolume(str(file)) for file in case.image_files]
+    answers = []
+    run = logic.segment(volumes, model, onFinished=lambda *answer: answers.append(answer), mirroring=mirroring)
+    _follow(host, run)
+    host.process_events(until=lambda: bool(answers), timeout_s=120)
+    segmentation, problem = answers[0]
+    if segmentation is None:
+        raise UserInputError(problem)
+    dice = _dice_in_scene(segmentation, volumes[0], case, logic, model)
+    if not slicer.util.saveNode(segmentation, str(folder / "segmentation.seg.nrrd")):
+        raise UserInputError(f"{folder / 'segmentation.seg.nrrd'}: could not be written; check the free disk space.")
+    segmentation.CreateClosedSurfaceRepresentation()
+    save_scene(folder / "scene.mrb")
+    render_segmentation(volumes[0], segmentation, folder / "demo.png")
+    return dice
+
+
+def _dice_in_scene(segmentation, volume, case: HeldOut, logic, model: Path) -> dict[str, float]:
+    """Dice of what is in the scene's segmentation node, not of a file on the way there."""
+    import numpy as np
+    import slicer
+
+    from SegAutoPlanLib.dataset import LabelScheme, read_segmentation
+    from SegAutoPlanLib.files import read_json
+
+    description = read_json(model / "dataset.json")
+    labels = LabelScheme.from_description(description)
+    reference = read_segmentation(case.reference_file, read_json(model / "plans.json")["image_reader_writer"]).array[0]
+    result = np.zeros_like(reference)
+    segments = segmentation.GetSegmentation()
+    for label in labels.foreground:
+        segment = segments.GetSegmentIdBySegmentName(labels.name_of(label))
+        if segment:
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment, volume)
+            result[mask > 0] = label if isinstance(label, int) else label[0]
+    part = case.left_out
+    agreed = agreement(reference[part], result[part], labels)
+    return {labels.name_of(label): agreed[label]["Dice"] for label in labels.foreground}
+
+
+def _follow(host: HostApplication, run: RunFolder):
+    """Print what a run says until it is over."""
+    console, position = ConsoleReporter(sys.stdout), 0
+    while True:
+        host.process_events(timeout_s=0.3)
+        events, position = run.new_events(position)
+        for event in events:
+            fields = {key: value for key, value in event.items() if key not in ("event", "time")}
+            console.event(event["event"], **fields)
+        state = run.state()
+        if state.over:
+            if state.status != "finished":
+                raise UserInputError(f"{state.message or state.status} {state.hint}\n{run.log_tail()}")
+            return state
+        time.sleep(0.2)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _heading(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("demo"), help="where everything goes (default: demo)")
+    parser.add_argument("--dataset", type=Path, help="a raw dataset; one case in five is held out of training")
+    parser.add_argument("--mirroring", action="store_true", default=None, help="average over mirrored copies")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
