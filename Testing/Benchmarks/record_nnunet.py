@@ -97,8 +97,9 @@ def record_synthetic(raw: Path, preprocessed: Path) -> None:
     build_networks_without_weights()
     described, arrays = {}, {}
     for name in SYNTHETIC_DATASETS:
-        write_synthetic_dataset(name, raw)
-        entry = {"fingerprint": fingerprint_of(name, preprocessed), "plans": {}, "preprocessed": {}}
+        folder = write_synthetic_dataset(name, raw)
+        entry = {"description": json.loads((folder / "dataset.json").read_text()), "plans": {}, "preprocessed": {}}
+        entry["fingerprint"] = fingerprint_of(name, preprocessed)
         for planner in PLANNERS:
             entry["plans"][planner] = plans_of(name, planner, preprocessed)
         plain = preprocessed / name / "nnUNetPlans.json"

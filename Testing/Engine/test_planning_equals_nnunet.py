@@ -3,54 +3,28 @@
 from __future__ import annotations
 
 import json
-import lzma
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from SegAutoPlanLib.dataset.dataset import Dataset
-from SegAutoPlanLib.dataset.labels import LabelScheme
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.fingerprint.fingerprint import Fingerprint
-from SegAutoPlanLib.planning import plan_experiments
+from SegAutoPlanLib.planning import Plan, plan_experiments
 
-FIXTURES = Path(__file__).resolve().parents[1] / "Fixtures"
-sys.path.insert(0, str(FIXTURES))
-
-from planning_problems import KINDS, PROBLEM_COUNT, PlanningProblem, planning_problem  # noqa: E402
-
-PLANNERS = {
-    "plain": "ExperimentPlanner",
-    "resenc-m": "nnUNetPlannerResEncM",
-    "resenc-l": "nnUNetPlannerResEncL",
-    "resenc-xl": "nnUNetPlannerResEncXL",
-}
+from ..Fixtures.planning_problems import KINDS, PROBLEM_COUNT, RANDOM_COUNT, PlanningProblem, planning_problem
+from .planning_fixtures import NNUNET_PLANNERS, dataset_of, read_recorded
 
 
 @pytest.fixture(scope="module")
 def recorded() -> list[dict[str, Any]]:
-    return json.loads(lzma.decompress((FIXTURES / "plans.json.xz").read_bytes()))
+    return read_recorded("plans.json.xz")
 
 
-def our_plan(problem: PlanningProblem, planner: str):
-    description = problem.description
-    dataset = Dataset(
-        folder=Path(),
-        name="Dataset001_Random",
-        channel_names=tuple(description["channel_names"].values()),
-        labels=LabelScheme.from_description(description),
-        file_ending=".nii.gz",
-        image_io="SimpleITKIO",
-        num_training=description["numTraining"],
-        cases=(),
-        description=description,
-    )
+def our_plan(problem: PlanningProblem, planner: str) -> Plan:
     return plan_experiments(
         Fingerprint.from_json(problem.fingerprint),
-        dataset,
+        dataset_of(problem.description),
         planner,
         problem.gpu_memory_gb,
         problem.target_spacing,
@@ -74,12 +48,18 @@ def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
     return [] if type(ours) is type(theirs) and ours == theirs else [f"{where}: {ours!r} != {theirs!r}"]
 
 
-@pytest.mark.parametrize("planner", PLANNERS)
-@pytest.mark.parametrize("kind", KINDS)
+def problems_of(kind: str) -> range:
+    if kind == "named":
+        return range(RANDOM_COUNT, PROBLEM_COUNT)
+    return range(KINDS.index(kind), RANDOM_COUNT, len(KINDS))
+
+
+@pytest.mark.parametrize("planner", NNUNET_PLANNERS)
+@pytest.mark.parametrize("kind", [*KINDS, "named"])
 def test_plans_equal_nnunets_in_every_field(recorded, kind, planner):
     compared = 0
-    for index in range(KINDS.index(kind), PROBLEM_COUNT, len(KINDS)):
-        theirs = recorded[index][PLANNERS[planner]]
+    for index in problems_of(kind):
+        theirs = recorded[index][NNUNET_PLANNERS[planner]]
         if "error" in theirs:
             continue
         problem = planning_problem(index)
@@ -91,23 +71,44 @@ def test_plans_equal_nnunets_in_every_field(recorded, kind, planner):
     assert compared >= 10
 
 
-@pytest.mark.parametrize("planner", PLANNERS)
-def test_where_nnunet_crashes_there_is_a_plan_or_a_sentence(recorded, planner):
-    crashes = [index for index, entry in enumerate(recorded) if "error" in entry[PLANNERS[planner]]]
-    assert crashes
-    for index in crashes:
-        try:
-            plan = our_plan(planning_problem(index), planner)
-        except UserInputError as error:
-            assert str(error).endswith(".")
-            continue
+@pytest.mark.parametrize("planner", NNUNET_PLANNERS)
+def test_where_nnunet_crashes_there_is_a_plan_that_says_so_or_a_sentence(recorded, planner):
+    crashes = [index for index, entry in enumerate(recorded) if "error" in entry[NNUNET_PLANNERS[planner]]]
+    plans = [plan for index in crashes if (plan := plan_or_sentence(planning_problem(index), planner))]
+    assert plans
+    for plan in plans:
+        assert any("nnU-Net itself cannot plan" in warning for warning in plan.warnings)
         for configuration in plan.configurations.values():
             assert min(configuration.patch_size) >= 1
+            assert min(configuration.median_image_size) >= 1
             assert configuration.batch_size >= 2
-        assert plan.warnings
+
+
+def plan_or_sentence(problem: PlanningProblem, planner: str) -> Plan | None:
+    """None only where the target spacing that was asked for leaves no image."""
+    if problem.target_spacing is None:
+        return our_plan(problem, planner)
+    try:
+        return our_plan(problem, planner)
+    except UserInputError as error:
+        sentence = str(error)
+    assert "less than one voxel thick; choose a finer target spacing" in sentence
+    return None
 
 
 def test_at_least_five_hundred_problems_were_planned_by_nnunet(recorded):
     planned = [all("error" not in plan for plan in entry.values()) for entry in recorded]
     assert len(recorded) == PROBLEM_COUNT
     assert sum(planned) >= 500
+
+
+@pytest.mark.parametrize("file", ["real.json.xz", "synthetic.json.xz"])
+@pytest.mark.parametrize("planner", NNUNET_PLANNERS)
+def test_plans_of_real_and_synthetic_datasets_equal_nnunets(file, planner):
+    datasets = read_recorded(file)
+    assert len(datasets) >= 5
+    for name, entry in datasets.items():
+        theirs = entry["plans"][NNUNET_PLANNERS[planner]]
+        dataset = dataset_of(entry["description"], name, theirs["image_reader_writer"])
+        ours = plan_experiments(Fingerprint.from_json(entry["fingerprint"]), dataset, planner)
+        assert differences(json.loads(json.dumps(ours.to_json())), theirs) == [], name

@@ -117,7 +117,7 @@ def test_a_plan_from_a_file_explains_itself_without_the_dataset(tmp_path):
         ({"cases": 4}, "4 training cases, fewer than the 5 folds"),
         ({"cases": 20, "num_training": 200}, "numTraining 200, but there are 20 cases"),
         (
-            {"cases": 8, "num_training": 80, "shape": (36, 50, 35)},
+            {"cases": 8, "num_training": 80, "shape": (36, 50, 35), "planner": "resenc-m"},
             "larger than the dataset (8 cases)",
         ),
         ({"cases": 200, "shape": (36, 50, 35), "planner": "resenc-m"}, "of all training voxels"),

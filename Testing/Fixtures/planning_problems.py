@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-PROBLEM_COUNT = 640
+RANDOM_COUNT = 640
 KINDS = (
     "isotropic",
     "thick_slices",
@@ -32,6 +32,33 @@ KINDS = (
 )
 
 
+NAMED = {
+    # name: (median shape, spacing in mm, cases, labels with background)
+    "hippocampus": ((36, 50, 35), (1, 1, 1), 260, 3),
+    "liver": ((432, 512, 512), (1, 0.7676, 0.7676), 131, 3),
+    "heart cine": ((10, 256, 216), (10, 1.5625, 1.5625), 200, 4),
+    "prostate": ((20, 320, 319), (3.6, 0.625, 0.625), 32, 3),
+    "brain tumour": ((140, 171, 136), (1, 1, 1), 484, 4),
+    "whole body, 118 labels": ((250, 220, 310), (1.5, 1.5, 1.5), 1228, 118),
+    "micro CT": ((2000, 2000, 2000), (0.01, 0.01, 0.01), 6, 2),
+    "whole slide": ((1, 40000, 30000), (999, 1, 1), 12, 4),
+    "photographs": ((1, 600, 512), (999, 1, 1), 100, 2),
+    "a single slice along x": ((512, 512, 1), (1, 1, 1), 30, 2),
+    "a large single slice along y": ((3000, 1, 3000), (0.5, 0.5, 0.5), 30, 2),
+    "a large single slice along x": ((4000, 4000, 1), (0.5, 0.5, 0.5), 30, 2),
+    "two slices": ((2, 6000, 6000), (0.5, 0.5, 0.5), 30, 2),
+    "two large slices along x": ((9000, 9000, 2), (0.5, 0.5, 0.5), 30, 2),
+    "two voxels": ((2, 1, 1), (1, 1, 1), 7, 2),
+    "one voxel": ((1, 1, 1), (1, 1, 1), 7, 2),
+    "eight voxels cubed": ((8, 8, 8), (1, 1, 1), 7, 2),
+    "a long strip": ((1, 16, 400000), (999, 1, 1), 9, 2),
+    "a long thin strip": ((1, 8, 3000000), (1, 30, 0.001), 9, 2),
+    "a long rod": ((12, 12, 60000), (4, 4, 0.01), 9, 2),
+}
+"""Datasets that people know, and shapes that break arithmetic; every case alike."""
+PROBLEM_COUNT = RANDOM_COUNT + len(NAMED)
+
+
 @dataclass(frozen=True)
 class PlanningProblem:
     """What a planner is given."""
@@ -48,7 +75,9 @@ class PlanningProblem:
 
 
 def planning_problem(index: int) -> PlanningProblem:
-    """The `index`-th problem; kinds take turns."""
+    """The `index`-th problem: random ones, whose kinds take turns, then the named ones."""
+    if index >= RANDOM_COUNT:
+        return _named_problem(index)
     kind = KINDS[index % len(KINDS)]
     random = np.random.RandomState(20_000 + index)
     cases = round(math.exp(random.uniform(0, math.log(400))))
@@ -66,6 +95,22 @@ def planning_problem(index: int) -> PlanningProblem:
     return PlanningProblem(
         index, kind, _fingerprint(random, shapes, spacings, len(channels)), description, **_options(kind, random)
     )
+
+
+def _named_problem(index: int) -> PlanningProblem:
+    name, (shape, spacing, cases, labels) = list(NAMED.items())[index - RANDOM_COUNT]
+    random = np.random.RandomState(20_000 + index)
+    fingerprint = _fingerprint(
+        random, np.tile(np.array(shape), (cases, 1)), np.tile(np.array(spacing, float), (cases, 1)), 1
+    )
+    description = {
+        "channel_names": {"0": "MRI"},
+        "labels": {"background": 0} | {f"structure {value}": value for value in range(1, labels)},
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "SimpleITKIO",
+    }
+    return PlanningProblem(index, name, fingerprint, description)
 
 
 def _grids(kind: str, random: np.random.RandomState, cases: int) -> tuple[np.ndarray, np.ndarray]:
