@@ -61,8 +61,8 @@ def _dataset(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> str:
 
 def _voxel_size(plan: Plan, fingerprint: Fingerprint | None) -> str:
     full = _finest(plan)
-    spacing, unit = _in_words(full.spacing, plan)
-    size = times(full.median_image_size)
+    spacing, unit = _in_words(_as_stored(full.spacing, plan), plan)
+    size = times(_as_stored(full.median_image_size, plan))
     return (
         f"Voxel size: every image is resampled to {spacing} {unit}, {_why_this_spacing(plan, full, fingerprint)}. "
         f"A median image then has {size} voxels."
@@ -79,7 +79,7 @@ def _why_this_spacing(plan: Plan, full: Configuration, fingerprint: Fingerprint 
             "the median of the cases within a slice; between slices the finer 10th percentile instead of the median "
             f"{median[0]:.3g}, so that cases with thin slices lose none of their few"
         )
-    return f"as was asked for (the median of the cases is {_in_words(median, plan)[0]})"
+    return f"as was asked for (the median of the cases is {_in_words(_as_stored(median, plan), plan)[0]})"
 
 
 def _axis_order(plan: Plan) -> str:
@@ -125,8 +125,8 @@ def _configuration(
         f"{configuration.name}: sees {what} of {times(patch)} voxels{physical}, "
         f"{_seen_in_words(configuration)}, {batch} at a time{_epoch(configuration, fingerprint)}.",
         f"{configuration.name}: the network is a {kind} U-Net of {_count(len(features), 'resolution')} with "
-        f"{features[0]} to {features[-1]} features; training needs about {memory:.1f} GB of GPU memory. "
-        f"{EPOCHS} epochs of {STEPS} steps take about {_duration(plan, configuration, machine)}.",
+        f"{features[0]} to {features[-1]} features; training needs about "
+        f"{memory:.{1 if memory < 10 else 0}f} GB of GPU memory. {EPOCHS} epochs of {STEPS} steps take about {_duration(plan, configuration, machine)}.",
     ]
 
 
@@ -208,6 +208,11 @@ def _physical(configuration: Configuration, plan: Plan) -> str:
         return ""
     sizes = [edge * step for edge, step in zip(configuration.patch_size, configuration.spacing, strict=True)]
     return f" ({times(sizes)} mm)"
+
+
+def _as_stored(values: Sequence[float], plan: Plan) -> Sequence[float]:
+    """Values for three axes in the images' own order, z, y, x, as readers know them."""
+    return values if len(values) == 2 else [values[axis] for axis in plan.transpose_backward]
 
 
 def _in_words(spacing: Sequence[float], plan: Plan) -> tuple[str, str]:

@@ -51,6 +51,7 @@ def test_thick_slices_say_why_the_finer_spacing_was_taken():
 def test_another_axis_order_is_told():
     assert "as stored" in sentence(planned(), "Axis order")
     turned = planned((300, 300, 40), (0.7, 0.7, 4.0))
+    assert "resampled to 0.7 × 0.7 × 4 mm" in sentence(turned, "Voxel size")
     assert "x has the largest voxels, so images are turned to the order x, z, y" in sentence(turned, "Axis order")
 
 
