@@ -13,7 +13,7 @@ from ..files import atomic_path
 from .image import FileError, Image
 from .itk_warnings import no_itk_warnings
 from .nifti import parse_header, read_content, voxels
-from .truncation import check_is_complete
+from .truncation import check_is_complete, is_complete
 
 SPACING_FACTOR_2D = 999
 """nnU-Net gives the missing axis of a 2-D image this many times the larger in-plane spacing."""
@@ -133,6 +133,9 @@ def write_sitk_image(image: sitk.Image, temporary: Path, target: Path) -> None:
             f"cannot be written ({_reason(error)})",
             "check the file ending, the permissions and the free disk space",
         ) from error
+    # ITK says nothing when the disk fills up under a NIfTI, GIPL or BMP file.
+    if not is_complete(temporary):
+        raise FileError(target, "could be written only in part", "free some disk space and write it again")
 
 
 def _write(image: sitk.Image, path: Path) -> None:

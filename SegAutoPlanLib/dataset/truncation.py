@@ -1,4 +1,4 @@
-"""Files that end before their last voxel: ITK fills what is missing from NIfTI and GIPL with zeros, silently."""
+"""Files that end before their last voxel, which ITK reads (zeros fill the gap) and writes (full disk) silently."""
 
 from __future__ import annotations
 
@@ -24,15 +24,20 @@ def check_is_complete(path: Path) -> None:
     Raises:
         FileError: the file ends before its last voxel.
     """
+    if not is_complete(path):
+        raise FileError(path, CUT_SHORT, COPY_AGAIN)
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a NIfTI, GIPL or BMP file has all its voxels; True for other types."""
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
-        complete = _nifti_is_complete(path)
-    elif name.endswith(".gipl"):
-        complete = _gipl_is_complete(path)
-    else:
-        return
-    if not complete:
-        raise FileError(path, CUT_SHORT, COPY_AGAIN)
+        return _nifti_is_complete(path)
+    if name.endswith(".gipl"):
+        return _gipl_is_complete(path)
+    if name.endswith(".bmp"):
+        return _bmp_is_complete(path)
+    return True
 
 
 def _nifti_is_complete(path: Path) -> bool:
@@ -61,6 +66,21 @@ def _gipl_is_complete(path: Path) -> bool:
         *shape, voxel_type = struct.unpack_from(">5H", header)
         voxel_bytes = math.prod(max(count, 1) for count in shape) * GIPL_VOXEL_BYTES.get(voxel_type, 0)
         return stream.seek(0, os.SEEK_END) >= GIPL_HEADER_BYTES + voxel_bytes
+
+
+def _bmp_is_complete(path: Path) -> bool:
+    """For uncompressed pictures; the header of a compressed one tells no size."""
+    with path.open("rb") as stream:
+        header = stream.read(54)
+        if len(header) < 54:
+            return False
+        offset = struct.unpack_from("<I", header, 10)[0]
+        width, height = struct.unpack_from("<2i", header, 18)
+        bits, compression = struct.unpack_from("<HI", header, 28)
+        if compression != 0:
+            return True
+        bytes_per_row = (width * bits + 31) // 32 * 4
+        return stream.seek(0, os.SEEK_END) >= offset + bytes_per_row * abs(height)
 
 
 def _inflated_start(beginning: bytes) -> bytes:

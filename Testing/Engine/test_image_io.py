@@ -253,12 +253,13 @@ def test_large_finite_values_are_no_error(tmp_path):
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
 @pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".tif"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".gipl", ".png", ".bmp", ".tif"])
 def test_a_truncated_file_is_a_sentence_and_never_zeros(tmp_path, ending, compressed, kept):
-    flat = ending in (".png", ".tif")
+    flat = ending in (".png", ".bmp", ".tif")
     shape = (1, 40, 50) if flat else (12, 40, 50)
     path = tmp_path / f"a_0000{ending}"
     noise = np.random.default_rng(0).integers(0, 60000, shape).astype(np.uint16)
+    noise = noise.astype(np.uint8) if ending == ".bmp" else noise
     sitk.WriteImage(sitk_image(noise[0] if flat else noise), str(path), useCompression=compressed)
     content = path.read_bytes()
     path.write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
@@ -305,6 +306,33 @@ def test_a_failed_write_leaves_the_previous_file_and_no_other(tmp_path):
         write_segmentation(image.array[0], tmp_path / "a.docx", image.properties, "SimpleITKIO")
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
     assert (tmp_path / "a.nii.gz").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: a limit on file sizes stands for a full disk")
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.nrrd", "a.mha", "a.gipl", "a.png", "a.bmp", "a.tif"])
+def test_a_full_disk_is_a_sentence_and_leaves_the_previous_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"the previous file")
+    script = (
+        "import resource, signal, sys, numpy as np\n"
+        "from SegAutoPlanLib.dataset import FileError, write_segmentation\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "geometry = {'spacing': [1, 1, 1], 'origin': [0, 0, 0], 'direction': [1, 0, 0, 0, 1, 0, 0, 0, 1]}\n"
+        "shape = (1, 300, 300) if sys.argv[2] == 'NaturalImage2DIO' else (20, 100, 100)\n"
+        "noise = np.random.default_rng(0).integers(0, 200, shape).astype('u1')\n"
+        "try:\n"
+        "    write_segmentation(noise, sys.argv[1], {'sitk_stuff': geometry, 'spacing': [1, 1, 1]}, sys.argv[2])\n"
+        "except FileError as error:\n"
+        "    print(error)\n"
+    )
+    reader = {"png": "NaturalImage2DIO", "bmp": "NaturalImage2DIO", "tif": "Tiff3DIO"}.get(name[2:], "SimpleITKIO")
+    command = [sys.executable, "-c", script, str(tmp_path / name), reader]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / name))
+    assert "written" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == b"the previous file"
 
 
 def test_images_on_different_grids_are_named(tmp_path):
