@@ -48,17 +48,21 @@ def make_pythonqt_like() -> types.ModuleType:
     for cls in _qobject_classes():
         _install_properties(cls)
         cls.__setattr__ = _set_attribute
+        cls.__delattr__ = _delete_attribute
+        if "__getattribute__" in vars(cls):
+            cls.__getattribute__ = _with_connect(cls.__getattribute__)
     QtCore.QObject.name = QtProperty("objectName", writable=True, original=None)
     QtCore.QObject.className = lambda self: self.metaObject().className()
-    QtCore.QObject.__getattribute__ = _with_connect(QtCore.QObject.__getattribute__)
     module = types.ModuleType("qt", __doc__)
     for source in _MODULES:
         vars(module).update({name: getattr(source, name) for name in dir(source) if not name.startswith("_")})
     return module
 
 
-def connect(sender: QtCore.QObject, signature: str, function: Callable) -> bool:
+def connect(sender: QtCore.QObject, signature: str, function: Callable, *others: object) -> object:
     """PythonQt's ``sender.connect("clicked(bool)", function)``; raises ValueError for a signal C++ has not."""
+    if others:  # PySide6 itself calls connect(sender, signal, function), for instance in QTimer.singleShot
+        return _connect(signature, function, *others)
     wanted = _known_signal(sender, signature)
     if wanted in getattr(sender, "cpp_signals", ()):
         getattr(sender, wanted.partition("(")[0]).connect(function)
@@ -124,4 +128,9 @@ def _set_attribute(self: QtCore.QObject, name: str, value: object) -> None:
         _plain_set_attribute(self, name, value)
 
 
+def _delete_attribute(self: QtCore.QObject, name: str) -> None:
+    _plain_delete_attribute(self, name)
+
+
 _plain_set_attribute = QtCore.QObject.__mro__[-2].__setattr__
+_plain_delete_attribute = QtCore.QObject.__mro__[-2].__delattr__

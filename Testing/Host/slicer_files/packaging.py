@@ -16,8 +16,11 @@ Requirements = str | Requirement | Iterable[str | Requirement]
 
 
 def load_requirements(path: str | Path) -> list[Requirement]:
-    """The requirements of a requirements.txt; comments and options are left out."""
-    lines = (line.partition(" #")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
+    """The requirements of a requirements.txt; lines that are comments or options are left out.
+
+    A comment behind a requirement raises InvalidRequirement, as in Slicer.
+    """
+    lines = (line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
@@ -40,8 +43,8 @@ def pip_ensure(
     missing = [str(one) for one in _as_list(requirements) if not _satisfied(one)]
     if not missing or (skip_in_testing and slicer.app.testingEnabled()):
         return
-    question = f"{requester or 'This module'} needs Python packages: {', '.join(missing)}. Install them now?"
-    if prompt_install and not slicer.util.confirmOkCancelDisplay(question):
+    question = f"{requester or 'This module'} needs {len(missing)} Python package(s). Install now?"
+    if prompt_install and not slicer.util.confirmOkCancelDisplay(question, detailedText="\n".join(missing)):
         raise RuntimeError(f"The installation of {', '.join(missing)} was declined.")
     pip_install(missing)
 
