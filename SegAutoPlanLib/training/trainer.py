@@ -137,17 +137,23 @@ class _Training:
 
     def _resume_or_start(self) -> None:
         if self.task.resume:
-            for name in ("final", "latest", "best"):
-                if self._path(name).is_file():
-                    self.state.load(self._path(name), self.task.context)
-                    self.report.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
-                    return
+            if (newest := self._newest_checkpoint()) is not None:
+                self.state.load(newest, self.task.context)
+                self.report.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
+                return
             self.report.event("warning", message="There is no checkpoint to continue from; training starts anew.")
         elif self.task.pretrained is not None:
             load_pretrained(self.state.network, self.task.pretrained)
             self.report.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
         elif self._path("final").is_file() and self.ranks.leads:
             self.report.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
+
+    def _newest_checkpoint(self) -> Path | None:
+        """Of final and latest the one written last (a new training may have been stopped beside an old final one);
+        best, which lags behind, only where there is neither."""
+        ends = [path for path in map(self._path, ("final", "latest")) if path.is_file()]
+        best = self._path("best")
+        return max(ends, key=lambda path: path.stat().st_mtime, default=best if best.is_file() else None)
 
     def _epoch(self, run_started: float, first: float) -> None:
         state, recipe = self.state, self.recipe
