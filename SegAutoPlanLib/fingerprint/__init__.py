@@ -1,6 +1,6 @@
 """What a dataset is like: sizes, spacings and foreground intensities."""
 
-from .extraction import extract_fingerprint, read_fingerprint, require_usable, write_fingerprint
+from .extraction import extract_fingerprint, read_fingerprint, write_fingerprint
 from .fingerprint import Fingerprint, Intensities
 
 __all__ = [
@@ -8,6 +8,5 @@ __all__ = [
     "Intensities",
     "extract_fingerprint",
     "read_fingerprint",
-    "require_usable",
     "write_fingerprint",
 ]

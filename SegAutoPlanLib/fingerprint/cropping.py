@@ -9,6 +9,10 @@ import numpy as np
 OUTSIDE = -1
 """The segmentation value of voxels that belong to no object and lie outside the imaged region."""
 
+EMPTY, REACHED = 1, 2
+FEW = 1 << 18
+"""Up to so many empty voxels are followed one by one; more are cheaper to label all at once."""
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -20,6 +24,8 @@ class Crop:
     """(z, y, x); background outside the imaged region is `OUTSIDE`. Without a given segmentation 0 inside, int8."""
     bounding_box: tuple[tuple[int, int], ...]
     """[lower, upper) of each axis in the uncropped image."""
+    blank: bool
+    """Every voxel of the image is zero; then it keeps its size, and all of it is outside."""
 
 
 def crop_to_nonzero(image: np.ndarray, segmentation: np.ndarray | None = None) -> Crop:
@@ -27,41 +33,75 @@ def crop_to_nonzero(image: np.ndarray, segmentation: np.ndarray | None = None) -
 
     Args:
         image: (c, z, y, x).
-        segmentation: (z, y, x), a signed integer type; never changed in place.
-
-    An image of zeros only keeps its size, and all of it is outside.
+        segmentation: (z, y, x), a signed integer type; `OUTSIDE` is written into it.
     """
-    nonzero = image[0] != 0
+    empty = image[0] == 0
     for channel in image[1:]:
-        nonzero |= channel != 0
-    box = _bounding_box(nonzero)
-    slices = tuple(slice(*bounds) for bounds in box)
+        empty &= channel == 0
+    box = _bounding_box(empty)
+    slices = tuple(slice(*bounds) for bounds in box or ((0, size) for size in empty.shape))
     # Filling holes never moves the box, so only what is left after cropping needs to be filled.
-    outside = _connected_to_border(~nonzero[slices])
-    if segmentation is None:
-        inner = np.zeros(image[0][slices].shape, np.int8)
-        if outside is not None:
-            inner[outside] = OUTSIDE
-    else:
-        inner = segmentation[slices]
-        if outside is not None:
-            inner = np.where(outside & (inner == 0), inner.dtype.type(OUTSIDE), inner)
-    return Crop(image[(slice(None), *slices)], inner, box)
+    outside = _connected_to_border(np.ascontiguousarray(empty[slices]))
+    inner = np.zeros(image[0][slices].shape, np.int8) if segmentation is None else segmentation[slices]
+    if outside is not None:
+        np.putmask(inner, outside & (inner == 0), OUTSIDE)
+    return Crop(image[(slice(None), *slices)], inner, tuple((s.start, s.stop) for s in slices), blank=box is None)
 
 
-def _bounding_box(mask: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """The smallest [lower, upper) box around True; the whole array if there is none."""
-    plane = mask.any(axis=0)
-    profiles = (mask.any(axis=(1, 2)), plane.any(axis=1), plane.any(axis=0))
-    if not profiles[0].any():
-        return tuple((0, size) for size in mask.shape)
-    return tuple((int(found[0]), int(found[-1]) + 1) for found in map(np.flatnonzero, profiles))
+def _bounding_box(empty: np.ndarray) -> tuple[tuple[int, int], ...] | None:
+    """The smallest [lower, upper) box around what is not empty; None if all is."""
+    plane = empty.all(axis=0)
+    profiles = (empty.all(axis=(1, 2)), plane.all(axis=1), plane.all(axis=0))
+    if profiles[0].all():
+        return None
+    return tuple((int(found[0]), int(found[-1]) + 1) for found in (np.flatnonzero(~line) for line in profiles))
 
 
 def _connected_to_border(empty: np.ndarray) -> np.ndarray | None:
-    """The empty voxels that reach the border of the array through faces; None if there are none."""
-    if not empty.any():
+    """The empty voxels that reach the border of the array through faces; None if there are none.
+
+    `empty` is used up.
+    """
+    at_border = _border(empty)
+    if not len(at_border):
         return None
+    outside = _follow(empty, at_border)
+    return _components_at_border(empty.view(np.uint8) != 0) if outside is None else outside
+
+
+def _border(mask: np.ndarray) -> np.ndarray:
+    """Flat indices of what is True on the faces of the array."""
+    found = []
+    for axis in range(mask.ndim):
+        for face in {0, mask.shape[axis] - 1}:
+            places = list(np.nonzero(mask.take(face, axis)))
+            places.insert(axis, np.full_like(places[0], face))
+            found.append(np.ravel_multi_index(places, mask.shape))
+    return np.unique(np.concatenate(found))
+
+
+def _follow(empty: np.ndarray, frontier: np.ndarray) -> np.ndarray | None:
+    """Walk from the border from neighbour to neighbour; None if there turn out to be many."""
+    state = empty.view(np.uint8)
+    flat = state.reshape(-1)
+    flat[frontier] = REACHED
+    steps = [(axis_step // empty.itemsize, size) for axis_step, size in zip(empty.strides, empty.shape, strict=True)]
+    walked = len(frontier)
+    while len(frontier):
+        if walked > FEW:
+            return None
+        reached = []
+        for step, size in steps:
+            place = frontier // step % size
+            reached += [frontier[place > 0] - step, frontier[place < size - 1] + step]
+        frontier = np.concatenate(reached)
+        frontier = np.unique(frontier[flat[frontier] == EMPTY])
+        flat[frontier] = REACHED
+        walked += len(frontier)
+    return state == REACHED
+
+
+def _components_at_border(empty: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     components, count = ndimage.label(empty)
@@ -70,4 +110,4 @@ def _connected_to_border(empty: np.ndarray) -> np.ndarray | None:
         for face in (0, -1):
             at_border[components.take(face, axis=axis)] = True
     at_border[0] = False
-    return at_border[components] if at_border.any() else None
+    return at_border[components]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,41 +89,37 @@ def read_fingerprint(path: Path | str) -> Fingerprint:
         raise UserInputError(f"{path}: is not a dataset fingerprint ({error!r}); extract it again.") from error
 
 
-def require_usable(image: Image, segmentation: Image | None, case: Case) -> None:
-    """What no later step could make sense of.
-
-    Raises:
-        UserInputError: a spacing that is not positive, an empty image, values that are not numbers.
+def require_image(blank: bool, case: Case) -> None:
+    """Raises:
+    UserInputError: the image is zero everywhere.
     """
-    if not all(math.isfinite(value) and value > 0 for value in image.spacing):
-        raise UserInputError(
-            f"{case.identifier}: the spacing of {case.image_files[0]} is {list(image.spacing)} mm (z, y, x), "
-            "but must be positive; correct the file's header."
-        )
-    lowest, highest = image.array.min(), image.array.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise UserInputError(
-            f"{case.identifier}: {case.image_files[0]} holds values that are not finite numbers; "
-            "replace them or remove the case."
-        )
-    if lowest == highest == 0:
+    if blank:
         raise UserInputError(
             f"{case.identifier}: {case.image_files[0]} is zero everywhere; export it again or remove the case."
         )
+
+
+def read_labelled_case(dataset: Dataset, case: Case) -> tuple[Image, Image]:
+    """Image and segmentation of a training case.
+
+    Raises:
+        UserInputError: either is missing or damaged, or they do not fit together.
+    """
+    image, segmentation = read_case(dataset, case)
     if segmentation is None:
         raise UserInputError(f"{case.identifier}: has no label file; add one or remove the case.")
+    return image, segmentation
 
 
 def _fingerprint_of_case(numbered: tuple[int, Case], dataset: Dataset, draws: int) -> CaseFingerprint:
     position, case = numbered
-    image, segmentation = read_case(dataset, case)
-    require_usable(image, segmentation, case)
-    whole = image.array[0].size
+    image, segmentation = read_labelled_case(dataset, case)
     crop = crop_to_nonzero(image.array, segmentation.array[0])
+    require_image(crop.blank, case)
     return CaseFingerprint(
         position=position,
         shape=crop.image.shape[1:],
         spacing=tuple(image.spacing),
-        relative_size=crop.image[0].size / whole,
+        relative_size=crop.image[0].size / image.array[0].size,
         drawn=draw_foreground(crop.image, crop.segmentation > 0, draws),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class CroppedCase:
     spacing: tuple[float, ...]
     """mm, transposed."""
     properties: dict[str, Any]
+    blank: bool
+    """The image is zero everywhere."""
 
 
 def preprocess_case(
@@ -64,13 +66,14 @@ def preprocess_case(
     """
     if isinstance(configuration, str):
         configuration = plan.configurations[configuration]
-    cropped = crop_case(image, segmentation, plan)
+    cropped = crop_case(image, segmentation and replace(segmentation, array=segmentation.array.copy()), plan)
+    cropped = replace(cropped, image=np.array(cropped.image))
     [(_, result)] = preprocess_cropped(cropped, plan, [configuration], labels)
     return result
 
 
 def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCase:
-    """Transpose as the plan says and cut the empty border away."""
+    """Transpose as the plan says and cut the empty border away; -1 is written into the segmentation outside."""
     forward = plan.transpose_forward
     array = image.array.transpose(0, *(axis + 1 for axis in forward))
     labels = None
@@ -90,23 +93,29 @@ def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCa
         "shape_after_cropping_and_before_resampling": list(crop.image.shape[1:]),
     }
     spacing = tuple(float(image.spacing[axis]) for axis in forward)
-    return CroppedCase(crop.image, crop.segmentation, segmentation is not None, spacing, properties)
+    return CroppedCase(crop.image, crop.segmentation, segmentation is not None, spacing, properties, crop.blank)
 
 
 def preprocess_cropped(
     case: CroppedCase, plan: Plan, configurations: Sequence[Configuration], labels: LabelScheme
 ) -> Iterator[tuple[list[Configuration], PreprocessedCase]]:
-    """Normalise and resample for several configurations; those for which a case comes out equal share the result."""
+    """Normalise and resample for several configurations; those for which a case comes out equal share the result.
+
+    The case is used up: its image is normalised in place.
+    """
     scaled: dict[_Scaling, dict[_Grid, list[Configuration]]] = {}
     for configuration in configurations:
         grids = scaled.setdefault(_Scaling.of(configuration), {})
         grids.setdefault(_Grid.of(case, configuration), []).append(configuration)
-    for scaling, grids in scaled.items():
-        normalized = normalize(
-            case.image, case.segmentation, scaling.schemes, scaling.use_mask, plan.foreground_intensities
-        )
+    for last, (scaling, grids) in zip(_marks_last(len(scaled)), scaled.items(), strict=True):
+        image = case.image if last else np.array(case.image)
+        normalize(image, case.segmentation, scaling.schemes, scaling.use_mask, plan.foreground_intensities)
         for grid, sharing in grids.items():
-            yield sharing, _on_grid(case, normalized, grid, labels)
+            yield sharing, _on_grid(case, image, grid, labels)
+
+
+def _marks_last(count: int) -> list[bool]:
+    return [False] * (count - 1) + [True]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..dataset import Case, Dataset, read_case
+from ..dataset import Case, Dataset
 from ..errors import UserInputError
 from ..files import atomic_path, write_json
 from ..fingerprint.case_size import largest_case
-from ..fingerprint.extraction import require_usable
+from ..fingerprint.extraction import read_labelled_case, require_image
 from ..planning import Configuration, Plan, write_plan
 from ..progress import SILENT, Reporter
 from ..workers import run_cases, worker_count
@@ -101,12 +101,12 @@ class _Work:
 
     def __call__(self, case: Case) -> None:
         """Preprocess one case and store what is missing of it."""
-        image, segmentation = read_case(self.dataset, case)
-        require_usable(image, segmentation, case)
+        image, segmentation = read_labelled_case(self.dataset, case)
         stamps, missing = self.stamps(case), self.missing(case)
         try:
             cropped = crop_case(image, segmentation, self.plan)
             del image, segmentation
+            require_image(cropped.blank, case)
             for sharing, result in preprocess_cropped(cropped, self.plan, missing, self.dataset.labels):
                 folders = [self.folder(configuration) for configuration in sharing]
                 save_preprocessed(folders, case.identifier, result, [stamps[c.name] for c in sharing])

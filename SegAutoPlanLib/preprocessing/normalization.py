@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from ..errors import UserInputError
 
-Scheme = Callable[[np.ndarray, "np.ndarray | None", Mapping[str, float]], np.ndarray]
-"""(values (z, y, x) float32, mask of what to use or None, the channel's foreground intensities) -> float32."""
+Scheme = Callable[[np.ndarray, "np.ndarray | None", Mapping[str, float]], None]
+"""Changes the values (z, y, x) float32 in place, given a mask of what to use (or None) and the channel's foreground
+intensities."""
 
 SMALLEST_DEVIATION = 1e-8
 
 
-def z_score(values: np.ndarray, mask: np.ndarray | None, _: Mapping[str, float]) -> np.ndarray:
+def z_score(values: np.ndarray, mask: np.ndarray | None, _: Mapping[str, float]) -> None:
     """(x - mean) / standard deviation; with a mask over it and in it only, the rest stays as it is."""
-    if mask is None:
-        return (values - values.mean()) / max(values.std(), SMALLEST_DEVIATION)
-    inside = values[mask]
-    result = values.copy()
-    if inside.size:
-        result[mask] = (inside - inside.mean()) / max(inside.std(), SMALLEST_DEVIATION)
-    return result
+    if mask is not None:
+        inside = values[mask]
+        if inside.size:
+            z_score(inside, None, _)
+            values[mask] = inside
+        return
+    values -= values.mean()
+    # Slice by slice: the squares of a whole volume would be a second volume.
+    squares = sum(float(np.square(part).sum(dtype=np.float64)) for part in values)
+    values /= np.float32(max(math.sqrt(squares / values.size), SMALLEST_DEVIATION))
 
 
-def ct(values: np.ndarray, _: np.ndarray | None, intensities: Mapping[str, float]) -> np.ndarray:
+def ct(values: np.ndarray, _: np.ndarray | None, intensities: Mapping[str, float]) -> None:
     """Clip to the dataset's 0.5 and 99.5 percentiles, then standardise by its mean and deviation."""
-    result = np.clip(values, np.float32(intensities["percentile_00_5"]), np.float32(intensities["percentile_99_5"]))
-    result -= np.float32(intensities["mean"])
-    result /= np.float32(max(intensities["std"], SMALLEST_DEVIATION))
-    return result
+    np.clip(values, intensities["percentile_00_5"], intensities["percentile_99_5"], out=values)
+    values -= intensities["mean"]
+    values /= max(intensities["std"], SMALLEST_DEVIATION)
 
 
-def none(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> np.ndarray:
-    return values
+def none(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
+    """Leave the values as they are."""
 
 
-def rescale_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> np.ndarray:
-    shifted = values - values.min()
-    return shifted / max(shifted.max(), SMALLEST_DEVIATION)
+def rescale_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
+    values -= values.min()
+    values /= max(values.max(), SMALLEST_DEVIATION)
 
 
-def rgb_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> np.ndarray:
+def rgb_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
     """Divide by 255.
 
     Raises:
@@ -53,7 +57,7 @@ def rgb_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]
             f"RGB values must lie in 0..255 but reach from {values.min():g} to {values.max():g}; "
             "name the channel otherwise in dataset.json, or convert the images."
         )
-    return values / np.float32(255)
+    values /= 255
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -72,11 +76,11 @@ def normalize(
     schemes: tuple[str, ...],
     use_mask: tuple[bool, ...],
     intensities: tuple[Mapping[str, float], ...],
-) -> np.ndarray:
-    """Normalise each channel of a cropped image.
+) -> None:
+    """Normalise each channel of a cropped image in place.
 
     Args:
-        image: (c, z, y, x) float32, left as it is.
+        image: (c, z, y, x) float32.
         segmentation: (z, y, x), negative outside the imaged region.
         schemes: a name a channel.
         use_mask: whether a channel's statistics ignore what is outside.
@@ -90,13 +94,12 @@ def normalize(
             f"the image has {len(image)} channels but the plan was made for {len(schemes)}; "
             "give one file a channel as dataset.json lists them."
         )
-    result = np.empty(image.shape, np.float32)
+    unknown = [scheme for scheme in schemes if scheme not in SCHEMES]
+    if unknown:
+        raise UserInputError(
+            f"the plan asks for the unknown normalisation {unknown[0]}; use one of {', '.join(SCHEMES)}."
+        )
     mask = segmentation >= 0 if any(use_mask) else None
-    for channel, (values, scheme) in enumerate(zip(image, schemes, strict=True)):
-        if scheme not in SCHEMES:
-            raise UserInputError(
-                f"the plan asks for the unknown normalisation {scheme}; use one of {', '.join(SCHEMES)}."
-            )
+    for channel, values in enumerate(image):
         known = intensities[channel] if channel < len(intensities) else {}
-        result[channel] = SCHEMES[scheme](values, mask if use_mask[channel] else None, known)
-    return result
+        SCHEMES[schemes[channel]](values, mask if use_mask[channel] else None, known)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserInputError
-from .label_resampling import nearest_indices, resample_labels
+from .label_resampling import nearest_indices, resample_by_indicators, resample_labels
 
 ANISOTROPY_THRESHOLD = 3
 """Above this ratio of spacings the coarse axis is resampled on its own."""
@@ -22,7 +22,8 @@ ANISOTROPY_THRESHOLD = 3
 NEGLIGIBLE = 1e-12
 """Matrix entries below are zeroed: a spline's tails end in subnormal numbers, which are twelve times slower."""
 
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 16
+SLAB_BYTES = 4 << 20
 
 
 def target_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> tuple[int, ...]:
@@ -66,6 +67,8 @@ def resample(
     _check_sizes(array.shape[1:], new_shape)
     axis = separate_axis(current_spacing, new_spacing, force_separate_z)
     one = _resample_label_map if is_seg else _resample_values
+    if len(array) == 1:
+        return one(array[0], new_shape, axis, order, order_z)[None].astype(array.dtype, copy=False)
     result = np.empty((len(array), *new_shape), array.dtype)
     for channel, target in zip(array, result, strict=True):
         target[...] = one(channel, new_shape, axis, order, order_z)
@@ -88,18 +91,31 @@ def _check_sizes(shape: tuple[int, ...], new_shape: tuple[int, ...]) -> None:
 def _resample_values(
     values: np.ndarray, new_shape: tuple[int, ...], axis: int | None, order: int, order_z: int
 ) -> np.ndarray:
-    work = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
-    together = [a for a in range(3) if a != axis]
-    limits = tuple(together)
-    lowest, highest = work.min(axis=limits, keepdims=True), work.max(axis=limits, keepdims=True)
-    # The axis that shrinks most goes first: the others then have less to do.
-    for a in sorted(together, key=lambda a: new_shape[a] / work.shape[a]):
-        work = apply_along_axis(axis_matrix(work.shape[a], new_shape[a], order), work, a)
-    if work is not values:
-        np.clip(work, lowest, highest, out=work)
-    if axis is not None:
-        work = _along_coarse_axis(work, new_shape[axis], axis, order_z)
-    return work
+    first = axis or 0
+    slices = np.moveaxis(values, first, 0)
+    size, *plane = (new_shape[first], *np.delete(new_shape, first))
+    in_plane = _resample_in_plane(slices, tuple(plane), order)
+    if axis is None:
+        result = apply_along_axis(axis_matrix(len(slices), size, order), in_plane, 0)
+        np.clip(result, values.min(), values.max(), out=result)
+        return result
+    np.clip(in_plane, slices.min(axis=(1, 2), keepdims=True), slices.max(axis=(1, 2), keepdims=True), out=in_plane)
+    return np.moveaxis(_along_first_axis(in_plane, size, order_z), 0, first)
+
+
+def _resample_in_plane(slices: np.ndarray, plane: tuple[int, ...], order: int) -> np.ndarray:
+    """The two inner axes, a few slices at a time, so that what lies between the two products stays small."""
+    exact = slices.dtype if slices.dtype in (np.float32, np.float64) else np.dtype(np.float32)
+    result = np.empty((len(slices), *plane), exact)
+    # The axis that shrinks more goes first: the other then has less to do.
+    axes = sorted((2, 1), key=lambda axis: plane[axis - 1] / slices.shape[axis])
+    at_once = max(1, SLAB_BYTES // max(slices[0].size * exact.itemsize, 1))
+    for start in range(0, len(slices), at_once):
+        slab = np.ascontiguousarray(slices[start : start + at_once], exact)
+        for axis in axes:
+            slab = apply_along_axis(axis_matrix(slab.shape[axis], plane[axis - 1], order), slab, axis)
+        result[start : start + at_once] = slab
+    return result
 
 
 def _resample_label_map(
@@ -107,23 +123,27 @@ def _resample_label_map(
 ) -> np.ndarray:
     if axis is None:
         return resample_labels(labels, new_shape, order)
-    between = tuple(labels.shape[a] if a == axis else new_shape[a] for a in range(3))
-    in_plane = resample_labels(labels, between, order)
-    if order_z == 0 or labels.shape[axis] == new_shape[axis]:
-        return _along_coarse_axis(in_plane, new_shape[axis], axis, 0)
-    result = np.zeros(new_shape, labels.dtype)
+    slices = np.moveaxis(labels, axis, 0)
+    size, *plane = (new_shape[axis], *np.delete(new_shape, axis))
+    if order > 1:
+        in_plane = np.stack([resample_by_indicators(labels, tuple(plane), order) for labels in slices])
+    else:
+        in_plane = resample_labels(slices, (len(slices), *plane), order)
+    if order_z == 0 or len(slices) == size:
+        return np.moveaxis(_along_first_axis(in_plane, size, 0), 0, axis)
+    result = np.zeros((size, *plane), labels.dtype)
     for label in np.unique(in_plane):
         indicator = (in_plane == label).astype(np.float64)
-        result[np.round(_along_coarse_axis(indicator, new_shape[axis], axis, order_z)) > 0.5] = label
-    return result
+        result[np.round(_along_first_axis(indicator, size, order_z)) > 0.5] = label
+    return np.moveaxis(result, 0, axis)
 
 
-def _along_coarse_axis(values: np.ndarray, size: int, axis: int, order: int) -> np.ndarray:
-    if values.shape[axis] == size:
+def _along_first_axis(values: np.ndarray, size: int, order: int) -> np.ndarray:
+    if len(values) == size:
         return values
     if order == 0:
-        return values.take(nearest_indices(values.shape[axis], size), axis=axis)
-    return apply_along_axis(axis_matrix(values.shape[axis], size, order), values, axis)
+        return values[nearest_indices(len(values), size)]
+    return apply_along_axis(axis_matrix(len(values), size, order), values, 0)
 
 
 @lru_cache(maxsize=64)
