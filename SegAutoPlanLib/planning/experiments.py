@@ -185,9 +185,9 @@ def _keep_users_configurations(configurations: dict[str, Any], existing: Mapping
     """Append what a user added; the standard names are the planner's, so that none outlives its data."""
     if existing is None:
         return
-    kept = existing.get("configurations")
-    if not isinstance(kept, Mapping):
-        raise UserInputError('The existing plans have no "configurations"; delete that file and plan again.')
+    kept = existing.get("configurations") if isinstance(existing, Mapping) else None
+    if not isinstance(kept, Mapping) or not all(isinstance(entry, Mapping) for entry in kept.values()):
+        raise UserInputError('The existing plans have no usable "configurations"; delete that file and plan again.')
     configurations.update(
         {name: entry for name, entry in kept.items() if name not in (*STANDARD_CONFIGURATIONS, *configurations)}
     )

@@ -41,7 +41,10 @@ def explain(
             sentence
             for configuration in plan.configurations.values()
             if configuration.previous_stage is None
-            for sentence in _configuration(plan, configuration, fingerprint, dataset, machine)
+            for sentence in (
+                _patches(plan, configuration, fingerprint),
+                _network(plan, configuration, dataset, machine),
+            )
         ),
         _stages(plan),
         _advice(plan),
@@ -107,27 +110,25 @@ def _channels(plan: Plan, dataset: Dataset | None) -> list[str]:
     ]
 
 
-def _configuration(
-    plan: Plan,
-    configuration: Configuration,
-    fingerprint: Fingerprint | None,
-    dataset: Dataset | None,
-    machine: Machine | None,
-) -> list[str]:
-    patch, batch = configuration.patch_size, configuration.batch_size
-    architecture = configuration.architecture
-    features = architecture.features_per_stage
-    memory = training_memory_gb(configuration, plan.planner, len(dataset.labels.entries) if dataset else 2)
+def _patches(plan: Plan, configuration: Configuration, fingerprint: Fingerprint | None) -> str:
+    patch = configuration.patch_size
     what = "slices" if len(patch) == 2 else "patches"
-    physical = _physical(configuration, plan)
-    kind = "residual" if architecture.kind == "residual" else "plain"
-    return [
-        f"{configuration.name}: sees {what} of {times(patch)} voxels{physical}, "
-        f"{_seen_in_words(configuration)}, {batch} at a time{_epoch(configuration, fingerprint)}.",
-        f"{configuration.name}: the network is a {kind} U-Net of {_count(len(features), 'resolution')} with "
-        f"{features[0]} to {features[-1]} features; training needs about "
-        f"{memory:.{1 if memory < 10 else 0}f} GB of GPU memory. {EPOCHS} epochs of {STEPS} steps take about {_duration(plan, configuration, machine)}.",
-    ]
+    return (
+        f"{configuration.name}: sees {what} of {times(patch)} voxels{_physical(configuration, plan)}, "
+        f"{_seen_in_words(configuration)}, {configuration.batch_size} at a time{_epoch(configuration, fingerprint)}."
+    )
+
+
+def _network(plan: Plan, configuration: Configuration, dataset: Dataset | None, machine: Machine | None) -> str:
+    features = configuration.architecture.features_per_stage
+    memory = training_memory_gb(configuration, plan.planner, len(dataset.labels.entries) if dataset else 2)
+    gigabytes = f"{memory:.1f}" if memory < 10 else f"{memory:.0f}"
+    return (
+        f"{configuration.name}: the network is a {configuration.architecture.kind} U-Net of "
+        f"{_count(len(features), 'resolution')} with {features[0]} to {features[-1]} features; training needs about "
+        f"{gigabytes} GB of GPU memory. {EPOCHS} epochs of {STEPS} steps take about "
+        f"{_duration(plan, configuration, machine)}."
+    )
 
 
 def _duration(plan: Plan, configuration: Configuration, machine: Machine | None) -> str:

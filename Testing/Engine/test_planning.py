@@ -253,6 +253,12 @@ def test_a_file_that_is_no_plan_is_named(tmp_path, content):
 # Bad input
 
 
+@pytest.mark.parametrize("existing", [[], {}, {"configurations": 3}, {"configurations": {"mine": 4}}])
+def test_existing_plans_that_are_none_are_one_sentence(existing):
+    with pytest.raises(UserInputError, match="delete that file and plan again"):
+        replanned(existing)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.fingerprint.fingerprint import Fingerprint
+from SegAutoPlanLib.fingerprint import Fingerprint, extract_fingerprint
 from SegAutoPlanLib.planning import Plan, plan_experiments
 
 from ..Fixtures.planning_problems import KINDS, PROBLEM_COUNT, RANDOM_COUNT, PlanningProblem, planning_problem
+from ..Fixtures.synthetic_datasets import write_synthetic_dataset
 from .planning_fixtures import NNUNET_PLANNERS, dataset_of, read_recorded
 
 
@@ -32,19 +34,19 @@ def our_plan(problem: PlanningProblem, planner: str) -> Plan:
     )
 
 
-def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
-    """Every place at which two JSON documents differ: keys, their order, types, numbers beyond 1e-9."""
+def differences(ours: Any, theirs: Any, where: str = "", tolerance: float = 1e-9) -> list[str]:
+    """Every place at which two JSON documents differ: keys, their order, types, numbers beyond the tolerance."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if list(ours) != list(theirs):
             return [f"{where}: keys {list(ours)} != {list(theirs)}"]
-        return [line for key in theirs for line in differences(ours[key], theirs[key], f"{where}/{key}")]
+        return [line for key in theirs for line in differences(ours[key], theirs[key], f"{where}/{key}", tolerance)]
     if isinstance(ours, list) and isinstance(theirs, list):
         if len(ours) != len(theirs):
             return [f"{where}: {ours} != {theirs}"]
         pairs = enumerate(zip(ours, theirs, strict=True))
-        return [line for index, pair in pairs for line in differences(*pair, f"{where}/{index}")]
+        return [line for index, pair in pairs for line in differences(*pair, f"{where}/{index}", tolerance)]
     if isinstance(ours, float) and isinstance(theirs, float):
-        return [] if math.isclose(ours, theirs, rel_tol=1e-9) else [f"{where}: {ours} != {theirs}"]
+        return [] if math.isclose(ours, theirs, rel_tol=tolerance) else [f"{where}: {ours} != {theirs}"]
     return [] if type(ours) is type(theirs) and ours == theirs else [f"{where}: {ours!r} != {theirs!r}"]
 
 
@@ -112,3 +114,14 @@ def test_plans_of_real_and_synthetic_datasets_equal_nnunets(file, planner):
         dataset = dataset_of(entry["description"], name, theirs["image_reader_writer"])
         ours = plan_experiments(Fingerprint.from_json(entry["fingerprint"]), dataset, planner)
         assert differences(json.loads(json.dumps(ours.to_json())), theirs) == [], name
+
+
+@pytest.mark.parametrize("name", ["Dataset904_Transposed", "Dataset905_CTandPET", "Dataset908_ColourPNG"])
+def test_files_to_fingerprint_to_plan_equals_nnunets_chain(tmp_path, name):
+    entry = read_recorded("synthetic.json.xz")[name]
+    dataset = load_dataset(write_synthetic_dataset(name, tmp_path))
+    theirs = entry["plans"]["ExperimentPlanner"]
+    ours = json.loads(json.dumps(plan_experiments(extract_fingerprint(dataset, workers=1), dataset).to_json()))
+    key = "foreground_intensity_properties_per_channel"
+    assert differences(ours.pop(key), theirs.pop(key), tolerance=1e-6) == []
+    assert differences(ours, theirs) == []
