@@ -32,10 +32,9 @@ class LabelScheme:
         labels = description.get("labels")
         if not isinstance(labels, dict) or not labels:
             raise UserInputError(f'{source}: "labels" is missing; add e.g. {{"background": 0, "tumour": 1}}.')
-        order = description.get("regions_class_order")
         scheme = cls(
             tuple((name, _as_label(name, value, source)) for name, value in labels.items()),
-            None if order is None else tuple(int(value) for value in order),
+            _as_order(description.get("regions_class_order"), source),
         )
         scheme._validate(source)
         return scheme
@@ -113,10 +112,20 @@ class LabelScheme:
 
 
 def _as_label(name: str, value: Any, source: str) -> Label:
-    if isinstance(value, bool) or not isinstance(value, int | list | tuple):
-        raise UserInputError(
-            f'{source}: label "{name}" must be an integer or a list of integers, not {value!r}; correct it.'
-        )
-    if isinstance(value, int):
+    if _is_whole(value):
         return value
-    return tuple(int(part) for part in value)
+    if isinstance(value, list | tuple) and value and all(_is_whole(part) for part in value):
+        return tuple(value)
+    raise UserInputError(
+        f'{source}: label "{name}" must be an integer or a list of integers, not {value!r}; correct it.'
+    )
+
+
+def _as_order(order: Any, source: str) -> tuple[int, ...] | None:
+    if order is None or (isinstance(order, list | tuple) and all(_is_whole(value) for value in order)):
+        return None if order is None else tuple(order)
+    raise UserInputError(f'{source}: "regions_class_order" must be a list of integers, not {order!r}; correct it.')
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -151,6 +151,8 @@ def test_broken_json_is_a_sentence(tmp_path):
         ({"labels": {"background": 0, "liver": 1, "ignore": 5}}, '"ignore" must be the highest value'),
         ({"labels": {"background": 0, "all": [1, 2]}}, "regions_class_order"),
         ({"labels": {"background": 0, "liver": "1"}}, "must be an integer"),
+        ({"labels": {"background": 0, "all": [1, "2"]}, "regions_class_order": [1]}, "list of integers"),
+        ({"labels": {"background": 0, "all": [1, 2]}, "regions_class_order": "1"}, "list of integers"),
         ({"numTraining": "five"}, "whole number"),
         ({"file_ending": "nii.gz"}, "starts with a dot"),
         ({"file_ending": ".docx"}, "is not a type that can be read"),
