@@ -66,7 +66,7 @@ def image_io_named(name: str) -> ImageIO:
         raise UserInputError(f'"{name}" is not a known image reader; use one of {", ".join(IMAGE_IOS)}.') from None
 
 
-def choose_image_io(file_ending: str, example: Path) -> ImageIO:
+def choose_image_io(file_ending: str, example: Path | None) -> ImageIO:
     """The first reader for the ending that really opens the example (nnU-Net's rule), else the first of them.
 
     Raises:
@@ -79,7 +79,7 @@ def choose_image_io(file_ending: str, example: Path) -> ImageIO:
             f'dataset.json: "file_ending" {file_ending!r} is not a type that can be read; '
             f"convert the images to one of {', '.join(known)}."
         )
-    if len(candidates) > 1:
+    if len(candidates) > 1 and example is not None:
         for candidate in candidates:
             with contextlib.suppress(FileError):
                 candidate.opens(example)

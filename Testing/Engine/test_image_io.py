@@ -211,6 +211,11 @@ def test_without_tifffile_a_tiled_tiff_is_a_sentence(tmp_path, monkeypatch):
         read_image([tmp_path / "a_0000.tif"], "NaturalImage2DIO")
 
 
+def test_without_an_example_the_first_reader_of_the_ending_is_chosen():
+    assert choose_image_io(".nii.gz", None).name == "SimpleITKIO"
+    assert choose_image_io(".TIF", None).name == "NaturalImage2DIO"
+
+
 @pytest.mark.parametrize(("largest", "dtype"), [(1, np.uint8), (254, np.uint8), (255, np.uint16), (256, np.uint16)])
 @pytest.mark.parametrize("reader", ["SimpleITKIO", "SimpleITKIOWithReorient", "NibabelIO", "NibabelIOWithReorient"])
 def test_labels_take_8_bits_below_255_else_16(tmp_path, largest, dtype, reader):
