@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserInputError
+from .axis_choice import separate_axis
 from .label_resampling import nearest_indices, resample_by_indicators, resample_labels
-
-ANISOTROPY_THRESHOLD = 3
-"""Above this ratio of spacings the coarse axis is resampled on its own."""
 
 NEGLIGIBLE = 1e-12
 """Matrix entries below are zeroed: a spline's tails end in subnormal numbers, which are twelve times slower."""
@@ -29,20 +27,6 @@ SLAB_BYTES = 4 << 20
 def target_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> tuple[int, ...]:
     """The number of voxels of each axis at the new spacing, rounded half to even."""
     return tuple(round(old / new * size) for size, old, new in zip(shape, spacing, new_spacing, strict=True))
-
-
-def separate_axis(
-    current_spacing: Sequence[float], new_spacing: Sequence[float], force: bool | None = None
-) -> int | None:
-    """The axis to resample on its own, or None: the coarsest if the current spacing is anisotropic, else that of
-    the new one; none if two axes are equally coarse. `force` replaces the test of anisotropy."""
-    if force is False:
-        return None
-    for spacing in (current_spacing, new_spacing):
-        if force or max(spacing) / min(spacing) > ANISOTROPY_THRESHOLD:
-            coarsest = np.flatnonzero(np.asarray(spacing) == max(spacing))
-            return int(coarsest[0]) if len(coarsest) == 1 else None
-    return None
 
 
 def resample(
