@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .checksums import require_undamaged
 from .dataset import Case, Dataset
 from .geometry import displacement, orientation, require_same_grid, require_sound_spacing
 from .image import FileError, Image
@@ -185,10 +186,12 @@ def _check_place(image: Image, path: Path, first: Image, first_path: Path, facts
 
 def _read(read: Callable[[Path], Image], path: Path, facts: CaseFacts) -> Image | None:
     try:
-        return read(path)
+        image = read(path)
+        require_undamaged(path)
     except FileError as error:
         facts.add(error)
         return None
+    return image
 
 
 def _listed(values: list[int], limit: int = 12) -> str:

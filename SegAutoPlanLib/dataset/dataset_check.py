@@ -26,6 +26,7 @@ def check_description(dataset: Dataset) -> list[Problem]:
     return [
         *_check_count(dataset),
         *_check_keys(dataset),
+        *_check_twins(dataset),
         *_check_sides(dataset),
         *_check_identifiers(dataset),
         *_check_splits(dataset),
@@ -89,6 +90,15 @@ def _check_keys(dataset: Dataset) -> Iterable[Problem]:
     if wanted != "None" and wanted not in IMAGE_IOS:
         problem = f'"overwrite_image_reader_writer" is {wanted!r}, which is not known; {dataset.image_io} is used'
         yield _warning(DESCRIPTION, problem, f"remove it or write one of {', '.join(IMAGE_IOS)}")
+
+
+def _check_twins(dataset: Dataset) -> Iterable[Problem]:
+    names = defaultdict(list)
+    for name, value in dataset.labels.entries:
+        names[value].append(name)
+    for value, twins in names.items():
+        if len(twins) > 1:
+            yield _warning(DESCRIPTION, f"the labels {_some(twins)} have the same value {value}", "remove one of them")
 
 
 def _check_sides(dataset: Dataset) -> Iterable[Problem]:

@@ -81,6 +81,26 @@ def test_the_report_is_a_table_and_json(sound):
     assert document["problems"][1]["severity"] == "warning"
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+def test_a_damaged_file_that_itk_would_read_is_an_error(tmp_path, ending):
+    folder = write_raw_dataset(tmp_path / "D", file_ending=ending)
+    path = folder / "imagesTr" / f"case_002_0000{ending}"
+    write_image(voxels(2, (30, 120, 120)), path)
+    write_image(labels((30, 120, 120)), folder / "labelsTr" / f"case_002{ending}")
+    assert check(folder).problems == ()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    problem = only_problem(folder)
+    assert (problem.severity, problem.file) == ("error", path.name)
+    assert "copy or export" in problem.remedy
+
+
+def test_two_labels_with_one_value_are_a_warning(sound):
+    write_description(sound, labels={"background": 0, "liver": 1, "tumour": 2, "lesion": 2})
+    assert "tumour, lesion have the same value 2" in only_problem(sound).problem
+
+
 def test_one_file_may_have_several_problems(sound):
     write_image(labels((6, 8, 11), values=(1, 9)), label(sound, 0), spacing=(1.0, 1.0, 1.0))
     assert [problem.case for problem in check(sound).problems] == ["case_000", "case_000"]
