@@ -189,7 +189,9 @@ def _preprocess(options: argparse.Namespace, report: Reporter) -> Result:
 
 
 def _train(options: argparse.Namespace, report: Reporter) -> Result:
-    choices = pipeline.TrainOptions(
+    from .fold import TrainOptions, train_fold
+
+    choices = TrainOptions(
         plans_name=options.plans,
         recipe=options.recipe,
         epochs=options.epochs,
@@ -203,12 +205,13 @@ def _train(options: argparse.Namespace, report: Reporter) -> Result:
         checkpoints=not options.no_checkpoints,
         seed=options.seed,
     )
-    workspace = _workspace(options)
     if options.gpus > 1:
         from .training.launch import launch_ranks
 
         return Result(launch_ranks(options.gpus))
-    trained = pipeline.train(workspace, options.dataset, options.configuration, options.fold, choices, report)
+    trained = train_fold(_workspace(options), options.dataset, options.configuration, options.fold, choices, report)
+    if trained is None:  # not the leading process of a distributed run
+        return Result("")
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
     return Result(
         f"{trained.checkpoint}\nDice on the fold's validation cases: {dice}.",

@@ -5,12 +5,8 @@ The command line has a verb for each of them and Slicer's logic calls the same.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .dataset import Dataset, IntegrityReport, check_dataset, load_dataset
 from .errors import UserInputError
@@ -80,97 +76,6 @@ def preprocess(
     return preprocess_dataset(raw, made, workspace.preprocessed, configurations, workers, report)
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """What `train` may be told beside the fold."""
-
-    plans_name: str = "nnUNetPlans"
-    recipe: str = "default"
-    epochs: int | None = None
-    iterations: int | None = None
-    loss: str | None = None
-    device: str = "auto"
-    resume: bool = False
-    pretrained: Path | None = None
-    save_probabilities: bool = False
-    validate_only: str | None = None
-    """`best` or `final`: no training, only the validation cases with that checkpoint."""
-    checkpoints: bool = True
-    seed: int = 12345
-
-
-@dataclass(frozen=True)
-class TrainedFold:
-    """Where a fold is, and how well it does on its validation cases."""
-
-    folder: Path
-    checkpoint: Path
-    validation_dice: float
-    dice_by_label: dict[str, float]
-
-
-def train(
-    workspace: Workspace,
-    dataset: str | Path,
-    configuration: str,
-    fold: int | str,
-    options: TrainOptions = TrainOptions(),
-    report: Reporter = SILENT,
-) -> TrainedFold:
-    """Train one fold and validate it; whatever has to come before and is missing is done first.
-
-    Raises:
-        UserInputError: the dataset, the plan or an option cannot be worked with.
-        StopRequested: after a stop was asked for; `resume` goes on from there.
-    """
-    # Here, because checking and planning must work without torch.
-    from .losses import build_loss
-    from .networks.device import choose_device
-    from .training import CheckpointContext, TrainingTask, find_recipe, fold_cases, load_or_make_splits
-    from .training import train as train_fold
-    from .training.augmentation import load_transforms
-
-    # What can be known to be wrong is said before minutes of preprocessing.
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
-    choose_device(options.device)
-    load_transforms()
-    raw = load_dataset(workspace.raw_folder(dataset))
-    build_loss(recipe.loss, raw.labels, batch_dice=False)
-    made = load_plan(workspace, raw, options.plans_name, report)
-    chosen = made.configuration(configuration)
-    if chosen.previous_stage:
-        raise UserInputError(
-            f"{configuration}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
-        )
-    folders = preprocess_dataset(raw, made, workspace.preprocessed, [configuration], None, report)
-    report.event("preprocessed", message=f"{raw.name} is ready for {configuration}.")
-    identifiers = [case.identifier for case in raw.cases]
-    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, report)
-    training_cases, validation_cases = fold_cases(splits, fold, identifiers, report)
-    model_folder = workspace.results / raw.name / f"{recipe.trainer_name}__{made.plans_name}__{configuration}"
-    fold_folder = model_folder / f"fold_{fold}"
-    _write_model_folder(model_folder, raw, made, workspace)
-    task = TrainingTask(
-        context=CheckpointContext(made.to_json(), chosen, fold, raw.description, recipe, options.seed),
-        labels=raw.labels,
-        channels=len(raw.channel_names),
-        preprocessed=folders[configuration],
-        training_cases=tuple(training_cases),
-        validation_cases=tuple(validation_cases),
-        fold_folder=fold_folder,
-        device=options.device,
-        workers=_loader_workers(options.device),
-        resume=options.resume,
-        pretrained=options.pretrained,
-        checkpoints=options.checkpoints,
-    )
-    if options.validate_only is None:
-        train_fold(task, report)
-    if int(os.environ.get("RANK", "0")) > 0:  # the leading process validates
-        return TrainedFold(fold_folder, fold_folder, float("nan"), {})
-    return _validate(workspace, raw, model_folder, fold, task, options, report)
-
-
 def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, report: Reporter = SILENT) -> Plan:
     """The stored plan of that name; one of the presets' names is planned now if it is missing."""
     path = workspace.preprocessed / raw.name / f"{plans_name}.json"
@@ -180,58 +85,6 @@ def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, report: Repor
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
     return plan(workspace, raw.folder, planners[plans_name], report=report)
-
-
-def _validate(
-    workspace: Workspace,
-    raw: Dataset,
-    model_folder: Path,
-    fold: int | str,
-    task: Any,
-    options: TrainOptions,
-    report: Reporter,
-) -> TrainedFold:
-    from .evaluation import evaluate_folder
-    from .inference import Segmenter, load_model
-    from .inference.validation import segment_preprocessed_folder
-
-    checkpoint = options.validate_only or "final"
-    segmenter = Segmenter(load_model(model_folder, [fold], checkpoint), options.device)
-    output = task.fold_folder / "validation"
-    segment_preprocessed_folder(
-        segmenter, task.preprocessed, task.validation_cases, output, options.save_probabilities, report
-    )
-    evaluation = evaluate_folder(
-        workspace.preprocessed / raw.name / "gt_segmentations",
-        output,
-        raw.labels,
-        raw.file_ending,
-        raw.image_io,
-        output / "summary.json",
-        ignore_missing=True,
-    )
-    return TrainedFold(
-        folder=task.fold_folder,
-        checkpoint=task.fold_folder / f"checkpoint_{checkpoint}.pth",
-        validation_dice=evaluation.foreground_mean(),
-        dice_by_label={raw.labels.name_of(label): evaluation.mean(label) for label in raw.labels.foreground},
-    )
-
-
-def _write_model_folder(folder: Path, raw: Dataset, made: Plan, workspace: Workspace) -> None:
-    write_json(folder / "plans.json", made.to_json())
-    write_json(folder / "dataset.json", raw.description)
-    stored = workspace.preprocessed / raw.name / FINGERPRINT_FILE
-    if stored.is_file():
-        shutil.copyfile(stored, folder / FINGERPRINT_FILE)
-
-
-def _loader_workers(device: str) -> int:
-    """Processes that load ahead: on the CPU the cores are the network's, beside a GPU they are free."""
-    from .machine import core_count
-    from .networks.device import choose_device
-
-    return 0 if choose_device(device).type == "cpu" else max(1, min(12, core_count() - 1))
 
 
 def _is_current(stored: Path, raw: Dataset) -> bool:

@@ -41,6 +41,8 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     Raises:
         UserInputError: the dataset has problems.
     """
+    # Here, because the data can be prepared without torch.
+    from ..fold import TrainOptions, train_fold
     from ..inference import Segmenter, load_model, predict
 
     data = prepare_data(workspace, dataset)
@@ -51,8 +53,7 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     plan = pipeline.plan(workspace, data.dataset, report=report)
     report.event("plan", message=f"\n{plan}")
     configuration = choose_configuration(plan.configurations)
-    options = pipeline.TrainOptions(recipe=RECIPE)
-    trained = pipeline.train(workspace, data.dataset, configuration, 0, options, report)
+    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE), report)
     segmenter = Segmenter(load_model(trained.folder.parent))
     if not segmenter.mirroring:
         report.event("mirroring", message=WITHOUT_MIRRORING)

@@ -27,9 +27,7 @@ class DeepSupervision(nn.Module):
         self.loss = loss
 
     def forward(self, outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        terms = [
-            weight * self.loss(output, target)
-            for weight, output, target in zip(supervision_weights(len(outputs)), outputs, targets, strict=True)
-            if weight > 0
-        ]
+        # The output with weight 0 is kept in the sum: a distributed run waits for a gradient of every parameter.
+        weights = supervision_weights(len(outputs))
+        terms = [w * self.loss(output, target) for w, output, target in zip(weights, outputs, targets, strict=True)]
         return sum(terms[1:], start=terms[0])

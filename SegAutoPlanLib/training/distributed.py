@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -34,15 +37,28 @@ class Ranks:
             return mine
         return bool(self.sum(torch.tensor([float(mine)], device=device)).item())
 
+    @contextlib.contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """A block that the leading process runs alone, and the others after it: they find its files."""
+        if not self.leads:
+            distributed.barrier()
+        yield
+        if self.leads and self.world > 1:
+            distributed.barrier()
+
+
+ALONE = Ranks()
+
 
 def join_ranks(device: torch.device) -> Ranks:
     """Join the group that torchrun set up, if there is one."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Ranks()
+        return ALONE
     ranks = Ranks(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
     nccl = device.type == "cuda" and distributed.is_nccl_available()
-    distributed.init_process_group("nccl" if nccl else "gloo")
+    # The others wait while the leading process preprocesses a whole dataset.
+    distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(days=1))
     return ranks
 
 

@@ -22,7 +22,7 @@ from ..planning.plan import Configuration
 from ..progress import SILENT, Reporter
 from .batches import BatchSource, batches
 from .checkpoint import FILE_NAMES
-from .distributed import Ranks, SumOverRanks, join_ranks, leave_ranks
+from .distributed import ALONE, Ranks, SumOverRanks
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .state import CheckpointContext, TrainingState, load_pretrained
 from .targets import full_resolution_target, supervision_targets
@@ -57,7 +57,7 @@ class TrainingTask:
         return self.context.configuration
 
 
-def train(task: TrainingTask, report: Reporter = SILENT) -> Path:
+def train(task: TrainingTask, report: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint.
 
     `report.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
@@ -71,13 +71,9 @@ def train(task: TrainingTask, report: Reporter = SILENT) -> Path:
         raise UserInputError(f"{task.preprocessed}: the fold has no training cases; check splits_final.json.")
     keep_freed_memory()
     device = choose_device(task.device)
-    ranks = join_ranks(device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)
-    try:
-        return _Training(task, device, ranks, report if ranks.leads else _Follower(report)).run()
-    finally:
-        leave_ranks(ranks)
+    return _Training(task, device, ranks, report if ranks.leads else _Follower(report)).run()
 
 
 class _Follower(Reporter):

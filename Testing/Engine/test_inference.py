@@ -11,10 +11,10 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.dataset import LabelScheme, read_image
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.inference import PredictOptions, Segmenter, load_model, predict
 from SegAutoPlanLib.inference.export import decide_labels, grid_interpolation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
@@ -154,8 +154,8 @@ def test_regions_are_painted_in_their_order():
 def trained(tmp_path_factory):
     """A small model that knows the balls, in a folder whose name has a space and an umlaut."""
     workspace = ball_workspace(tmp_path_factory.mktemp("models mit Größe"))
-    options = pipeline.TrainOptions(recipe="short", epochs=8, iterations=12, device="cpu")
-    return pipeline.train(workspace, NAME, "3d_fullres", 0, options).folder.parent
+    options = TrainOptions(recipe="short", epochs=8, iterations=12, device="cpu")
+    return train_fold(workspace, NAME, "3d_fullres", 0, options).folder.parent
 
 
 def write_ball(folder: Path, seed: int = 11, **geometry) -> tuple[Path, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 
 from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
@@ -22,7 +23,7 @@ from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foregr
 
 from .balls import NAME, ball_workspace
 
-SHORT = pipeline.TrainOptions(recipe="short", epochs=3, iterations=4, device="cpu", seed=7)
+SHORT = TrainOptions(recipe="short", epochs=3, iterations=4, device="cpu", seed=7)
 
 
 class Recorder(Reporter):
@@ -55,7 +56,7 @@ def weights_of(workspace, name="final", fold=0):
 def test_a_short_training_learns_the_balls(workspace):
     options = dataclasses.replace(SHORT, epochs=8, iterations=15)
     report = Recorder()
-    trained = pipeline.train(workspace, NAME, "3d_fullres", 1, options, report)
+    trained = train_fold(workspace, NAME, "3d_fullres", 1, options, report)
     losses = [event["train_loss"] for event in report.events if event["event"] == "epoch"]
     assert losses[-1] < losses[0] - 0.5
     assert trained.dice_by_label["ball"] > 0.7
@@ -63,7 +64,7 @@ def test_a_short_training_learns_the_balls(workspace):
 
 
 def test_a_2d_training_runs_to_its_end(workspace):
-    trained = pipeline.train(workspace, NAME, "2d", 0, SHORT)
+    trained = train_fold(workspace, NAME, "2d", 0, SHORT)
     assert trained.checkpoint.is_file()
 
 
@@ -75,20 +76,20 @@ def test_regions_and_an_ignore_label_train(tmp_path):
         regions_class_order=[1, 2],
     )
     options = dataclasses.replace(SHORT, epochs=1)
-    trained = pipeline.train(workspace, NAME, "3d_fullres", 0, options)
+    trained = train_fold(workspace, NAME, "3d_fullres", 0, options)
     assert set(trained.dice_by_label) == {"whole", "core"}
 
 
 def test_a_stopped_training_resumes_where_it_stopped(workspace):
-    pipeline.train(workspace, NAME, "3d_fullres", 0, SHORT)
+    train_fold(workspace, NAME, "3d_fullres", 0, SHORT)
     uninterrupted = weights_of(workspace)
     with pytest.raises(StopRequested):
         # The seventh step lies in the middle of the second of three epochs.
-        pipeline.train(workspace, NAME, "3d_fullres", 0, SHORT, StopInTraining(step=6))
+        train_fold(workspace, NAME, "3d_fullres", 0, SHORT, StopInTraining(step=6))
     stopped = weights_of(workspace, "latest")
     assert (stopped["current_epoch"], stopped["segautoplan"]["iteration"]) == (1, 2)
     (workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth").unlink()
-    pipeline.train(workspace, NAME, "3d_fullres", 0, dataclasses.replace(SHORT, resume=True))
+    train_fold(workspace, NAME, "3d_fullres", 0, dataclasses.replace(SHORT, resume=True))
     resumed = weights_of(workspace)
     for name, tensor in uninterrupted["network_weights"].items():
         assert torch.allclose(tensor, resumed["network_weights"][name], atol=1e-6), name
@@ -116,7 +117,7 @@ class StopInTraining(Recorder):
 
 
 def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
-    pipeline.train(workspace, NAME, "3d_fullres", 2, dataclasses.replace(SHORT, epochs=1))
+    train_fold(workspace, NAME, "3d_fullres", 2, dataclasses.replace(SHORT, epochs=1))
     checkpoint = weights_of(workspace, fold=2)
     assert checkpoint["trainer_name"] == "nnUNetTrainer"
     assert checkpoint["init_args"]["configuration"] == "3d_fullres"
@@ -129,11 +130,11 @@ def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
 
 
 def test_pretrained_weights_are_taken_but_for_the_heads(workspace):
-    pipeline.train(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
+    train_fold(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
     source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
     options = dataclasses.replace(SHORT, epochs=1, iterations=1, pretrained=source, seed=99)
     report = Recorder()
-    pipeline.train(workspace, NAME, "3d_fullres", 4, options, report)
+    train_fold(workspace, NAME, "3d_fullres", 4, options, report)
     assert any(event["event"] == "pretrained" for event in report.events)
 
 
