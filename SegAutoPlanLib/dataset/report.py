@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 COLUMN_WIDTHS = {"case": 24, "file": 32, "problem": 60, "remedy": 44}
 
@@ -42,8 +41,10 @@ class IntegrityReport:
         """Whether work can go on: there may be warnings, but no errors."""
         return not self.errors
 
-    def to_json(self) -> str:
-        return json.dumps({"ok": self.ok, **asdict(self)}, indent=4)
+    def to_json(self) -> dict[str, Any]:
+        """The report as a JSON document."""
+        problems = [asdict(problem) for problem in self.problems]
+        return {"ok": self.ok, "dataset": self.dataset, "case_count": self.case_count, "problems": problems}
 
     def __str__(self) -> str:
         counted = f"{self.dataset}: {_count(self.case_count, 'case')} checked"

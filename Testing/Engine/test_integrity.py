@@ -76,7 +76,7 @@ def test_the_report_is_a_table_and_json(sound):
     assert lines[2].split() == ["case", "file", "problem", "remedy"]
     assert lines[4].startswith("error    case_004  case_004.nii.gz  the file is missing")
     assert max(len(line) for line in lines) < 180
-    document = json.loads(report.to_json())
+    document = json.loads(json.dumps(report.to_json()))
     assert (document["ok"], document["case_count"]) == (False, 5)
     assert document["problems"][1]["severity"] == "warning"
 
