@@ -49,7 +49,8 @@ def predict_logits(
     two_dimensional = len(patch_size) == 2
     tile = (1, *patch_size) if two_dimensional else tuple(patch_size)
     padding = padding_to(data.shape[1:], tile)
-    volume = torch.from_numpy(np.pad(data, [(0, 0), *padding]))  # a copy: memory-mapped data is read-only
+    # A copy: memory-mapped data is read-only, which torch does not know.
+    volume = torch.from_numpy(np.pad(data, [(0, 0), *padding]))
     starts = tiles(volume.shape[1:], tile, options.step_size)
     weights = torch.from_numpy(gaussian_weights(tuple(patch_size))).to(device)
     forward = _mean_forward(networks, device, options.mirror_axes, two_dimensional)
