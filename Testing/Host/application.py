@@ -37,6 +37,7 @@ class HostApplication:
     def __init__(self) -> None:
         # Qt reads this when the application object is made; a developer may ask for a real screen.
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        _refuse_a_pyside_that_ends_the_process()
         self.errors: list[str] = []
         self.slicer = _provide_modules()
         self.uses_slicer_sources = bool(os.environ.get("SLICER_SOURCE_DIR"))
@@ -119,6 +120,16 @@ _LOADABLE_MODULES = {
     "Units": "vtkSlicerUnitsLogic",
     "Volumes": "vtkSlicerVolumesLogic",
 }
+
+
+def _refuse_a_pyside_that_ends_the_process() -> None:
+    import PySide6
+
+    if sys.version_info < (3, 12) and PySide6.__version_info__[:2] >= (6, 12):
+        raise RuntimeError(
+            f"PySide6 {PySide6.__version__} miscounts references to None on Python before 3.12, until the process "
+            'aborts: install "PySide6-Essentials<6.12"'
+        )
 
 
 def _provide_modules() -> types.ModuleType:
