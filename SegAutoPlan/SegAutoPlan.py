@@ -1,10 +1,13 @@
 # ruff: noqa: PT009, PT027 - the self test runs inside Slicer, which has unittest but no pytest
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import slicer
 import vtk
@@ -18,11 +21,15 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+if TYPE_CHECKING:
+    from SegAutoPlanLib.dataset import IntegrityReport
+    from SegAutoPlanLib.planning import Plan
+
 # Run from a source checkout, Slicer has only this module's folder on its path; installed, this changes nothing.
 if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from SegAutoPlanUI.application_events import ApplicationReporter, waitFor
+from SegAutoPlanUI.application_events import resultOf, waitFor
 from SegAutoPlanUI.dataset_export import exportDataset
 from SegAutoPlanUI.engine_process import defaultWorkspaceFolder, startEngine
 from SegAutoPlanUI.model_folder import ModelFolder
@@ -32,10 +39,7 @@ from SegAutoPlanUI.segment_panel import SegmentPanel
 from SegAutoPlanUI.segmentation_following import followSegmentation
 from SegAutoPlanUI.segmentation_job import loadResult, startSegmentation
 
-from SegAutoPlanLib import pipeline
-from SegAutoPlanLib.dataset import IntegrityReport, check_dataset, load_dataset
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.planning import Plan
 from SegAutoPlanLib.runs import RunFolder, RunState
 from SegAutoPlanLib.workspace import Workspace
 
@@ -204,23 +208,34 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         return exportDataset(pairs, folder, channelNames, fileEnding)
 
     def checkDataset(self, folder: Path | str) -> IntegrityReport:
-        """Every problem of a raw dataset, in one report; `str()` of it is for people."""
-        # One worker: Slicer's process must not start processes through multiprocessing.
-        return check_dataset(load_dataset(Path(folder)), workers=1, report=ApplicationReporter())
+        """Every problem of a raw dataset, in one report; `str()` of it is for people. The window answers meanwhile."""
+        from SegAutoPlanLib.dataset import IntegrityReport, Problem
+
+        found = resultOf(self._start("check", folder))
+        return IntegrityReport(
+            dataset=found["dataset"],
+            case_count=found["case_count"],
+            problems=tuple(Problem(**problem) for problem in found["problems"]),
+        )
 
     def plan(self, folder: Path | str) -> Plan:
-        """The training plan of a raw dataset; `str()` of it explains it in words."""
-        report = ApplicationReporter()
-        pipeline.fingerprint(self.workspace, Path(folder), workers=1, report=report)
-        return pipeline.plan(self.workspace, Path(folder), report=report)
+        """The training plan of a raw dataset; `str()` of it explains it in words. The window answers meanwhile."""
+        from SegAutoPlanLib.planning import read_plan
+
+        resultOf(self._start("plan", folder))
+        name = self.workspace.dataset_name(self.workspace.raw_folder(folder))
+        return read_plan(self.workspace.preprocessed / name / "nnUNetPlans.json")
 
     def startTraining(
         self, folder: Path | str, configuration: str = "3d_fullres", fold: int | str = 0, options: Sequence[str] = ()
     ) -> RunFolder:
         """Start training and return its run at once; `options` are those of `train` on the command line."""
+        return self._start("train", folder, configuration, str(fold), *options)
+
+    def _start(self, verb: str, folder: Path | str, *arguments: str) -> RunFolder:
         folder = self.workspace.raw_folder(folder)
-        verb = ["train", str(folder), configuration, str(fold), "--workspace", str(self.workspaceFolder)]
-        return startEngine([*verb, *options], self.workspace, f"train_{folder.name}_{configuration}_fold_{fold}")
+        where = ["--workspace", str(self.workspaceFolder)]
+        return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
 
     def segment(
         self,

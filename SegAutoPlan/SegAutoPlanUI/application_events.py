@@ -1,30 +1,20 @@
-"""Keeping Slicer's window alive while Python works or waits."""
+"""Keeping Slicer's window alive while a script waits for the engine."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import slicer
 
-from SegAutoPlanLib.progress import Reporter, event_in_words
+from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from .segment_view import outcomeOf, runningStatus
 from .segmentation_following import isFollowed
 
-STATUS_MILLISECONDS = 3000
-
-
-class ApplicationReporter(Reporter):
-    """Shows work that goes on in Slicer's own process in the status bar, and lets the window answer in between."""
-
-    def event(self, event: str, **fields: object) -> None:
-        if event == "progress":
-            text = f"{fields['stage']}: {fields['done']} / {fields['total']}"
-        else:
-            text = event_in_words(event, fields)
-        if text:
-            slicer.util.showStatusMessage(text, STATUS_MILLISECONDS)
-        slicer.app.processEvents()
+SECONDS_BETWEEN_LOOKS = 0.1
+STATUS_MILLISECONDS = 2000
 
 
 def waitFor(run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
@@ -38,4 +28,17 @@ def waitFor(run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
         state = run.state()
         if (state.over and not isFollowed(run)) or (limit is not None and time.monotonic() > limit):
             return state
-        time.sleep(0.05)
+        slicer.util.showStatusMessage(runningStatus(state), STATUS_MILLISECONDS)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def resultOf(run: RunFolder) -> Any:
+    """Wait for a run and return what it gave, as its `finished` event has it.
+
+    Raises:
+        UserInputError: it failed or was stopped; the message is the engine's.
+    """
+    state = waitFor(run)
+    if state.status != "finished":
+        raise UserInputError(outcomeOf(state))
+    return state.result

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from SegAutoPlanLib.dataset.labels import LabelScheme
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import read_json
 
@@ -80,6 +79,9 @@ def _channelNames(description: dict[str, Any], source: str) -> tuple[str, ...]:
 
 
 def _segments(description: dict[str, Any], source: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    # Here, because Slicer imports every module when it starts, and this one brings SimpleITK along.
+    from SegAutoPlanLib.dataset.labels import LabelScheme
+
     entries = LabelScheme.from_description(description, source).entries
     valued = ((name, value if isinstance(value, tuple) else (value,)) for name, value in entries)
     return tuple((name, values) for name, values in valued if name != "ignore" and values != (0,))

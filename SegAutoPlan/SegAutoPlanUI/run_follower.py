@@ -42,6 +42,14 @@ class RunFollower:
         self._onState(state)
 
 
+def cancel(run: RunFolder) -> None:
+    """Ask a run to stop; ask a second time and its process is ended."""
+    if run.state().status in ("starting", "stopping"):
+        # A process that is still starting would clear away the wish of whoever asked before it listened.
+        run.kill()
+    run.request_stop()
+
+
 def stopPatienceIsOver(run: RunFolder) -> bool:
     """Whether a clean stop was asked for so long ago that the process has to be ended.
 

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
 
+from .run_follower import cancel
 from .segment_view import outcomeOf, runningStatus, timeLeft
 from .segmentation_job import resultWaits
 
@@ -98,11 +99,7 @@ class RunsPanel:
         self.refresh()
 
     def _onStop(self, _checked: bool = False) -> None:
-        run = self._chosen()
-        if run.state().status == "stopping":
-            run.kill()
-        else:
-            run.request_stop()
+        cancel(self._chosen())
         self.refresh()
 
     def _onOpen(self, _checked: bool = False) -> None:

@@ -151,7 +151,6 @@ def _fillColourTable(colours: slicer.vtkMRMLColorTableNode, labels: Mapping[str,
     colours.SetColor(0, "background", 0, 0, 0, 0)
     for name, value in labels.items():
         colours.SetColor(value, name, 1, 1, 1, 1)
-    colours.NamesInitialisedOn()
 
 
 @contextlib.contextmanager

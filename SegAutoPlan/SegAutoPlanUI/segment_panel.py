@@ -16,7 +16,7 @@ from .channel_selectors import ChannelSelectors
 from .dependency_installer import InstallError, installTorch, missingSentence
 from .engine_process import torchInstalled
 from .panel_parameters import SegAutoPlanParameterNode
-from .run_follower import RunFollower
+from .run_follower import RunFollower, cancel
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
 from .segmentation_following import followSegmentation, stopFollowing
@@ -98,10 +98,8 @@ class SegmentPanel:
         state = run.state() if run else None
         if state is None or state.over:
             self._start()
-        elif state.status == "stopping":
-            run.kill()
         else:
-            run.request_stop()
+            cancel(run)
         self.refresh()
 
     def _start(self) -> None:

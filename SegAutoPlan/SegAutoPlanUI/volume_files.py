@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import slicer
 
 from SegAutoPlanLib.errors import UserInputError
@@ -67,19 +66,22 @@ def writeVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, path: Path, compress
 
 def writeArray(arrayKji: np.ndarray, grid: VoxelGrid, path: Path, compress: bool = True) -> None:
     """Write `arrayKji` on `grid`; `compress=False` is for files that are read once and thrown away."""
+    # Not above: Slicer imports every module when it starts, and SimpleITK takes its time.
+    import SimpleITK as sitk
+
     image = sitk.GetImageFromArray(arrayKji)
     grid.placeOn(image)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.name.lower().endswith(".nii.gz") and not compress:
-        _writeStoredGzip(image, path)
+        # ITK compresses every .nii.gz, seconds for a large scan while Slicer waits; gzip's level 0 only stores.
+        plain = path.with_name(path.name[: -len(".gz")])
+        sitk.WriteImage(image, str(plain))
+        _storeInGzip(plain, path)
     else:
         sitk.WriteImage(image, str(path), useCompression=compress, compressionLevel=1)
 
 
-def _writeStoredGzip(image: sitk.Image, path: Path) -> None:
-    # ITK compresses every .nii.gz, seconds for a large scan while Slicer waits; gzip's level 0 only stores.
-    plain = path.with_name(path.name[: -len(".gz")])
-    sitk.WriteImage(image, str(plain))
+def _storeInGzip(plain: Path, path: Path) -> None:
     try:
         with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=0) as target:
             shutil.copyfileobj(source, target, 1 << 22)
@@ -93,6 +95,8 @@ def readLabels(path: Path) -> tuple[np.ndarray, VoxelGrid]:
     Raises:
         UserInputError: the file cannot be read.
     """
+    import SimpleITK as sitk
+
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

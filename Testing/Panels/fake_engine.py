@@ -8,6 +8,7 @@ $FAKE_ENGINE_GATE exists, then succeeds · `stubborn`: the same, but deaf to STO
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     if behaviour == "crash":
         print("Traceback (most recent call last): a bug of ours")
         return 1
-    options = dict(zip(arguments[:-1], arguments[1:], strict=True))
+    options = dict(itertools.pairwise(arguments))
     with RunReporter(options["--run-folder"], arguments) as report:
         if behaviour == "fail":
             message = "/models/x/fold_0/checkpoint_final.pth: the file is damaged."

@@ -1,0 +1,139 @@
+"""Who may know whom: the engine nothing of Slicer, Slicer's start-up nothing of torch, segmenting nothing unbundled."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .update_cmake_lists import REPOSITORY
+
+ENGINE_FILES = sorted((REPOSITORY / "SegAutoPlanLib").rglob("*.py"))
+SLICER_FILES = sorted((REPOSITORY / "SegAutoPlan").rglob("*.py"))
+
+ONLY_BUNDLED = """
+import importlib.metadata, re, sys
+
+def requirements(name, found):
+    if name in found:
+        return found
+    found.add(name)
+    try:
+        for line in importlib.metadata.requires(name) or ():
+            if "extra ==" not in line:
+                requirements(re.match(r"[\\w.-]+", line)[0].lower().replace("_", "-"), found)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    return found
+
+ALLOWED = set()
+for name in sys.argv[1].split():
+    requirements(name, ALLOWED)
+OWNERS = importlib.metadata.packages_distributions()
+
+class OnlyBundled:
+    def find_spec(self, name, path=None, target=None):
+        owners = {owner.lower().replace("_", "-") for owner in OWNERS.get(name.partition(".")[0], ())}
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            return  # some of it has a backport among the installed packages
+        if owners and not owners & ALLOWED and "segautoplan" not in owners:
+            raise ModuleNotFoundError(f"{name} is not bundled with Slicer", name=name)
+
+sys.meta_path.insert(0, OnlyBundled())
+"""
+
+
+def imported_names(path: Path) -> set[str]:
+    """Top-level packages that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def run_python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", ENGINE_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_engine_knows_nothing_of_slicer(path):
+    assert imported_names(path) & {"slicer", "qt", "ctk", "vtk", "SegAutoPlan", "SegAutoPlanUI"} == set()
+
+
+@pytest.mark.parametrize("path", SLICER_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
+    assert imported_names(path) & {"torch", "batchgenerators", "multiprocessing", "subprocess"} == set()
+
+
+def test_stages_import_only_what_comes_before_them():
+    """dataset, fingerprint, planning, preprocessing, then the network, and training and inference last."""
+    rank = {"dataset": 0, "fingerprint": 1, "planning": 2, "preprocessing": 3, "networks": 4, "losses": 4}
+    rank |= {"training": 5, "inference": 5}
+    wrong = []
+    for path in ENGINE_FILES:
+        stage = path.relative_to(REPOSITORY / "SegAutoPlanLib").parts[0]
+        if stage not in rank:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
+                other = node.module.partition(".")[0]
+                if rank.get(other, -1) > rank[stage]:
+                    wrong.append(f"{path.name} of {stage} imports {other}")
+    assert wrong == []
+
+
+def test_importing_the_module_file_brings_neither_torch_nor_what_takes_time():
+    """Slicer imports every module when it starts."""
+    pytest.importorskip("PySide6", reason="NOT TESTED: importing the module file needs the headless host")
+    code = (
+        "import sys; sys.path[:0] = ['.', 'SegAutoPlan']\n"
+        "from Testing.Host import start_application\n"
+        "start_application()\n"
+        "before = set(sys.modules)\n"
+        "import SegAutoPlan\n"
+        "print(' '.join(name for name in set(sys.modules) - before if '.' not in name))\n"
+    )
+    brought = set(run_python(code).split("\n")[-2].split())
+    assert {"SegAutoPlan", "SegAutoPlanLib", "SegAutoPlanUI"} <= brought
+    assert brought & {"torch", "scipy", "SimpleITK", "batchgenerators", "multiprocessing"} == set()
+
+
+def test_segmenting_needs_torch_and_what_slicer_bundles_and_nothing_else():
+    code = ONLY_BUNDLED + "import SegAutoPlanLib.inference, SegAutoPlanLib.__main__; print('imported')"
+    assert run_python(code, "torch numpy scipy simpleitk").endswith("imported\n")
+
+
+@pytest.mark.parametrize(
+    "module", ["dataset", "fingerprint", "planning", "preprocessing", "runs", "pipeline", "__main__"]
+)
+def test_what_comes_before_the_network_needs_no_torch(module):
+    code = ONLY_BUNDLED + f"import SegAutoPlanLib.{module}; print('imported')"
+    assert run_python(code, "numpy scipy simpleitk").endswith("imported\n")
+
+
+def test_the_requirements_slicer_installs_are_those_of_the_package():
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    resources = REPOSITORY / "SegAutoPlan" / "Resources"
+    [torch] = re.findall(r'"(torch[^"]*)"', project)
+    train = re.search(r"^train = \[(.*)\]", project, re.MULTILINE)[1]
+    for name, wanted in (("requirements.txt", [torch]), ("requirements-train.txt", re.findall(r'"([^"]+)"', train))):
+        lines = (resources / name).read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if line and not line.startswith("#")] == wanted

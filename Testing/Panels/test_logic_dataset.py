@@ -1,0 +1,86 @@
+"""SegAutoPlanLogic on datasets, with the real engine as a process of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.runs import list_runs
+
+
+@pytest.fixture
+def real_engine(host, monkeypatch):
+    import qt
+
+    # As in Slicer, whose answer is a QProcessEnvironment and not a dict.
+    monkeypatch.setattr(
+        type(host.slicer.app), "startupEnvironment", lambda _app: qt.QProcessEnvironment.systemEnvironment()
+    )
+
+
+@pytest.fixture
+def logic(module, real_engine):
+    return module.SegAutoPlan.SegAutoPlanLogic()
+
+
+@pytest.fixture
+def dataset(host, logic, workspace):
+    """Three small drawn cases, exported."""
+    slicer = host.slicer
+    pairs = []
+    for number in range(3):
+        array = np.random.default_rng(number).normal(100, 10, (20, 24, 28)).astype(np.float32)
+        mask = np.zeros(array.shape, np.uint8)
+        mask[5:12, 6:14, 7:15] = 1
+        array[mask > 0] += 60
+        volume = slicer.util.addVolumeFromArray(array, ijkToRAS=np.diag([-1.0, -1.0, 2.0, 1.0]), name=f"case {number}")
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+        identifier = segmentation.GetSegmentation().AddEmptySegment("", "block")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, identifier, volume)
+        pairs.append((volume, segmentation))
+    return logic.exportDataset(pairs, workspace / "raw" / "Dataset001_Blocks")
+
+
+def test_a_sound_dataset_has_no_errors(logic, dataset):
+    report = logic.checkDataset(dataset)
+    assert report.ok
+    assert report.case_count == 3
+
+
+def test_a_missing_label_file_is_in_the_report(logic, dataset):
+    (dataset / "labelsTr" / "case_1.nii.gz").unlink()
+    report = logic.checkDataset(dataset)
+    assert not report.ok
+    assert "case_1" in str(report)
+
+
+def test_the_plan_is_read_back_and_explains_itself(logic, dataset, workspace):
+    plan = logic.plan(dataset)
+    assert "3d_fullres" in plan.to_json()["configurations"]
+    assert "patch" in str(plan).lower()
+    assert (workspace / "preprocessed" / "Dataset001_Blocks" / "nnUNetPlans.json").is_file()
+
+
+def test_a_dataset_that_is_not_there_is_named(logic, workspace):
+    with pytest.raises(UserInputError, match="Dataset009_Nowhere"):
+        logic.plan(workspace / "raw" / "Dataset009_Nowhere")
+
+
+def test_training_starts_at_once_with_what_was_asked(host, logic, dataset, workspace):
+    run = logic.startTraining(dataset, "3d_fullres", fold=0, options=["--recipe", "short"])
+    try:
+        arguments = run.description()["arguments"]
+        assert arguments[:4] == ["train", str(dataset), "3d_fullres", "0"]
+        assert arguments[4:6] == ["--recipe", "short"]
+        assert arguments[6:] == ["--workspace", str(workspace)]
+        assert run.path in [run.path for run in list_runs(workspace / "runs")]
+        host.process_events(until=lambda: run.state().status == "running", timeout_s=30)
+        run.request_stop()
+        assert logic.waitFor(run, 60).status == "stopped"
+    finally:
+        run.kill()
+
+
+def test_the_self_test_that_users_run_in_slicer_passes_here(host, module, real_engine):
+    module.SegAutoPlan.SegAutoPlanTest().runTest()
