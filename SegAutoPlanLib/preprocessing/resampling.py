@@ -8,6 +8,7 @@ cubic resampling) to float precision, at the speed of matrix multiplication.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +21,12 @@ from .label_resampling import nearest_indices, resample_by_indicators, resample_
 NEGLIGIBLE = 1e-12
 """Matrix entries below are zeroed: a spline's tails end in subnormal numbers, which are twelve times slower."""
 
+SINGLE_PRECISION_UP_TO = 64
+"""Normalised intensities are this small; larger values are multiplied in double precision."""
+
 ROWS_AT_ONCE = 16
+SPLINE_REACH = 32
+"""Beyond so many voxels a cubic spline's weights are far below `NEGLIGIBLE`."""
 SLAB_BYTES = 4 << 20
 
 
@@ -78,18 +84,22 @@ def _resample_values(
     first = axis or 0
     slices = np.moveaxis(values, first, 0)
     size, *plane = (new_shape[first], *np.delete(new_shape, first))
-    in_plane = _resample_in_plane(slices, tuple(plane), order)
+    lowest, highest = slices.min(axis=(1, 2), keepdims=True), slices.max(axis=(1, 2), keepdims=True)
+    large = max(-lowest.min(), highest.max()) > SINGLE_PRECISION_UP_TO
+    exact = np.dtype(np.float64 if large or values.dtype == np.float64 else np.float32)
+    in_plane = _resample_in_plane(slices, tuple(plane), order, exact)
     if axis is None:
-        result = apply_along_axis(axis_matrix(len(slices), size, order), in_plane, 0)
-        np.clip(result, values.min(), values.max(), out=result)
+        result = in_plane
+        if len(slices) != size:
+            result = apply_along_axis(axis_matrix(len(slices), size, order), in_plane, 0)
+        np.clip(result, lowest.min(), highest.max(), out=result)
         return result
-    np.clip(in_plane, slices.min(axis=(1, 2), keepdims=True), slices.max(axis=(1, 2), keepdims=True), out=in_plane)
+    np.clip(in_plane, lowest, highest, out=in_plane)
     return np.moveaxis(_along_first_axis(in_plane, size, order_z), 0, first)
 
 
-def _resample_in_plane(slices: np.ndarray, plane: tuple[int, ...], order: int) -> np.ndarray:
+def _resample_in_plane(slices: np.ndarray, plane: tuple[int, ...], order: int, exact: np.dtype) -> np.ndarray:
     """The two inner axes, a few slices at a time, so that what lies between the two products stays small."""
-    exact = slices.dtype if slices.dtype in (np.float32, np.float64) else np.dtype(np.float32)
     result = np.empty((len(slices), *plane), exact)
     # The axis that shrinks more goes first: the other then has less to do.
     axes = sorted((2, 1), key=lambda axis: plane[axis - 1] / slices.shape[axis])
@@ -97,7 +107,8 @@ def _resample_in_plane(slices: np.ndarray, plane: tuple[int, ...], order: int) -
     for start in range(0, len(slices), at_once):
         slab = np.ascontiguousarray(slices[start : start + at_once], exact)
         for axis in axes:
-            slab = apply_along_axis(axis_matrix(slab.shape[axis], plane[axis - 1], order), slab, axis)
+            if slab.shape[axis] != plane[axis - 1]:
+                slab = apply_along_axis(axis_matrix(slab.shape[axis], plane[axis - 1], order), slab, axis)
         result[start : start + at_once] = slab
     return result
 
@@ -130,41 +141,52 @@ def _along_first_axis(values: np.ndarray, size: int, order: int) -> np.ndarray:
     return apply_along_axis(axis_matrix(len(values), size, order), values, 0)
 
 
-@lru_cache(maxsize=64)
-def axis_matrix(size: int, new_size: int, order: int) -> np.ndarray:
-    """The (new_size, size) matrix that interpolates along one axis; its edge values continue beyond it."""
+@dataclass(frozen=True)
+class MatrixRows:
+    """Some rows of the matrix of an axis, without the columns in which they are zero."""
+
+    first_row: int
+    first_column: int
+    weights: np.ndarray
+    """(rows, columns) float64."""
+
+
+@lru_cache(maxsize=256)
+def axis_matrix(size: int, new_size: int, order: int) -> tuple[MatrixRows, ...]:
+    """The (new_size, size) matrix that interpolates along one axis, in bands; edge values continue beyond the axis.
+
+    Each band is what scipy makes of unit vectors within reach of its rows.
+    """
     from scipy import ndimage
 
-    matrix = ndimage.zoom(np.eye(size), (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
-    matrix[np.abs(matrix) < NEGLIGIBLE] = 0
-    matrix.flags.writeable = False
-    return matrix
+    bands = []
+    for start in range(0, new_size, ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, new_size))
+        positions = (rows + 0.5) * (size / new_size) - 0.5
+        lower = min(max(int(positions[0]) - SPLINE_REACH, 0), size - 1)
+        columns = np.arange(min(int(positions[-1]) + SPLINE_REACH + 1, size) - lower)
+        grid = np.meshgrid(positions - lower, columns, indexing="ij")
+        weights = ndimage.map_coordinates(np.eye(len(columns)), grid, order=order, mode="nearest")
+        weights[np.abs(weights) < NEGLIGIBLE] = 0
+        used = np.flatnonzero(weights.any(axis=0))
+        bands.append(MatrixRows(start, lower + int(used[0]), weights[:, used[0] : used[-1] + 1]))
+    return tuple(bands)
 
 
-def apply_along_axis(matrix: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
-    """Multiply one axis of a (z, y, x) float array by a matrix (new, old); untouched if the sizes are equal.
-
-    A row reaches only some twenty voxels to either side, so the product is taken in blocks of rows.
-    """
-    if matrix.shape[0] == matrix.shape[1]:
-        return values
-    matrix = matrix.astype(values.dtype)
+def apply_along_axis(matrix: tuple[MatrixRows, ...], values: np.ndarray, axis: int) -> np.ndarray:
+    """Multiply one axis of a (z, y, x) float array by its matrix."""
     shape = list(values.shape)
-    shape[axis] = len(matrix)
+    shape[axis] = matrix[-1].first_row + len(matrix[-1].weights)
     result = np.empty(shape, values.dtype)
-    for start in range(0, len(matrix), ROWS_AT_ONCE):
-        rows = matrix[start : start + ROWS_AT_ONCE]
-        used = np.flatnonzero(rows.any(axis=0))
-        _block_product(rows[:, used[0] : used[-1] + 1], values, result, axis, int(used[0]), start)
+    for band in matrix:
+        rows = slice(band.first_row, band.first_row + len(band.weights))
+        columns = slice(band.first_column, band.first_column + band.weights.shape[1])
+        weights = band.weights.astype(values.dtype)
+        if axis == 0:
+            flat = values[columns].reshape(len(values[columns]), -1)
+            np.matmul(weights, flat, out=result[rows].reshape(len(weights), -1))
+        elif axis == 1:
+            np.matmul(weights, values[:, columns], out=result[:, rows])
+        else:
+            np.matmul(values[:, :, columns], weights.T, out=result[:, :, rows])
     return result
-
-
-def _block_product(rows: np.ndarray, values: np.ndarray, result: np.ndarray, axis: int, lower: int, start: int) -> None:
-    count, reach = rows.shape
-    if axis == 0:
-        flat = values[lower : lower + reach].reshape(reach, -1)
-        np.matmul(rows, flat, out=result[start : start + count].reshape(count, -1))
-    elif axis == 1:
-        np.matmul(rows, values[:, lower : lower + reach], out=result[:, start : start + count])
-    else:
-        np.matmul(values[:, :, lower : lower + reach], rows.T, out=result[:, :, start : start + count])
