@@ -1,0 +1,58 @@
+"""The stages know only those that come before them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).resolve().parents[2] / "SegAutoPlanLib"
+STAGES = (
+    "dataset",
+    "fingerprint",
+    "planning",
+    "preprocessing",
+    "networks",
+    "losses",
+    "training",
+    "inference",
+    "evaluation",
+)
+HELPERS = {"errors", "files", "machine", "progress", "workers", "workspace"}
+"""Modules beside the stages that any of them may use; they use no stage."""
+
+
+def imported_names(file: Path) -> set[str]:
+    """The first names below SegAutoPlanLib that a file imports, wherever in it."""
+    package = file.relative_to(LIBRARY.parent).parent.parts
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        base = (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+        parts = [part for part in base if part][1:]
+        names.update(parts[:1] if parts else {alias.name for alias in node.names})
+    return names
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_only_those_before_it(stage):
+    allowed = {*STAGES[: STAGES.index(stage) + 1], *HELPERS, "__version__"}
+    for file in (LIBRARY / stage).rglob("*.py"):
+        assert imported_names(file) <= allowed, f"{file.relative_to(LIBRARY)} imports a later stage"
+
+
+def test_the_helpers_use_no_stage():
+    for name in HELPERS:
+        assert imported_names(LIBRARY / f"{name}.py") <= HELPERS
+
+
+def test_runs_use_no_stage_so_that_watching_needs_nothing():
+    for file in (LIBRARY / "runs").glob("*.py"):
+        assert imported_names(file) <= {*HELPERS, "runs", "__version__"}
+
+
+def test_every_folder_of_the_engine_is_a_stage_or_known():
+    folders = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").is_file()}
+    assert folders == {*STAGES, "runs", "demo"}
