@@ -111,7 +111,7 @@ def inWords(run: RunFolder, state: RunState) -> str:
     if state.status == "stopping":
         return _("stopping")
     if not state.over:
-        return ", ".join(filter(None, (runningStatus(state), timeLeft(state) if state.total else "")))
+        return f"{100 * state.done // state.total}%, {timeLeft(state)}" if state.total else runningStatus(state)
     if state.status == "finished":
         return _("finished, not loaded yet") if _canLoad(run, state) else _("finished")
     return outcomeOf(state, stopRequested=(run.path / "STOP").exists())

@@ -67,9 +67,8 @@ def runningStatus(state: RunState) -> str:
     """What a run does now, in a few words."""
     if state.status == "starting" or not state.stage:
         return _("Starting...")
-    if not state.total:
-        return f"{state.stage}..."
-    return f"{state.stage}: {state.done} / {state.total} {state.unit}s"
+    stage = state.stage[0].upper() + state.stage[1:]
+    return f"{stage}: {state.done} / {state.total}" if state.total else f"{stage}..."
 
 
 def timeLeft(state: RunState) -> str:

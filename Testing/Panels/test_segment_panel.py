@@ -134,7 +134,7 @@ def test_while_it_runs_the_panel_shows_progress_and_the_time_left(host, engine, 
     assert shown(ready.ui.progressBar)
     assert ready.ui.progressBar.value == 1
     assert ready.ui.progressBar.text == "25%  1 min 30 s left"
-    assert ready.ui.statusLabel.text == "tiles: 1 / 4 tiles"
+    assert ready.ui.statusLabel.text == "Tiles: 1 / 4"
     assert not shown(ready.ui.problemLabel)
 
 
@@ -285,7 +285,7 @@ def test_the_runs_list_stops_a_run_that_somebody_else_started(host, engine, pane
     host.process_events(until=lambda: run.state().total == 4)
     panel.ui.runsCollapsibleButton.collapsed = False
     panel.widget._runsPanel.refresh()
-    assert panel.ui.runsTreeWidget.topLevelItem(0).text(1) == "tiles: 1 / 4 tiles, 1 min 30 s left"
+    assert panel.ui.runsTreeWidget.topLevelItem(0).text(1) == "25%, 1 min 30 s left"
     panel.ui.runsTreeWidget.setCurrentItem(panel.ui.runsTreeWidget.topLevelItem(0))
     panel.ui.stopRunButton.click()
     host.process_events(until=lambda: run.state().over, timeout_s=20)

@@ -28,7 +28,7 @@ def test_a_running_segmentation_can_be_cancelled_and_says_how_long_it_takes(view
     view = view_of("the model folder is gone by now", state)
     assert (view.buttonText, view.buttonEnabled) == ("Cancel", True)
     assert (view.progressVisible, view.progressDone, view.progressTotal) == (True, 3, 12)
-    assert view.status == "tiles: 3 / 12 tiles"
+    assert view.status == "Tiles: 3 / 12"
     assert view.progressText == "%p%  3 min 20 s left"
 
 
