@@ -58,7 +58,7 @@ class _NodeList(qMRMLWidget):
         self._attributes.append((nodeType, name, value))
         self._refresh()
 
-    def nodes(self) -> list[slicer.vtkMRMLNode]:
+    def _nodes(self) -> list[slicer.vtkMRMLNode]:
         """The nodes offered, in the order of the scene."""
         if self._scene is None:
             return []
@@ -77,7 +77,10 @@ class _NodeList(qMRMLWidget):
         )
 
     def nodeCount(self) -> int:
-        return len(self.nodes())
+        return len(self._nodes())
+
+    def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode:
+        return self._nodes()[index]
 
     def _get_node_types(self) -> list[str]:
         return self._node_types
@@ -186,7 +189,7 @@ class qMRMLNodeComboBox(_NodeList):
 
     def _refresh(self, identifier: str | None = None) -> None:
         wanted = self._current_id if identifier is None else identifier
-        nodes = self.nodes()
+        nodes = self._nodes()
         offered = [node.GetID() for node in nodes]
         if wanted not in offered:
             wanted = offered[0] if offered and not self._flags["noneEnabled"] and identifier is None else ""
@@ -248,10 +251,10 @@ class qMRMLCheckableNodeComboBox(_NodeList):
                 item.setCheckState(QtCore.Qt.CheckState(state))
 
     def checkedNodes(self) -> list[slicer.vtkMRMLNode]:
-        return [node for node in self.nodes() if self.checkState(node) == QtCore.Qt.Checked]
+        return [node for node in self._nodes() if self.checkState(node) == QtCore.Qt.Checked]
 
     def uncheckedNodes(self) -> list[slicer.vtkMRMLNode]:
-        return [node for node in self.nodes() if self.checkState(node) != QtCore.Qt.Checked]
+        return [node for node in self._nodes() if self.checkState(node) != QtCore.Qt.Checked]
 
     def _items(self) -> list[QtWidgets.QListWidgetItem]:
         return [self._list.item(row) for row in range(self._list.count)]
@@ -263,7 +266,7 @@ class qMRMLCheckableNodeComboBox(_NodeList):
         before = self._states()
         blocker = QtCore.QSignalBlocker(self._list)
         self._list.clear()
-        for node in self.nodes():
+        for node in self._nodes():
             item = QtWidgets.QListWidgetItem(node.GetName(), self._list)
             item.setData(QtCore.Qt.UserRole, node.GetID())
             item.setCheckState(before.get(node.GetID(), QtCore.Qt.Unchecked))

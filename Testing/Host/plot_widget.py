@@ -27,11 +27,11 @@ class qMRMLPlotWidget(qMRMLWidget):
         self._view_node = node
         self._follow()
 
-    def chart(self) -> slicer.vtkMRMLPlotChartNode | None:
+    def _chart(self) -> slicer.vtkMRMLPlotChartNode | None:
         return self._view_node.GetPlotChartNode() if self._view_node is not None else None
 
-    def series(self) -> list[slicer.vtkMRMLPlotSeriesNode]:
-        chart = self.chart()
+    def _series(self) -> list[slicer.vtkMRMLPlotSeriesNode]:
+        chart = self._chart()
         if chart is None:
             return []
         return [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
@@ -39,7 +39,7 @@ class qMRMLPlotWidget(qMRMLWidget):
     def _follow(self, *_: object) -> None:
         for subject, tag in self._observed:
             subject.RemoveObserver(tag)
-        followed = [self._view_node, self.chart(), *self.series(), *(one.GetTableNode() for one in self.series())]
+        followed = [self._view_node, self._chart(), *self._series(), *(one.GetTableNode() for one in self._series())]
         modified = vtk.vtkCommand.ModifiedEvent
         self._observed = [(node, node.AddObserver(modified, self._follow)) for node in followed if node is not None]
         self.update()
@@ -49,12 +49,12 @@ class qMRMLPlotWidget(qMRMLWidget):
         painter.setRenderHint(QtGui.QPainter.Antialiasing)
         frame = QtCore.QRectF(self.rect).adjusted(_MARGIN, 24, -12, -32)
         painter.fillRect(self.rect, QtCore.Qt.white)
-        curves = [(one, _points(one)) for one in self.series()]
+        curves = [(one, _points(one)) for one in self._series()]
         points = [point for _, curve in curves for point in curve]
         painter.setPen(QtCore.Qt.darkGray)
         painter.drawRect(frame)
         if points:
-            _draw_axes(painter, frame, points, self.chart())
+            _draw_axes(painter, frame, points, self._chart())
         for row, (one, curve) in enumerate(curves):
             painter.setPen(QtGui.QPen(QtGui.QColor.fromRgbF(*one.GetColor()), max(1.0, one.GetLineWidth())))
             painter.drawPolyline([_place(point, points, frame) for point in curve])
