@@ -39,7 +39,7 @@ def write_case_file(path: Path, arrays: Mapping[str, np.ndarray], texts: Mapping
     with atomic_path(path) as temporary, temporary.open("wb", buffering=0) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in arrays.values():
-            _write_whole(file, memoryview(np.ascontiguousarray(array)).cast("B"))
+            _write_whole(file, memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
 
 
 def read_case_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -69,16 +69,19 @@ def read_case_texts(path: Path) -> dict[str, str]:
 
 
 def _read_header(path: Path) -> tuple[dict, int]:
+    """The header, and where the arrays begin."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > LONGEST_HEADER:
-                raise _damaged(path)
-            return json.loads(file.read(length)), 8 + length
+            header = json.loads(file.read(min(length, LONGEST_HEADER)))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
     except FileNotFoundError:
         raise UserInputError(f"{path}: the file is missing; preprocess the dataset again.") from None
-    except (struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
+    if path.stat().st_size != 8 + length + max(ends, default=0):
+        raise _damaged(path)
+    return header, 8 + length
 
 
 def _damaged(path: Path) -> UserInputError:

@@ -54,9 +54,10 @@ def save_preprocessed(folders: Sequence[Path], identifier: str, case: Preprocess
         raise ValueError("only cases with a segmentation are stored")
     locations = case.foreground_locations
     arrays = {
+        # By falling size of their elements, so that each begins where its type wants to.
         "image": case.data,
-        "segmentation": case.segmentation,
         "foreground": np.concatenate([*locations.values(), np.empty((0, 3), np.int16)]),
+        "segmentation": case.segmentation,
     }
     texts = {
         "stamps": json.dumps(list(stamps)),
