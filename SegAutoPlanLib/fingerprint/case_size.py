@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..dataset import Case, Dataset
@@ -11,15 +13,25 @@ CASES_LOOKED_AT = 8
 
 @dataclass(frozen=True)
 class CaseSize:
-    voxels: int
-    values: int
-    """Voxels times channels."""
-    volume_mm3: float
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    channels: int
+
+    @property
+    def values(self) -> int:
+        """Voxels times channels."""
+        return math.prod(self.shape) * self.channels
+
+    def values_at(self, spacing_mm: Sequence[float]) -> int:
+        """About how many values there are at another spacing, given for two axes (the finest) or for all."""
+        axes = sorted(self.spacing_mm)[: len(spacing_mm)]
+        return round(self.values * math.prod(axes) / math.prod(spacing_mm))
 
 
 def largest_case(dataset: Dataset) -> CaseSize:
-    """The size of the case with the largest files; a missing file counts as nothing (reading it tells)."""
-    return max((_size(case, len(dataset.channel_names)) for case in _candidates(dataset)), key=lambda s: s.values)
+    """The size of the largest case, by the headers of those with the largest files."""
+    channels = len(dataset.channel_names)
+    return max((_size(case, channels) for case in _candidates(dataset)), key=lambda size: size.values)
 
 
 def _candidates(dataset: Dataset) -> list[Case]:
@@ -39,11 +51,7 @@ def _size(case: Case, channels: int) -> CaseSize:
     try:
         reader.ReadImageInformation()
     except RuntimeError:
-        # Not a file type that SimpleITK reads: its size on disk has to do.
-        voxels = case.image_files[0].stat().st_size if case.image_files[0].is_file() else 0
-        return CaseSize(voxels, voxels * channels, float(voxels))
-    voxels, volume = 1, 1.0
-    for size, spacing in zip(reader.GetSize(), reader.GetSpacing(), strict=True):
-        voxels *= size
-        volume *= size * spacing
-    return CaseSize(voxels, voxels * channels, volume)
+        # Missing, damaged or of a type that SimpleITK does not read: what is on the disk has to do.
+        known = case.image_files[0].stat().st_size if case.image_files[0].is_file() else 1
+        return CaseSize((known,), (1.0,), channels)
+    return CaseSize(reader.GetSize(), reader.GetSpacing(), channels)

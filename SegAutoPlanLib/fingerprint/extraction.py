@@ -19,8 +19,8 @@ from .fingerprint import Fingerprint
 from .foreground_samples import SAMPLES_IN_TOTAL, DrawnValues, draw_foreground
 from .sample_pool import SamplePool
 
-BYTES_PER_VALUE = 10
-"""Image, crop mask, labels and draws of a case, for each voxel and channel."""
+BYTES_PER_VALUE = 12
+"""Measured: the image as read and as float32, labels, crop mask and draws of a case."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ def extract_fingerprint(dataset: Dataset, workers: int | None = None, report: Re
         UserInputError: a case cannot be used, or no case has any foreground.
         StopRequested: the reporter was asked to stop.
     """
-    size = largest_case(dataset)
-    count = worker_count(len(dataset.cases), BYTES_PER_VALUE * size.values, workers)
+    count = worker_count(len(dataset.cases), BYTES_PER_VALUE * largest_case(dataset).values, workers)
     look = partial(_fingerprint_of_case, dataset=dataset, draws=SAMPLES_IN_TOTAL // len(dataset.cases))
     shapes, spacings, sizes = {}, {}, {}
     pools = [SamplePool() for _ in dataset.channel_names]

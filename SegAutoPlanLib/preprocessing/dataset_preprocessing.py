@@ -20,7 +20,8 @@ from .case import crop_case, preprocess_cropped
 from .stamp import stamp_of
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
-BYTES_PER_VALUE = 20
+BYTES_PER_VALUE_READ, BYTES_PER_VALUE_MADE = 12, 8
+"""Measured: the image as read, its labels and masks; the resampled image and what lies between."""
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
 
@@ -51,7 +52,7 @@ def preprocess_dataset(
     write_json(root / "dataset.json", dataset.description)
     write_plan(plan, root / f"{plan.plans_name}.json")
     todo = [case for case in dataset.cases if work.missing(case)]
-    count = worker_count(len(todo), BYTES_PER_VALUE * largest_case(dataset).values, workers)
+    count = worker_count(len(todo), work.bytes_per_case(), workers)
     for _ in run_cases(work, todo, count, "preprocess", report):
         pass
     _copy_ground_truth(dataset, root / "gt_segmentations")
@@ -86,6 +87,11 @@ class _Work:
 
     def folder(self, configuration: Configuration) -> Path:
         return self.root / configuration.data_identifier
+
+    def bytes_per_case(self) -> int:
+        size = largest_case(self.dataset)
+        made = max(size.values_at(configuration.spacing) for configuration in self.configurations)
+        return BYTES_PER_VALUE_READ * size.values + BYTES_PER_VALUE_MADE * made
 
     def stamps(self, case: Case) -> dict[str, str]:
         """By configuration name."""
