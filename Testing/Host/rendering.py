@@ -12,7 +12,6 @@ from vtk.util import numpy_support
 from .node_copies import copy_into
 from .views import SLICE_VIEWS, SliceView, ThreeDView
 
-_SLICER_COLOURS = {"Red": (0.95, 0.29, 0.20), "Green": (0.43, 0.69, 0.29), "Yellow": (0.93, 0.84, 0.30)}
 _GAP = 4
 
 
@@ -117,7 +116,7 @@ def _annotate_slice(view: SliceView, name: str) -> None:
     for text, x, y in ((left, 0.02, 0.5), (right, 0.98, 0.5), (bottom, 0.5, 0.03), (top, 0.5, 0.93)):
         _write(view, text, x, y, size=20)
     title = f"{SLICE_VIEWS[name]}   {view.offset_text()}"
-    _write(view, title, 0.02, 0.97, size=15, colour=_SLICER_COLOURS[name], align="left")
+    _write(view, title, 0.02, 0.97, size=15, colour=view.node.GetLayoutColor(), align="left")
 
 
 def _annotate_legend(view: ThreeDView, segmentation: slicer.vtkMRMLSegmentationNode) -> None:

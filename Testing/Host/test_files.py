@@ -168,7 +168,7 @@ def test_a_saved_scene_leaves_the_open_one_as_it_was(volume, tmp_path):
     assert slicer.util.getNode("Head") is volume
 
 
-def test_a_scene_file_names_no_absolute_path(segmentation, volume, tmp_path):
+def test_a_scene_file_names_slicers_version_and_no_absolute_path(segmentation, volume, tmp_path):
     from Testing.Host import save_scene
 
     save_scene(tmp_path / "scene.mrb")
@@ -177,6 +177,7 @@ def test_a_scene_file_names_no_absolute_path(segmentation, volume, tmp_path):
         scene = next(name for name in names if name.endswith(".mrml"))
         text = archive.read(scene).decode()
     assert str(tmp_path) not in text
+    assert 'version="Slicer 5.' in text
     assert {Path(name).suffix for name in names if "/Data/" in name and not name.endswith("/")} == {".nrrd"}
 
 

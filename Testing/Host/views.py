@@ -35,6 +35,8 @@ def add_slice_logic(logic: slicer.vtkMRMLApplicationLogic, name: str) -> slicer.
     slice_logic.SetMRMLScene(logic.GetMRMLScene())
     node = slice_logic.AddSliceNode(name)
     node.SetOrientation(SLICE_VIEWS[name])
+    node.SetLayoutLabel(name[0])
+    node.SetLayoutColor(getattr(node, f"Get{name}Color")())
     return slice_logic
 
 
