@@ -17,7 +17,9 @@ from .icbm import DemoData, HeldOut, build_icbm_dataset
 
 CONFIGURATIONS = ("3d_fullres", "2d")
 """What is trained: the first of these that the plan has."""
-RECIPE = "demo"
+RECIPE = "short"
+GPU_MEMORY_GB = 0.25
+"""Small patches: the better use of a few minutes of a CPU, which sees more of them in the time."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     checked = pipeline.check(workspace, data.dataset, report)
     if not checked.ok:
         raise UserInputError(str(checked))
-    plan = pipeline.plan(workspace, data.dataset, report=report)
+    plan = pipeline.plan(workspace, data.dataset, gpu_memory_gb=GPU_MEMORY_GB, report=report)
     report.event("plan", message=f"\n{plan}")
     configuration = choose_configuration(plan.configurations)
     trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE), report)

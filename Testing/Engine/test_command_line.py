@@ -228,3 +228,18 @@ def test_nnunets_variables_are_honoured(monkeypatch, tmp_path):
     assert located.results == tmp_path / "results elsewhere"
     assert located.raw == tmp_path / "raw"
     assert Workspace.locate(tmp_path).results == tmp_path / "results"
+
+
+def test_pairs_of_images_and_segmentations_become_a_dataset(capsys, raw, tmp_path):
+    source = tmp_path / "pairs"
+    source.mkdir()
+    for number in range(5):
+        for kind, name in (("imagesTr", f"ball_{number}_0000.nii.gz"), ("labelsTr", f"ball_{number}.nii.gz")):
+            target = f"case{number}.nii.gz" if kind == "imagesTr" else f"case{number}_seg.nii.gz"
+            (source / target).write_bytes((raw / kind / name).read_bytes())
+    where = ("--workspace", str(tmp_path / "new"))
+    code, out, error = run_verb(capsys, "import", "pairs", source, "--id", "9", "--name", "Pairs", *where)
+    assert code == 0, error
+    assert "5 cases" in out
+    assert run_verb(capsys, "check", "9", *where)[0] == 0
+    assert run_verb(capsys, "import", "pairs", source, *where)[0] == 2

@@ -21,7 +21,7 @@ HIPPOCAMPUS = DATA / "Dataset004_Hippocampus"
 def test_a_minute_of_training_finds_hippocampi_that_were_held_out(tmp_path):
     workspace = Workspace.at(tmp_path)
     # A plan for little memory has small patches: the right size for a minute on a CPU.
-    pipeline.plan(workspace, HIPPOCAMPUS, gpu_memory_gb=0.3)
-    options = TrainOptions(recipe="short", epochs=4, iterations=40)
+    pipeline.plan(workspace, HIPPOCAMPUS, gpu_memory_gb=0.2)
+    options = TrainOptions(recipe="short", epochs=4, iterations=20)
     trained = train_fold(workspace, HIPPOCAMPUS, "3d_fullres", 0, options)
     assert trained.validation_dice >= 0.60, trained.dice_by_label

@@ -55,4 +55,4 @@ def test_runs_use_no_stage_so_that_watching_needs_nothing():
 
 def test_every_folder_of_the_engine_is_a_stage_or_known():
     folders = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").is_file()}
-    assert folders == {*STAGES, "runs", "demo"}
+    assert folders == {*STAGES, "runs", "demo", "command_line"}
