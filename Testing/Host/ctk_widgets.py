@@ -123,8 +123,8 @@ class ctkPathLineEdit(QtWidgets.QWidget):
     def setCurrentPath(self, path: str) -> None:
         self._line.setText(path)
 
-    def _get_name_filters(self) -> list[str]:
-        return self._name_filters
+    def _get_name_filters(self) -> tuple[str, ...]:
+        return tuple(self._name_filters)  # PythonQt gives lists of text as tuples
 
     def setNameFilters(self, filters: list[str]) -> None:
         self._name_filters = list(filters)
@@ -165,21 +165,20 @@ class ctkDirectoryButton(QtWidgets.QPushButton):
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self._directory = ""
+        self._directory = "."
         self._caption = ""
-        self.setDirectory(".")
+        self.setText(QtCore.QDir(".").absolutePath())
         self.clicked.connect(self.browse)
 
     def _get_directory(self) -> str:
         return self._directory
 
     def setDirectory(self, directory: str) -> None:
-        """Set the folder; as in CTK it becomes absolute."""
-        directory = QtCore.QDir(directory).absolutePath()
-        if directory != self._directory:
-            self._directory = directory
-            self.setText(directory)
-            self.directoryChanged.emit(directory)
+        """Set the folder; as in CTK, two names of one folder are no change."""
+        if QtCore.QDir(directory) != QtCore.QDir(self._directory):
+            self._directory = QtCore.QDir(directory).path()
+            self.setText(QtCore.QDir(directory).absolutePath())
+            self.directoryChanged.emit(self._directory)
 
     def _get_caption(self) -> str:
         return self._caption

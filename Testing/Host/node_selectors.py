@@ -64,8 +64,8 @@ class _NodeList(qMRMLWidget):
     def nodeFromIndex(self, index: int) -> slicer.vtkMRMLNode:
         return self._nodes()[index]
 
-    def _get_node_types(self) -> list[str]:
-        return self._node_types
+    def _get_node_types(self) -> tuple[str, ...]:
+        return tuple(self._node_types)  # PythonQt gives lists of text as tuples
 
     def setNodeTypes(self, types: list[str]) -> None:
         self._node_types = list(types)

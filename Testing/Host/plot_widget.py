@@ -96,6 +96,6 @@ def _draw_axes(
     painter.drawText(below, align.AlignLeft, f"{x0:.3g}")
     painter.drawText(below, align.AlignRight, f"{x1:.3g}")
     painter.drawText(below, align.AlignHCenter, chart.GetXAxisTitle() or "")
-    painter.drawText(left, align.AlignRight | align.AlignTop, f"{y1:.3g}")
-    painter.drawText(left, align.AlignRight | align.AlignBottom, f"{y0:.3g}")
+    painter.drawText(left, align.AlignRight | align.AlignTop, f"{y1:.2g}")
+    painter.drawText(left, align.AlignRight | align.AlignBottom, f"{y0:.2g}")
     painter.drawText(frame.adjusted(0, -20, 0, 0), align.AlignHCenter, chart.GetTitle() or "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -215,3 +217,24 @@ def test_a_ui_file_that_connects_what_is_not_there_is_refused(host, tmp_path):
     path.write_text(UI.strip().replace("<receiver>volume", "<receiver>volumes"), encoding="utf-8")
     with pytest.raises(ValueError, match="volumes"):
         slicer.util.loadUI(str(path))
+
+
+def test_slicers_own_template_module_runs(host):
+    """The code that every Slicer developer starts from: its panel, parameters, observers and .ui file."""
+    sources = os.environ.get("SLICER_SOURCE_DIR")
+    if not sources:
+        pytest.skip("NOT TESTED: Slicer's template module is in its sources, which SLICER_SOURCE_DIR would name")
+    import slicer
+
+    template = Path(sources) / "Utilities" / "Templates" / "Modules" / "Scripted" / "TemplateKey.py"
+    widget = host.load_module(template)
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert widget.ui.applyButton.enabled is False
+    widget.ui.inputSelector.setCurrentNode(volume)
+    widget.ui.outputSelector.addNode()
+    assert widget.ui.applyButton.enabled is True
+    widget.ui.imageThresholdSliderWidget.value = 42
+    assert widget.logic.getParameterNode().imageThreshold == 42
+    host.close_scene()
+    assert widget.ui.applyButton.enabled is False
+    host.unload_module("TemplateKey")
