@@ -103,7 +103,8 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """Stop watching; what runs goes on without Slicer."""
-        self.setParameterNode(None)
+        self._disconnectParameterNode()
+        self._segmentPanel.release()
         self._runsPanel.exit()
         self.removeObservers()
 
@@ -138,9 +139,8 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
         # Save a click: most often there is one volume.
         if not any(self._parameterNode.channelVolumes):
-            firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if firstVolume is not None:
-                self._parameterNode.channelVolumes = [firstVolume]
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            self._parameterNode.channelVolumes = [v for v in volumes if not v.IsA("vtkMRMLLabelMapVolumeNode")][:1]
 
     def setParameterNode(self, parameterNode: SegAutoPlanParameterNode | None) -> None:
         self._disconnectParameterNode()

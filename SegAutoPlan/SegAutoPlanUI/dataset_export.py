@@ -42,7 +42,8 @@ def exportDataset(
     """Write a raw dataset; it appears as a whole or not at all.
 
     Label values follow the order in which segment names first occur; a segment called "ignore" becomes nnU-Net's
-    ignore label and "background" is value 0. Images and labels are in the local coordinates of each first volume.
+    ignore label and "background" is value 0. Where segments overlap the higher value wins. Images and
+    labels are in the local coordinates of each first volume.
 
     Args:
         folder: a new or empty folder called DatasetXXX_Name.

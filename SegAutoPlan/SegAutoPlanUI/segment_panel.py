@@ -145,7 +145,8 @@ class SegmentPanel:
             ui.modelFolderPathLineEdit.currentPath = folder
         ui.modelSummaryLabel.text = choices.model.summary if choices.model else ""
         ui.modelSummaryLabel.visible = choices.model is not None
-        self._channels.show(choices.model.channelNames if choices.model else (_("Volume"),), choices.volumes)
+        if self._parameters is not None:  # while the scene closes the selectors empty themselves
+            self._channels.show(choices.model.channelNames if choices.model else (_("Volume"),), choices.volumes)
         ui.missingWidget.visible = not torch
         ui.missingLabel.text = missingSentence()
         self._showView(view)

@@ -27,8 +27,8 @@ from .volume_files import checkChannels, readLabels, writeVolume
 from .voxel_grid import VoxelGrid
 
 CASE = "case"
-INPUT_ATTRIBUTE = "SegAutoPlan.segmentedBy"
-OUTPUT_ATTRIBUTE = "SegAutoPlan.resultOf"
+INPUT, OUTPUT = "SegAutoPlan.inputOf.", "SegAutoPlan.outputOf."
+"""Beginnings of the attributes that tie a node to a run: several models may work on one volume."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def startSegmentation(
     except BaseException:
         shutil.rmtree(job.files, ignore_errors=True)
         raise
-    volumeNodes[0].SetAttribute(INPUT_ATTRIBUTE, Path(run.path).name)
+    volumeNodes[0].SetAttribute(INPUT + run.name, "1")
     if outputSegmentation is not None:
-        outputSegmentation.SetAttribute(OUTPUT_ATTRIBUTE, Path(run.path).name)
+        outputSegmentation.SetAttribute(OUTPUT + run.name, "1")
     return run
 
 
@@ -123,18 +123,18 @@ def loadResult(run: RunFolder, anywhere: bool = False) -> slicer.vtkMRMLSegmenta
         current = VoxelGrid.ofVolume(volumeNode)
         grid = current if labels.shape == current.sizeIjk[::-1] else grid
     model = ModelFolder.read(job.model)
-    segmentationNode = _nodeWith(OUTPUT_ATTRIBUTE, run, "vtkMRMLSegmentationNode") or _newSegmentation(job)
+    segmentationNode = _nodeWith(OUTPUT + run.name, "vtkMRMLSegmentationNode") or _newSegmentation(job)
     if volumeNode is not None:
         placeBeside(segmentationNode, volumeNode)
     writeSegments(segmentationNode, labels, grid, model.segments, model.appearances)
-    segmentationNode.SetAttribute(OUTPUT_ATTRIBUTE, Path(run.path).name)
+    segmentationNode.SetAttribute(OUTPUT + run.name, "1")
     removeFiles(run)
     return segmentationNode
 
 
 def inputVolume(run: RunFolder) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The first channel of a run, if it is in the scene."""
-    return _nodeWith(INPUT_ATTRIBUTE, run, "vtkMRMLScalarVolumeNode")
+    return _nodeWith(INPUT + run.name, "vtkMRMLScalarVolumeNode")
 
 
 def resultWaits(run: RunFolder) -> bool:
@@ -148,11 +148,14 @@ def resultNode(run: RunFolder) -> slicer.vtkMRMLSegmentationNode | None:
     job = SegmentationJob.of(run)
     if job is None or Path(job.files).exists():
         return None
-    return _nodeWith(OUTPUT_ATTRIBUTE, run, "vtkMRMLSegmentationNode")
+    return _nodeWith(OUTPUT + run.name, "vtkMRMLSegmentationNode")
 
 
 def removeFiles(run: RunFolder) -> None:
     """Remove the copies of the volumes and the result; the run folder with its log stays."""
+    volumeNode = inputVolume(run)
+    if volumeNode is not None:
+        volumeNode.RemoveAttribute(INPUT + run.name)
     job = SegmentationJob.of(run)
     if job is not None:
         shutil.rmtree(job.files, ignore_errors=True)
@@ -202,11 +205,8 @@ def _newSegmentation(job: SegmentationJob) -> slicer.vtkMRMLSegmentationNode:
     return node
 
 
-def _nodeWith(attribute: str, run: RunFolder, className: str) -> slicer.vtkMRMLNode | None:
-    for node in slicer.util.getNodesByClass(className):
-        if node.GetAttribute(attribute) == Path(run.path).name:
-            return node
-    return None
+def _nodeWith(attribute: str, className: str) -> slicer.vtkMRMLNode | None:
+    return next((node for node in slicer.util.getNodesByClass(className) if node.GetAttribute(attribute)), None)
 
 
 def _plainName(name: str) -> str:

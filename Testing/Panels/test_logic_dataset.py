@@ -84,3 +84,27 @@ def test_training_starts_at_once_with_what_was_asked(host, logic, dataset, works
 
 def test_the_self_test_that_users_run_in_slicer_passes_here(host, module, real_engine):
     module.SegAutoPlan.SegAutoPlanTest().runTest()
+
+
+def test_drawn_cases_train_a_model_that_segments_them_with_their_names_and_colours(host, logic, dataset, workspace):
+    """The whole way through the logic, with the real engine; too short a training to ask for more than the form."""
+    import json
+
+    pytest.importorskip("torch", reason="NOT TESTED: training needs torch")
+    pytest.importorskip("batchgenerators", reason="NOT TESTED: training needs batchgenerators")
+    description = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+    description["segments"]["block"]["color"] = [0.1, 0.2, 0.7]
+    (dataset / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
+    options = ["--epochs", "1", "--iterations", "2", "--device", "cpu"]
+    run = logic.startTraining(dataset, "3d_fullres", fold=0, options=options)
+    state = logic.waitFor(run, 120)
+    assert state.status == "finished", state.message or run.log_tail()
+    volume = host.slicer.util.getNode("case 0")
+    outcomes = []
+    run = logic.segment([volume], state.result["model"], onFinished=lambda *outcome: outcomes.append(outcome))
+    assert logic.waitFor(run, 120).status == "finished", run.log_tail()
+    [(segmentation, error)] = outcomes
+    assert error is None
+    segment = segmentation.GetSegmentation().GetNthSegment(0)
+    assert segment.GetName() == "block"
+    np.testing.assert_allclose(segment.GetColor(), (0.1, 0.2, 0.7))

@@ -75,6 +75,18 @@ def test_the_result_is_under_the_volumes_transform(host, logic, write_model, add
     assert volume.GetTransformNodeID() == transform.GetID()
 
 
+def test_two_models_may_work_on_one_volume_at_a_time(host, logic, engine, write_model, add_volume, finished):
+    gate = engine("wait")
+    volume = add_volume()
+    runs = [logic.segment([volume], write_model(name=name), onFinished=finished) for name in ("one", "two")]
+    gate.touch()
+    for run in runs:
+        assert logic.waitFor(run, 30).status == "finished"
+    assert [error for _, error in finished] == [None, None]
+    assert len({node.GetID() for node, _ in finished}) == 2
+    assert not [name for name in volume.GetAttributeNames() if name.startswith("SegAutoPlan")]
+
+
 def test_a_given_segmentation_takes_the_result(host, logic, write_model, add_volume, finished):
     mine = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     logic.waitFor(logic.segment([add_volume()], write_model(), mine, finished), 30)
