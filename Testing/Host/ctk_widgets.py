@@ -174,10 +174,10 @@ class ctkDirectoryButton(QtWidgets.QPushButton):
         return self._directory
 
     def setDirectory(self, directory: str) -> None:
-        """Set the folder; as in CTK, two names of one folder are no change."""
+        """Set the folder; as in CTK it becomes absolute, and two names of one folder are no change."""
         if QtCore.QDir(directory) != QtCore.QDir(self._directory):
-            self._directory = QtCore.QDir(directory).path()
-            self.setText(QtCore.QDir(directory).absolutePath())
+            self._directory = QtCore.QDir(directory).absolutePath()
+            self.setText(self._directory)
             self.directoryChanged.emit(self._directory)
 
     def _get_caption(self) -> str:

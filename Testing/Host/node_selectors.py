@@ -174,7 +174,7 @@ class qMRMLNodeComboBox(_NodeList):
         nodes = self._nodes()
         offered = [node.GetID() for node in nodes]
         if wanted not in offered:
-            wanted = offered[0] if offered and not self._flags["noneEnabled"] and identifier is None else ""
+            wanted = ""  # also without noneEnabled: Slicer chooses no node by itself
         self._fill(nodes)
         self._combo.setCurrentIndex(self._combo.findData(wanted) if wanted or self._flags["noneEnabled"] else -1)
         if wanted != self._current_id:

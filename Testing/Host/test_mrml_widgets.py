@@ -79,9 +79,13 @@ def test_a_removed_node_is_no_longer_chosen(selector, volumes):
     assert selector.currentNode() is None
 
 
-def test_without_none_the_first_node_is_chosen(selector, volumes):
-    selector.noneEnabled = False
-    assert selector.currentNode() is volumes[0]
+@pytest.mark.parametrize("none_enabled", [True, False])
+def test_no_node_is_chosen_by_itself(selector, volumes, none_enabled):
+    import slicer
+
+    selector.noneEnabled = none_enabled
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert selector.currentNode() is None
 
 
 def test_a_node_made_by_the_user_is_chosen(selector):
