@@ -44,7 +44,9 @@ def crop_to_nonzero(image: np.ndarray, segmentation: np.ndarray | None = None) -
     outside = _connected_to_border(np.ascontiguousarray(empty[slices]))
     inner = np.zeros(image[0][slices].shape, np.int8) if segmentation is None else segmentation[slices]
     if outside is not None:
-        np.putmask(inner, outside & (inner == 0), OUTSIDE)
+        # Slice by slice, without a second mask of the whole.
+        for labels, beyond in zip(inner, outside, strict=True):
+            np.putmask(labels, beyond & (labels == 0), OUTSIDE)
     return Crop(image[(slice(None), *slices)], inner, tuple((s.start, s.stop) for s in slices), blank=box is None)
 
 
@@ -98,7 +100,7 @@ def _follow(empty: np.ndarray, frontier: np.ndarray) -> np.ndarray | None:
         frontier = np.unique(frontier[flat[frontier] == EMPTY])
         flat[frontier] = REACHED
         walked += len(frontier)
-    return state == REACHED
+    return np.equal(state, REACHED, out=empty)
 
 
 def _components_at_border(empty: np.ndarray) -> np.ndarray:

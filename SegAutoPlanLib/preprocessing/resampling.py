@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..blas_threads import one_blas_thread
 from ..errors import UserInputError
 from .axis_choice import separate_axis
 from .label_resampling import nearest_indices, resample_by_indicators, resample_labels
@@ -57,12 +58,13 @@ def resample(
     _check_sizes(array.shape[1:], new_shape)
     axis = separate_axis(current_spacing, new_spacing, force_separate_z)
     one = _resample_label_map if is_seg else _resample_values
-    if len(array) == 1:
-        return one(array[0], new_shape, axis, order, order_z)[None].astype(array.dtype, copy=False)
-    result = np.empty((len(array), *new_shape), array.dtype)
-    for channel, target in zip(array, result, strict=True):
-        target[...] = one(channel, new_shape, axis, order, order_z)
-    return result
+    with one_blas_thread():
+        if len(array) == 1:
+            return one(array[0], new_shape, axis, order, order_z)[None].astype(array.dtype, copy=False)
+        result = np.empty((len(array), *new_shape), array.dtype)
+        for channel, target in zip(array, result, strict=True):
+            target[...] = one(channel, new_shape, axis, order, order_z)
+        return result
 
 
 def no_resampling(array: np.ndarray, *_: Any, **__: Any) -> np.ndarray:
