@@ -8,8 +8,6 @@ cubic resampling) to float precision, at the speed of matrix multiplication.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,17 +15,12 @@ import numpy as np
 from ..blas_threads import one_blas_thread
 from ..errors import UserInputError
 from .axis_choice import separate_axis
+from .axis_matrix import apply_along_axis, axis_matrix
 from .label_resampling import nearest_indices, resample_by_indicators, resample_labels
-
-NEGLIGIBLE = 1e-12
-"""Matrix entries below are zeroed: a spline's tails end in subnormal numbers, which are twelve times slower."""
 
 SINGLE_PRECISION_UP_TO = 64
 """Normalised intensities are this small; larger values are multiplied in double precision."""
 
-ROWS_AT_ONCE = 16
-SPLINE_REACH = 32
-"""Beyond so many voxels a cubic spline's weights are far below `NEGLIGIBLE`."""
 SLAB_BYTES = 4 << 20
 
 
@@ -141,54 +134,3 @@ def _along_first_axis(values: np.ndarray, size: int, order: int) -> np.ndarray:
     if order == 0:
         return values[nearest_indices(len(values), size)]
     return apply_along_axis(axis_matrix(len(values), size, order), values, 0)
-
-
-@dataclass(frozen=True)
-class MatrixRows:
-    """Some rows of the matrix of an axis, without the columns in which they are zero."""
-
-    first_row: int
-    first_column: int
-    weights: np.ndarray
-    """(rows, columns) float64."""
-
-
-@lru_cache(maxsize=256)
-def axis_matrix(size: int, new_size: int, order: int) -> tuple[MatrixRows, ...]:
-    """The (new_size, size) matrix that interpolates along one axis, in bands; edge values continue beyond the axis.
-
-    Each band is what scipy makes of unit vectors within reach of its rows.
-    """
-    from scipy import ndimage
-
-    bands = []
-    for start in range(0, new_size, ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, new_size))
-        positions = (rows + 0.5) * (size / new_size) - 0.5
-        lower = min(max(int(positions[0]) - SPLINE_REACH, 0), size - 1)
-        columns = np.arange(min(int(positions[-1]) + SPLINE_REACH + 1, size) - lower)
-        grid = np.meshgrid(positions - lower, columns, indexing="ij")
-        weights = ndimage.map_coordinates(np.eye(len(columns)), grid, order=order, mode="nearest")
-        weights[np.abs(weights) < NEGLIGIBLE] = 0
-        used = np.flatnonzero(weights.any(axis=0))
-        bands.append(MatrixRows(start, lower + int(used[0]), weights[:, used[0] : used[-1] + 1]))
-    return tuple(bands)
-
-
-def apply_along_axis(matrix: tuple[MatrixRows, ...], values: np.ndarray, axis: int) -> np.ndarray:
-    """Multiply one axis of a (z, y, x) float array by its matrix."""
-    shape = list(values.shape)
-    shape[axis] = matrix[-1].first_row + len(matrix[-1].weights)
-    result = np.empty(shape, values.dtype)
-    for band in matrix:
-        rows = slice(band.first_row, band.first_row + len(band.weights))
-        columns = slice(band.first_column, band.first_column + band.weights.shape[1])
-        weights = band.weights.astype(values.dtype)
-        if axis == 0:
-            flat = values[columns].reshape(len(values[columns]), -1)
-            np.matmul(weights, flat, out=result[rows].reshape(len(weights), -1))
-        elif axis == 1:
-            np.matmul(weights, values[:, columns], out=result[:, rows])
-        else:
-            np.matmul(values[:, :, columns], weights.T, out=result[:, :, rows])
-    return result

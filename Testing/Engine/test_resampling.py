@@ -10,7 +10,8 @@ from scipy import ndimage
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.preprocessing import resample
 from SegAutoPlanLib.preprocessing.axis_choice import separate_axis
-from SegAutoPlanLib.preprocessing.resampling import axis_matrix, no_resampling, target_shape
+from SegAutoPlanLib.preprocessing.axis_matrix import axis_matrix
+from SegAutoPlanLib.preprocessing.resampling import no_resampling, target_shape
 from SegAutoPlanLib.preprocessing.torch_resampling import resample_linear
 
 ISOTROPIC, THICK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
@@ -136,14 +137,15 @@ def test_the_array_given_is_not_changed():
     np.testing.assert_array_equal(array, before)
 
 
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "new_size"), [(400, 610), (700, 211), (5, 90), (90, 5), (1, 4), (4, 1)])
-def test_the_bands_of_a_matrix_equal_scipys_whole_one_and_hold_no_subnormal_numbers(size, new_size):
+def test_the_bands_of_a_matrix_equal_scipys_whole_one_and_hold_no_subnormal_numbers(size, new_size, order):
     whole = np.zeros((new_size, size))
-    for band in axis_matrix(size, new_size, 3):
+    for band in axis_matrix(size, new_size, order):
         rows, columns = band.weights.shape
         whole[band.first_row : band.first_row + rows, band.first_column : band.first_column + columns] = band.weights
         assert np.abs(band.weights[band.weights != 0]).min() >= 1e-12
-    expected = ndimage.zoom(np.eye(size), (new_size / size, 1), order=3, mode="nearest", grid_mode=True)
+    expected = ndimage.zoom(np.eye(size), (new_size / size, 1), order=order, mode="nearest", grid_mode=True)
     np.testing.assert_allclose(whole, expected, atol=1e-11)
 
 
