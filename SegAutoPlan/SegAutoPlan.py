@@ -97,8 +97,8 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._runsPanel = RunsPanel(self.ui, self.logic.workspace.runs, self._loadRun)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndCloseOrImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndCloseOrImport)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -127,11 +127,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller, event) -> None:
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def onSceneEndImport(self, caller, event) -> None:
+    def onSceneEndCloseOrImport(self, caller, event) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -272,12 +268,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
 class SegAutoPlanTest(ScriptedLoadableModuleTest):
     """The self test that anyone can run in Slicer: Developer tools > Reload and Test."""
 
-    def setUp(self) -> None:
-        slicer.mrmlScene.Clear()
-
     def runTest(self) -> None:
         for test in (self.test_anExportedDatasetHasNoProblems, self.test_aWrongModelFolderIsOneSentence):
-            self.setUp()
+            slicer.mrmlScene.Clear()
             test()
         self.delayDisplay("SegAutoPlan: passed")
 

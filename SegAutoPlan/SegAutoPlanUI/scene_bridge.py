@@ -96,7 +96,8 @@ def writeSegments(
         _importLabels(segmentationNode, labelsKji, grid, {values[0]: identifiers[name] for name, values in segments})
         return
     for name, values in segments:  # regions overlap: a layer each
-        _importLabels(segmentationNode, np.isin(labelsKji, values), grid, {1: identifiers[name]})
+        region = np.isin(labelsKji, values).astype(np.uint8)
+        _importLabels(segmentationNode, region, grid, {1: identifiers[name]})
 
 
 def placeBeside(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
@@ -127,18 +128,22 @@ def _importLabels(
     grid: VoxelGrid,
     identifiers: Mapping[int, str],
 ) -> None:
-    occurring = [value for value in sorted(identifiers) if (labelsKji == value).any()]
+    # Tables, not comparisons: with sixty labels those would read a large volume a hundred times.
+    size = max(int(labelsKji.max(initial=0)), *identifiers) + 1
+    present = np.zeros(size, bool)
+    present[labelsKji] = True
+    occurring = [value for value in sorted(identifiers) if present[value]]
     if not occurring:
         return
     # Slicer pairs the values that occur, in ascending order, with the identifiers, and then takes them to be 1, 2, 3...
     # Neither int64 nor bool has a VTK volume type.
-    consecutive = np.zeros(labelsKji.shape, np.uint8 if len(occurring) < 256 else np.int16)
+    number = np.zeros(size, np.uint8 if len(occurring) < 256 else np.int16)
+    number[occurring] = np.arange(1, len(occurring) + 1)
     updated = vtk.vtkStringArray()
-    for number, value in enumerate(occurring, start=1):
-        consecutive[labelsKji == value] = number
+    for value in occurring:
         updated.InsertNextValue(identifiers[value])
     with _temporaryNode("vtkMRMLLabelMapVolumeNode") as labelmap:
-        slicer.util.updateVolumeFromArray(labelmap, consecutive)
+        slicer.util.updateVolumeFromArray(labelmap, number[labelsKji])
         labelmap.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(grid.ijkToRas))
         labelmap.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
         slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labelmap, segmentationNode, updated)

@@ -1,4 +1,7 @@
-"""Who may know whom: the engine nothing of Slicer, Slicer's start-up nothing of torch, segmenting nothing unbundled."""
+"""Who may know whom: the engine nothing of Slicer, Slicer's start-up nothing of torch, segmenting nothing unbundled.
+
+The order of the stages is in test_stage_order.py.
+"""
 
 from __future__ import annotations
 
@@ -81,23 +84,6 @@ def test_the_engine_knows_nothing_of_slicer(path):
 @pytest.mark.parametrize("path", SLICER_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
     assert imported_names(path) & {"torch", "batchgenerators", "multiprocessing", "subprocess"} == set()
-
-
-def test_stages_import_only_what_comes_before_them():
-    """dataset, fingerprint, planning, preprocessing, then the network, and training and inference last."""
-    rank = {"dataset": 0, "fingerprint": 1, "planning": 2, "preprocessing": 3, "networks": 4, "losses": 4}
-    rank |= {"training": 5, "inference": 5}
-    wrong = []
-    for path in ENGINE_FILES:
-        stage = path.relative_to(REPOSITORY / "SegAutoPlanLib").parts[0]
-        if stage not in rank:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
-                other = node.module.partition(".")[0]
-                if rank.get(other, -1) > rank[stage]:
-                    wrong.append(f"{path.name} of {stage} imports {other}")
-    assert wrong == []
 
 
 def test_importing_the_module_file_brings_neither_torch_nor_what_takes_time():
