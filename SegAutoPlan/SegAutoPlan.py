@@ -214,13 +214,17 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
             problems=tuple(Problem(**problem) for problem in found["problems"]),
         )
 
-    def plan(self, folder: Path | str) -> Plan:
-        """The training plan of a raw dataset; `str()` of it explains it in words. The window answers meanwhile."""
+    def plan(self, folder: Path | str, options: Sequence[str] = ()) -> Plan:
+        """The training plan of a raw dataset; `str()` of it explains it in words. The window answers meanwhile.
+
+        `options` are those of `plan` on the command line.
+        """
         from SegAutoPlanLib.planning import read_plan
 
-        resultOf(self._start("plan", folder))
+        found = resultOf(self._start("plan", folder, *options))
         name = self.workspace.dataset_name(self.workspace.raw_folder(folder))
-        return read_plan(self.workspace.preprocessed / name / "nnUNetPlans.json")
+        made = read_plan(self.workspace.preprocessed / name / f"{found['plans_name']}.json")
+        return made.with_words(tuple(found["explanation"]), tuple(found["warnings"]))
 
     def startTraining(
         self, folder: Path | str, configuration: str = "3d_fullres", fold: int | str = 0, options: Sequence[str] = ()

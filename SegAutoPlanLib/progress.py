@@ -11,6 +11,9 @@ from .errors import StopRequested
 
 Item = TypeVar("Item")
 
+QUIET_S = 30.0
+"""How long a log may go without a line while there is progress."""
+
 
 class Reporter:
     """A listener to long work; this base class is the silent one.
@@ -88,12 +91,13 @@ def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
 
 
 class ConsoleReporter(Reporter):
-    """A progress bar with an ETA on a terminal; elsewhere a line at each tenth."""
+    """A progress bar with an ETA on a terminal; elsewhere a line at each tenth, and twice a minute between them."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._last_tenth: tuple[str, int] | None = None
+        self._last_line = 0.0
         self._bar_open = False
 
     def event(self, event: str, **fields: Any) -> None:
@@ -116,8 +120,8 @@ class ConsoleReporter(Reporter):
                 self._close_bar()
             return
         tenth = (stage, 10 * done // max(total, 1))
-        if tenth != self._last_tenth:
-            self._last_tenth = tenth
+        if tenth != self._last_tenth or time.monotonic() - self._last_line > QUIET_S:
+            self._last_tenth, self._last_line = tenth, time.monotonic()
             print(text, file=self._stream, flush=True)
 
     def _close_bar(self) -> None:

@@ -76,7 +76,8 @@ def plan(options: argparse.Namespace, report: Reporter) -> Result:
         options.plans,
         report,
     )
-    return Result(str(made), made.to_json())
+    words = {"explanation": list(made.explanation), "warnings": list(made.warnings)}
+    return Result(str(made), {**made.to_json(), **words})
 
 
 def preprocess(options: argparse.Namespace, report: Reporter) -> Result:

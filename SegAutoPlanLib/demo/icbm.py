@@ -20,6 +20,9 @@ from ..files import atomic_path, write_json
 
 NAME = "Dataset152_ICBM"
 LABELS = {"background": 0, "grey matter": 1, "white matter": 2}
+CHANNEL = "rescale_to_0_1"
+"""nnU-Net chooses the normalisation by this name. Blocks of one image share its scale, which normalising each block by
+its own mean would take away: a block with much air is not a dark one."""
 FILE_NAME = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 BLOCK = 64
 OVERLAP = 16
@@ -67,7 +70,7 @@ def build_icbm_dataset(raw: Path, kept_apart: Path) -> DemoData:
     write_json(
         dataset / "dataset.json",
         {
-            "channel_names": {"0": "T1"},
+            "channel_names": {"0": CHANNEL},
             "labels": LABELS,
             "numTraining": len(blocks),
             "file_ending": ".nii.gz",

@@ -89,6 +89,7 @@ class _Training:
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, report: Reporter) -> None:
         self.task, self.device, self.ranks, self.report = task, device, ranks, report
         self.recipe = task.context.recipe
+        self._pace_from: tuple[int, float] | None = None
         torch.manual_seed(task.context.seed)
         network = build_network(task.configuration.architecture, task.channels, task.labels.head_count).to(device)
         network.deep_supervision = True
@@ -119,12 +120,8 @@ class _Training:
 
     def run(self) -> Path:
         self._resume_or_start()
-        started, first = (
-            time.monotonic(),
-            self.state.epoch + self.state.iteration / self.recipe.iterations_per_epoch,
-        )
         while self.state.epoch < self.recipe.epochs:
-            self._epoch(started, first)
+            self._epoch()
         final = self._path("final")
         self._save("final")
         if self.ranks.leads and self.task.checkpoints:
@@ -151,13 +148,13 @@ class _Training:
         best = self._path("best")
         return max(ends, key=lambda path: path.stat().st_mtime, default=best if best.is_file() else None)
 
-    def _epoch(self, run_started: float, first: float) -> None:
+    def _epoch(self) -> None:
         state, recipe = self.state, self.recipe
         epoch_started, wall_started = time.monotonic(), time.time()
         learning_rate = recipe.learning_rate_at(state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
-        self._train_epoch(run_started, first)
+        self._train_epoch()
         train_loss = self._mean_over_ranks(state.losses)
         val_loss, dice = self._validate()
         self._write_log(train_loss, val_loss, dice, learning_rate, wall_started)
@@ -179,7 +176,7 @@ class _Training:
             state.best_ema = state.ema_dice
             self._save("best")
 
-    def _train_epoch(self, run_started: float, first: float) -> None:
+    def _train_epoch(self) -> None:
         state, recipe = self.state, self.recipe
         self.model.train()
         offset = state.epoch * recipe.iterations_per_epoch
@@ -192,7 +189,7 @@ class _Training:
             state.iteration += 1
             if time.monotonic() - last_report > REPORT_EVERY_S:
                 last_report = time.monotonic()
-                self._report_progress(offset + state.iteration, run_started, first)
+                self._report_progress(offset + state.iteration)
 
     def _step(self, images: Tensor, labels: Tensor) -> float:
         state = self.state
@@ -269,10 +266,12 @@ class _Training:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))
         return float(total[0] / total[1])
 
-    def _report_progress(self, done: int, started: float, first: float) -> None:
-        per_epoch = self.recipe.iterations_per_epoch
-        total = self.recipe.epochs * per_epoch
-        since_start = max(done - first * per_epoch, 1e-9)
-        # Validation is part of an epoch's time; its share is known from the numbers of batches.
-        eta = (time.monotonic() - started) / since_start * (total - done)
+    def _report_progress(self, done: int) -> None:
+        total = self.recipe.epochs * self.recipe.iterations_per_epoch
+        if self._pace_from is None:
+            # The first step also pays for warming up: the pace is measured from its end.
+            self._pace_from = (done, time.monotonic())
+            return
+        first, started = self._pace_from
+        eta = (time.monotonic() - started) / (done - first) * (total - done)
         self.report.event("progress", stage="training", done=done, total=total, unit="step", eta_s=round(eta, 1))

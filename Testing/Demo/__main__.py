@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from SegAutoPlanLib.demo.demo import (
+    GPU_MEMORY_GB,
     RECIPE,
     WITHOUT_MIRRORING,
     choose_configuration,
@@ -55,7 +56,7 @@ def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
         raise UserInputError(f"{data.dataset}: has problems, listed above; correct them and run the demo again.")
 
     _heading("Plan")
-    plan = logic.plan(data.dataset)
+    plan = logic.plan(data.dataset, ["--gpu-memory-gb", str(GPU_MEMORY_GB)])
     print(plan)
     configuration = choose_configuration(plan.configurations)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 
@@ -74,9 +73,9 @@ class SlicerApplication(QtWidgets.QApplication):
     def tr(self, text: str) -> str:
         return text
 
-    def startupEnvironment(self) -> dict[str, str]:
-        """The environment the process had when it started."""
-        return dict(os.environ)
+    def startupEnvironment(self) -> QtCore.QProcessEnvironment:
+        """The environment that processes are started from."""
+        return QtCore.QProcessEnvironment.systemEnvironment()
 
     def pauseRender(self) -> None:
         """Nothing renders here."""

@@ -73,9 +73,6 @@ def module(host, workspace) -> SimpleNamespace:
 @pytest.fixture
 def engine(module, monkeypatch, tmp_path) -> Iterator[Callable[[str], Path]]:
     """`engine("wait")` sets what the engine's process will do and returns the file that lets it go on."""
-    import qt
-    import slicer
-
     if sys.platform == "win32":
         pytest.skip("NOT TESTED: the stand-in for the engine's Python is a shell script")
     python = tmp_path / "python_stand_in"
@@ -83,8 +80,6 @@ def engine(module, monkeypatch, tmp_path) -> Iterator[Callable[[str], Path]]:
     python.chmod(0o755)
     gate = tmp_path / "gate"
     monkeypatch.setattr(module.engine_process, "enginePython", lambda: str(python))
-    # As in Slicer, whose answer is a QProcessEnvironment and not a dict.
-    monkeypatch.setattr(type(slicer.app), "startupEnvironment", lambda _app: qt.QProcessEnvironment.systemEnvironment())
     monkeypatch.setattr(module.run_follower, "POLL_MILLISECONDS", 30)
     monkeypatch.setenv("FAKE_ENGINE_GATE", str(gate))
     runs_folder = tmp_path / "Dokumente mit Ümlaut" / "workspace" / "runs"
