@@ -19,7 +19,7 @@ STAGES = (
     "inference",
     "evaluation",
 )
-HELPERS = {"errors", "files", "machine", "progress", "workers", "workspace"}
+HELPERS = {"blas_threads", "errors", "files", "machine", "progress", "workers", "workspace"}
 """Modules beside the stages that any of them may use; they use no stage."""
 
 
