@@ -12,7 +12,8 @@ from .dataset import Dataset, IntegrityReport, check_dataset, load_dataset
 from .errors import UserInputError
 from .files import read_json, write_json
 from .fingerprint import Fingerprint, extract_fingerprint, read_fingerprint, write_fingerprint
-from .planning import PLANNERS, Plan, plan_experiments, read_plan, write_plan
+from .machine import core_count, multiply_adds_per_second
+from .planning import PLANNERS, Machine, Plan, plan_experiments, read_plan, write_plan
 from .preprocessing import preprocess_dataset
 from .progress import SILENT, Reporter
 from .workspace import Workspace
@@ -56,7 +57,7 @@ def plan(
     name = plans_name or _default_plans_name(planner)
     target = folder / f"{name}.json"
     existing = read_json(target) if target.is_file() else None
-    made = plan_experiments(known, raw, planner, gpu_memory_gb, spacing, name, existing)
+    made = plan_experiments(known, raw, planner, gpu_memory_gb, spacing, name, existing, _this_computer())
     write_plan(made, target)
     write_json(folder / "dataset.json", raw.description)
     return made
@@ -85,6 +86,12 @@ def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, report: Repor
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
     return plan(workspace, raw.folder, planners[plans_name], report=report)
+
+
+def _this_computer() -> Machine:
+    cores = core_count()
+    name = f"the {cores} processor core{'s' if cores > 1 else ''} of this computer"
+    return Machine.of_processor(name, multiply_adds_per_second())
 
 
 def _is_current(stored: Path, raw: Dataset) -> bool:

@@ -6,7 +6,7 @@ from .image_io import read_image, read_segmentation, write_segmentation
 from .importers import ImportedDataset, import_decathlon, import_nnunet_v1, import_pairs
 from .integrity import check_dataset
 from .labels import Label, LabelScheme
-from .loading import load_dataset
+from .loading import find_cases, load_dataset
 from .reading import read_case
 from .report import IntegrityReport, Problem
 
@@ -21,6 +21,7 @@ __all__ = [
     "LabelScheme",
     "Problem",
     "check_dataset",
+    "find_cases",
     "import_decathlon",
     "import_nnunet_v1",
     "import_pairs",

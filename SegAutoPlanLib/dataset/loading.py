@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,20 @@ def _scanned_cases(folder: Path, file_ending: str, channel_count: int) -> tuple[
     images, labels = folder / "imagesTr", folder / "labelsTr"
     if not images.is_dir():
         raise FileError(images, "the folder is missing", "put the training images there")
+    return tuple(
+        replace(case, label_file=labels / f"{case.identifier}{file_ending}")
+        for case in find_cases(images, file_ending, channel_count)
+    )
+
+
+def find_cases(images: Path, file_ending: str, channel_count: int) -> tuple[Case, ...]:
+    """The cases of a folder of `CASE_0000.ending` files, by identifier, without label files.
+
+    Where a case has fewer files than the others, the paths of those that should be there are listed too.
+
+    Raises:
+        FileError: there is no such file.
+    """
     pattern = re.compile(rf"(.+)_(\d{{{CHANNEL_DIGITS}}}){re.escape(file_ending)}")
     files: dict[str, list[Path]] = {}
     for entry in sorted(os.listdir(images)):
@@ -99,11 +114,7 @@ def _scanned_cases(folder: Path, file_ending: str, channel_count: int) -> tuple[
     # A colour picture or a 4-D file holds several channels: the fullest case tells how many files to expect.
     expected = min(channel_count, max(len(channels) for channels in files.values()))
     return tuple(
-        Case(
-            identifier,
-            _with_missing(identifier, files[identifier], images, file_ending, expected),
-            labels / f"{identifier}{file_ending}",
-        )
+        Case(identifier, _with_missing(identifier, files[identifier], images, file_ending, expected))
         for identifier in sorted(files)
     )
 

@@ -18,6 +18,7 @@ from .icbm import DemoData, HeldOut, build_icbm_dataset
 CONFIGURATIONS = ("3d_fullres", "2d")
 """What is trained: the first of these that the plan has."""
 RECIPE = "short"
+EPOCHS = 6
 GPU_MEMORY_GB = 0.25
 """Small patches: the better use of a few minutes of a CPU, which sees more of them in the time."""
 
@@ -55,7 +56,7 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     plan = pipeline.plan(workspace, data.dataset, gpu_memory_gb=GPU_MEMORY_GB, report=report)
     report.event("plan", message=f"\n{plan}")
     configuration = choose_configuration(plan.configurations)
-    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE), report)
+    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=EPOCHS), report)
     segmenter = Segmenter(load_model(trained.folder.parent))
     if not segmenter.mirroring:
         report.event("mirroring", message=WITHOUT_MIRRORING)

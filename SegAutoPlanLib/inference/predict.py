@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..dataset import Case, read_image, read_segmentation, write_segmentation
+from ..dataset import Case, find_cases, read_image, read_segmentation, write_segmentation
 from ..errors import UserInputError
 from ..files import atomic_path, write_json
 from ..preprocessing import PreprocessedCase
@@ -50,11 +50,11 @@ def predict(
         StopRequested: between two tiles; finished cases stay.
     """
     model = segmenter.model
-    cases = find_cases(inputs, model)[options.part[0] - 1 :: options.part[1]]
+    cases = cases_to_segment(inputs, model)[options.part[0] - 1 :: options.part[1]]
     output = Path(output)
     ending = model.description["file_ending"]
     if options.skip_existing:
-        cases = [case for case in cases if not _is_done(output, case.identifier, ending, options)]
+        cases = tuple(case for case in cases if not _is_done(output, case.identifier, ending, options))
     for case in cases:
         _require_files(case)
     output.mkdir(parents=True, exist_ok=True)
@@ -68,41 +68,23 @@ def predict(
     return written
 
 
-def find_cases(inputs: Path | Sequence[Path], model: TrainedModel) -> list[Case]:
+def cases_to_segment(inputs: Path | Sequence[Path], model: TrainedModel) -> tuple[Case, ...]:
     """The cases of a folder by nnU-Net's names, or one case of given files.
 
     Raises:
         UserInputError: the folder is missing or holds no such file.
     """
-    if not isinstance(inputs, (str, Path)):
-        first = Path(inputs[0]).name
-        ending = model.description["file_ending"]
-        name = first[: -len(ending)] if first.endswith(ending) else first.split(".")[0]
-        return [Case(re.sub(r"_\d{4}$", "", name), tuple(Path(file) for file in inputs))]
-    folder = Path(inputs)
     ending = model.description["file_ending"]
-    if folder.is_file():
-        return find_cases([folder], model)
-    if not folder.is_dir():
-        raise UserInputError(f"{folder}: the input folder does not exist; check the path.")
-    pattern = re.compile(rf"(.+)_\d{{4}}{re.escape(ending)}")
-    files: dict[str, list[Path]] = {}
-    for entry in sorted(folder.iterdir()):
-        if match := pattern.fullmatch(entry.name):
-            files.setdefault(match[1], []).append(entry)
-    if not files:
-        raise UserInputError(
-            f"{folder}: holds no image named CASE_0000{ending}; the model reads {ending} files, one a channel."
-        )
-    return [Case(name, _with_missing(folder, name, files[name], model)) for name in sorted(files)]
-
-
-def _with_missing(folder: Path, name: str, found: list[Path], model: TrainedModel) -> tuple[Path, ...]:
-    """The case's files; if one file is not the whole image, also the channels that should be there."""
-    if len(found) == 1 or len(found) >= len(model.channel_names):
-        return tuple(found)
-    ending = model.description["file_ending"]
-    return tuple(folder / f"{name}_{channel:04d}{ending}" for channel in range(len(model.channel_names)))
+    if isinstance(inputs, (str, Path)):
+        folder = Path(inputs)
+        if folder.is_dir():
+            return find_cases(folder, ending, len(model.channel_names))
+        if not folder.is_file():
+            raise UserInputError(f"{folder}: the input does not exist; check the path.")
+        inputs = [folder]
+    first = Path(inputs[0]).name
+    name = first.removesuffix(ending) if first.endswith(ending) else first.split(".")[0]
+    return (Case(re.sub(r"_\d{4}$", "", name), tuple(Path(file) for file in inputs)),)
 
 
 def write_result(result: Segmentation, folder: Path, name: str, ending: str, image_io: str) -> Path:

@@ -6,7 +6,8 @@ are exchanged without renaming.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -48,23 +49,28 @@ class ConvBlock(nn.Module):
         return self.activation(self.norm(self.conv(x)))
 
 
-class ConvStack(nn.Module):
-    """`count` convolution blocks; the first one changes channels and resolution."""
+def stack(
+    block: Callable[..., nn.Module],
+    count: int,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: Sequence[int],
+    first_stride: Sequence[int],
+) -> nn.Sequential:
+    """`count` blocks in a row; the first one changes channels and resolution."""
+    unit = [1] * len(kernel_size)
+    return nn.Sequential(
+        block(in_channels, out_channels, kernel_size, first_stride),
+        *(block(out_channels, out_channels, kernel_size, unit) for _ in range(count - 1)),
+    )
 
-    def __init__(
-        self,
-        count: int,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sequence[int],
-        first_stride: Sequence[int],
-    ) -> None:
+
+class ConvStack(nn.Module):
+    """A row of convolution blocks; see `stack` for the arguments."""
+
+    def __init__(self, *arguments: Any) -> None:
         super().__init__()
-        unit = [1] * len(kernel_size)
-        self.convs = nn.Sequential(
-            ConvBlock(in_channels, out_channels, kernel_size, first_stride),
-            *(ConvBlock(out_channels, out_channels, kernel_size, unit) for _ in range(count - 1)),
-        )
+        self.convs = stack(ConvBlock, *arguments)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convs(x)
@@ -92,22 +98,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualStage(nn.Module):
-    """`count` residual blocks; the first one changes channels and resolution."""
+    """A row of residual blocks; see `stack` for the arguments."""
 
-    def __init__(
-        self,
-        count: int,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sequence[int],
-        first_stride: Sequence[int],
-    ) -> None:
+    def __init__(self, *arguments: Any) -> None:
         super().__init__()
-        unit = [1] * len(kernel_size)
-        self.blocks = nn.Sequential(
-            ResidualBlock(in_channels, out_channels, kernel_size, first_stride),
-            *(ResidualBlock(out_channels, out_channels, kernel_size, unit) for _ in range(count - 1)),
-        )
+        self.blocks = stack(ResidualBlock, *arguments)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(x)

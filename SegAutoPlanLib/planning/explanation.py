@@ -135,7 +135,7 @@ def _duration(plan: Plan, configuration: Configuration, machine: Machine | None)
     channels = len(plan.foreground_intensities)
     return " or ".join(
         f"{days_in_words(training_seconds(configuration, channels, one))} on {one.name}"
-        for one in ([machine] if machine else [DATA_CENTRE_CARD, TWO_CORES])
+        for one in (DATA_CENTRE_CARD, machine or TWO_CORES)
     )
 
 

@@ -9,6 +9,9 @@ from .plan import Architecture, Configuration
 
 EPOCHS, STEPS, VALIDATION_STEPS = 1000, 250, 50
 """nnU-Net's schedule."""
+CONVOLUTION_SHARE = 0.6
+"""Of the pace at matrix products, what a network's forward pass reaches on a processor (measured, see
+docs/benchmarks.md)."""
 TRAINING_STEP = 3
 """Forward passes that a step with its gradients costs."""
 REFERENCE_MULTIPLY_ADDS = 223_729
@@ -21,6 +24,11 @@ class Machine:
 
     name: str
     seconds_per_voxel: float
+
+    @classmethod
+    def of_processor(cls, name: str, multiply_adds_per_second: float) -> Machine:
+        """A processor, from its pace at multiplying matrices."""
+        return cls(name, REFERENCE_MULTIPLY_ADDS / (CONVOLUTION_SHARE * multiply_adds_per_second))
 
 
 TWO_CORES = Machine("two CPU cores", 2.5e-6)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ LAUNCHER_FILE = "launcher.pid"
 """Of the process that was started; the worker, which may be its child, writes its own into run.json."""
 HEARTBEAT_S = 5.0
 """A worker touches its progress file at least this often."""
+SILENT_S = 120.0
+"""After this long without a heartbeat a worker is taken for lost."""
 START_GRACE_S = 2.0
 """Between asking for a run and noting the process that was started for it."""
 
@@ -125,8 +128,10 @@ class RunFolder:
         description = self.description()
         pid = description.get("pid")
         if pid is not None:
-            fresh = time.time() - self._last_heartbeat() < HEARTBEAT_S * 2
-            return not fresh and not process_is_alive(pid) and self._still_unfinished()
+            silence = time.time() - self._last_heartbeat()
+            # Elsewhere (a shared disk) only the heartbeat tells; here a number may also have gone to another process.
+            lives = description.get("host") != platform.node() or process_is_alive(pid)
+            return (not lives or silence > SILENT_S) and self._still_unfinished()
         launcher = self._launcher_pid()
         if launcher is not None and process_is_alive(launcher):
             return False

@@ -41,13 +41,13 @@ class RunReporter(Reporter):
             **asked,
             # Written by the worker itself: the process that was started may only be a launcher.
             "pid": os.getpid(),
+            "host": platform.node(),
             "started": utc_now(),
             "versions": {"segautoplan": __version__, "python": platform.python_version()},
             "exit": None,
         }
 
     def __enter__(self) -> RunReporter:
-        (self._folder / STOP_FILE).unlink(missing_ok=True)
         write_json(self._folder / RUN_FILE, self._description)
         self.event("started", pid=os.getpid())
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()

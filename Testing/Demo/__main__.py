@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from SegAutoPlanLib.demo.demo import (
+    EPOCHS,
     GPU_MEMORY_GB,
     RECIPE,
     WITHOUT_MIRRORING,
@@ -61,7 +63,8 @@ def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
     configuration = choose_configuration(plan.configurations)
 
     _heading(f"Training {configuration} (recipe: {RECIPE}) in a process of its own")
-    state = _follow(host, logic.startTraining(data.dataset, configuration, 0, ["--recipe", RECIPE]))
+    options = ["--recipe", RECIPE, "--epochs", str(EPOCHS)]
+    state = _follow(host, logic.startTraining(data.dataset, configuration, 0, options))
     model = Path(state.result["model"])
 
     if mirroring is None and not _has_gpu():
@@ -70,14 +73,13 @@ def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
     dice = {}
     for case in data.held_out:
         _heading(f"Segmenting {case.name}")
-        dice[case.name] = _segment(host, logic, case, model, mirroring, folder)
+        dice[case.name] = _segment(host, logic, widget, case, model, mirroring, folder)
     _heading("Result")
     print(dice_in_words(dice))
-    host.screenshot(widget, folder / SCREENSHOT_OF_PANEL)
 
 
 def _segment(
-    host: HostApplication, logic, case: HeldOut, model: Path, mirroring: bool | None, folder: Path
+    host: HostApplication, logic, widget, case: HeldOut, model: Path, mirroring: bool | None, folder: Path
 ) -> dict[str, float]:
     """Segment one case into a fresh scene, save what there is to see, and measure it where it was held out."""
     import slicer
@@ -86,9 +88,13 @@ def _segment(
 
     host.close_scene()
     volumes = [slicer.util.loadVolume(str(file)) for file in case.image_files]
+    # The panel shows the same case, as if its user had chosen it.
+    parameters = logic.getParameterNode()
+    parameters.modelFolder, parameters.channelVolumes = str(model), volumes
     answers = []
     run = logic.segment(volumes, model, onFinished=lambda *answer: answers.append(answer), mirroring=mirroring)
-    _follow(host, run)
+    parameters.runFolder = str(run.path)
+    _follow(host, run, at_half=lambda: host.screenshot(widget, folder / SCREENSHOT_OF_PANEL))
     host.process_events(until=lambda: bool(answers), timeout_s=120)
     segmentation, problem = answers[0]
     if segmentation is None:
@@ -125,8 +131,8 @@ def _dice_in_scene(segmentation, volume, case: HeldOut, logic, model: Path) -> d
     return {labels.name_of(label): agreed[label]["Dice"] for label in labels.foreground}
 
 
-def _follow(host: HostApplication, run: RunFolder):
-    """Print what a run says until it is over."""
+def _follow(host: HostApplication, run: RunFolder, at_half: Callable[[], object] | None = None):
+    """Print what a run says until it is over; call `at_half` once, when half is done."""
     console, position = ConsoleReporter(sys.stdout), 0
     while True:
         host.process_events(timeout_s=0.3)
@@ -135,6 +141,9 @@ def _follow(host: HostApplication, run: RunFolder):
             fields = {key: value for key, value in event.items() if key not in ("event", "time")}
             console.event(event["event"], **fields)
         state = run.state()
+        if at_half is not None and state.total and state.done >= state.total / 2:
+            at_half()
+            at_half = None
         if state.over:
             if state.status != "finished":
                 raise UserInputError(f"{state.message or state.status} {state.hint}\n{run.log_tail()}")

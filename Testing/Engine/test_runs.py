@@ -145,3 +145,10 @@ def test_this_process_is_alive_and_an_ended_one_is_not():
     assert process_is_alive(os.getpid())
     child = subprocess.Popen([sys.executable, "-c", ""])
     wait_for(lambda: not process_is_alive(child.pid), 30)
+
+
+def test_a_stop_asked_for_before_the_worker_is_up_is_heard(workspace):
+    run = start_training(workspace, "--epochs", "400", "--iterations", "5")
+    run.request_stop()
+    assert run.wait(90).status == "stopped", run.log_tail()
+    assert run.state().epochs == ()
