@@ -90,18 +90,13 @@ def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> N
     )
 
 
-def require_slice_axis_first(image: Image, path: Path) -> None:
-    """Raises:
-    FileError: the image is flat along another axis than z, so that it would be taken for a thin volume.
-    """
+def _note_odd_slice_axis(image: Image, path: Path, facts: CaseFacts) -> None:
     _, _, y, x = image.array.shape
     if 1 in (y, x):
         axis = "x" if x == 1 else "y"
-        raise FileError(
-            path,
-            f"is flat along {axis}; a 2-D image must have its single slice along z",
-            f"turn it so that the axis {axis} becomes the third one, or save it as a 2-D file",
-        )
+        problem = f"is flat along {axis}; it is taken as a 2-D image, with which nnU-Net itself stops"
+        remedy = f"nothing, or turn it so that the axis {axis} becomes the third one if nnU-Net is to read it too"
+        facts.add(FileError(path, problem, remedy), "warning")
 
 
 def values_present(array: np.ndarray) -> frozenset[int]:
@@ -125,7 +120,7 @@ def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image
         channels += image.array.shape[0]
         facts.collect(require_finite, image.array, path)
         facts.collect(require_sound_spacing, image, path)
-        facts.collect(require_slice_axis_first, image, path)
+        _note_odd_slice_axis(image, path, facts)
         if first is None:
             first = image, path
         else:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace, write_balls
-from .raw_datasets import write_image
+from .raw_datasets import write_description, write_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -243,3 +244,24 @@ def test_pairs_of_images_and_segmentations_become_a_dataset(capsys, raw, tmp_pat
     assert "5 cases" in out
     assert run_verb(capsys, "check", "9", *where)[0] == 0
     assert run_verb(capsys, "import", "pairs", source, *where)[0] == 2
+
+
+def test_slices_along_an_odd_axis_train_and_come_back_as_they_were(capsys, tmp_path):
+    folder = tmp_path / "raw" / "Dataset077_Flat"
+    square = np.zeros((40, 1, 48), np.uint8)
+    square[10:25, :, 12:30] = 1
+    for number in range(5):
+        noise = np.random.default_rng(number).normal(0, 10, square.shape)
+        image = (100 + 100 * square + noise).astype(np.int16)
+        write_image(image, folder / "imagesTr" / f"c{number}_0000.nii.gz", spacing=(1.0, 5.0, 1.0))
+        write_image(square, folder / "labelsTr" / f"c{number}.nii.gz", spacing=(1.0, 5.0, 1.0))
+    write_description(folder, labels={"background": 0, "square": 1})
+    where = ("--workspace", str(tmp_path))
+    code, out, _ = run_verb(capsys, "check", "77", *where)
+    assert code == 0
+    assert "flat along y" in out
+    train = ["train", "77", "2d", "0", "--recipe", "short", "--epochs", "1", "--iterations", "2", "--device", "cpu"]
+    code, out, error = run_verb(capsys, *train, "--json", *where)
+    assert code == 0, error
+    (result,) = Path(json.loads(out)["checkpoint"]).parent.joinpath("validation").glob("*.nii.gz")
+    assert sitk.ReadImage(str(result)).GetSize() == (48, 1, 40)
