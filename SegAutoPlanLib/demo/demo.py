@@ -58,8 +58,6 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     configuration = choose_configuration(plan.configurations)
     trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=EPOCHS), report)
     segmenter = Segmenter(load_model(trained.folder.parent))
-    if not segmenter.mirroring:
-        report.event("mirroring", message=WITHOUT_MIRRORING)
     output = workspace.raw.parent / "segmented"
     labels = load_dataset(data.dataset).labels
     dice: dict[str, dict[str, float]] = {}
@@ -67,12 +65,6 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
         (file,) = predict(segmenter, case.image_files, output, report=report)
         dice[case.name] = held_out_dice(case, file, labels, plan.image_io)
     return DemoOutcome(dice_in_words(dice), {"dice": dice, "model": str(trained.folder.parent), "output": str(output)})
-
-
-WITHOUT_MIRRORING = (
-    "Segmenting without mirrored copies: averaging over them makes results slightly better and costs eight times as "
-    "much, too much without a GPU (--mirroring asks for it all the same)."
-)
 
 
 def choose_configuration(available: Any) -> str:

@@ -17,7 +17,7 @@ from ..files import atomic_path, write_json
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel
-from .segment import Segmentation, Segmenter
+from .segment import WITHOUT_MIRRORING, Segmentation, Segmenter
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def predict(
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "plans.json", model.plan.to_json())
     write_json(output / "dataset.json", model.description)
+    if segmenter.leaves_out_mirroring:
+        report.event("mirroring", message=WITHOUT_MIRRORING)
     written = []
     prepared = _prepare_ahead(segmenter, cases, options)
     for case, image in zip(report.track(cases, "cases"), prepared, strict=True):
