@@ -7,6 +7,7 @@ object a line; `log.txt` is the process's output; a file `STOP` asks it to end c
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import platform
@@ -206,15 +207,9 @@ def list_runs(runs_folder: Path | str) -> list[RunFolder]:
 
 
 def process_is_alive(pid: int) -> bool:
+    """Whether a process with that number runs on this computer."""
     if sys.platform == "win32":
-        answer = subprocess.run(
-            ["tasklist", "/FI", f"PID eq {pid}", "/NH", "/FO", "CSV"],
-            capture_output=True,
-            text=True,
-            check=False,
-            creationflags=subprocess.CREATE_NO_WINDOW,
-        )
-        return f'"{pid}"' in answer.stdout
+        return _windows_process_is_alive(pid)
     # A child of ours that has ended stays a zombie, which answers signals, until we look at it.
     with contextlib.suppress(ChildProcessError):
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
@@ -226,6 +221,19 @@ def process_is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return not _is_zombie(pid)
+
+
+def _windows_process_is_alive(pid: int) -> bool:
+    query_limited_information, still_active, access_denied = 0x1000, 259, 5
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    handle = kernel.OpenProcess(query_limited_information, False, pid)
+    if not handle:
+        return ctypes.get_last_error() == access_denied
+    try:
+        code = ctypes.c_ulong()
+        return bool(kernel.GetExitCodeProcess(handle, ctypes.byref(code))) and code.value == still_active
+    finally:
+        kernel.CloseHandle(handle)
 
 
 def _is_zombie(pid: int) -> bool:
