@@ -90,13 +90,15 @@ def train_fold(
     raw = load_dataset(workspace.raw_folder(dataset))
     build_loss(recipe.loss, raw.labels, batch_dice=False)
     ranks = join_ranks(device)
+    succeeded = False
     try:
         with ranks.leader_first():
             task = _prepare(workspace, raw, configuration, fold, recipe, options, device, report)
         if options.validate_only is None:
             train(task, report, ranks)
+        succeeded = True
     finally:
-        leave_ranks(ranks)
+        leave_ranks(ranks, together=succeeded)
     return _validate(workspace, raw, task, options, report) if ranks.leads else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,9 +63,15 @@ def join_ranks(device: torch.device) -> Ranks:
     return ranks
 
 
-def leave_ranks(ranks: Ranks) -> None:
-    if ranks.world > 1:
-        distributed.destroy_process_group()
+def leave_ranks(ranks: Ranks, together: bool) -> None:
+    """Leave the group. `together`: all processes come here (none does after an error of one of them)."""
+    if ranks.world == 1:
+        return
+    # The wrapped network sits in a reference cycle and must not outlive the group that it talks through.
+    gc.collect()
+    if together:
+        distributed.barrier()
+    distributed.destroy_process_group()
 
 
 class SumOverRanks(torch.autograd.Function):

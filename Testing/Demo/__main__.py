@@ -37,7 +37,7 @@ def main() -> int:
     started = time.monotonic()
     folder = options.folder.resolve()
     try:
-        _run(folder, options.dataset, options.mirroring)
+        _run(folder, options.dataset, options.epochs, options.mirroring)
     except UserInputError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -45,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
+def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None) -> None:
     host = start_application()
     widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
     from SegAutoPlan import SegAutoPlanLogic
@@ -64,7 +64,7 @@ def _run(folder: Path, dataset: Path | None, mirroring: bool | None) -> None:
     configuration = choose_configuration(plan.configurations)
 
     _heading(f"Training {configuration} (recipe: {RECIPE}) in a process of its own")
-    options = ["--recipe", RECIPE, "--epochs", str(EPOCHS)]
+    options = ["--recipe", RECIPE, "--epochs", str(epochs)]
     state = _follow(host, logic.startTraining(data.dataset, configuration, 0, options))
     model = Path(state.result["model"])
 
@@ -161,6 +161,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo"), help="where everything goes (default: demo)")
     parser.add_argument("--dataset", type=Path, help="a raw dataset; one case in five is held out of training")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"of the short recipe (default: {EPOCHS})")
     parser.add_argument("--mirroring", action="store_true", default=None, help="average over mirrored copies")
     return parser.parse_args()
 
