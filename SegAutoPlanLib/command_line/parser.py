@@ -145,6 +145,7 @@ def _add_demo(subparsers: Any) -> None:
     summary = "The main job on real images, start to end: the ICBM 152 template, or any raw dataset."
     parser = _verb(subparsers, "demo", verbs.demo, summary, takes_dataset=False)
     parser.add_argument("--dataset", type=Path, metavar="DIR", help="a raw dataset; one case in five is held out")
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="of the short recipe (default: 6)")
 
 
 def _add_plans(parser: argparse.ArgumentParser) -> None:

@@ -204,9 +204,9 @@ def _run_line(run: RunFolder) -> str:
 
 
 def demo(options: argparse.Namespace, report: Reporter) -> Result:
-    from ..demo import run_demo
+    from ..demo.demo import EPOCHS, run_demo
 
-    outcome = run_demo(_workspace(options), options.dataset, report)
+    outcome = run_demo(_workspace(options), options.dataset, options.epochs or EPOCHS, report)
     return Result(outcome.text, outcome.summary)
 
 

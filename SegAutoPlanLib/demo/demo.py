@@ -38,7 +38,9 @@ def prepare_data(workspace: Workspace, dataset: Path | None) -> DemoData:
     return build_icbm_dataset(workspace.raw, workspace.raw.parent / "held_out")
 
 
-def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter = SILENT) -> DemoOutcome:
+def run_demo(
+    workspace: Workspace, dataset: Path | None = None, epochs: int = EPOCHS, report: Reporter = SILENT
+) -> DemoOutcome:
     """The whole job without Slicer; `make demo` does the same through the Slicer module.
 
     Raises:
@@ -56,7 +58,7 @@ def run_demo(workspace: Workspace, dataset: Path | None = None, report: Reporter
     plan = pipeline.plan(workspace, data.dataset, gpu_memory_gb=GPU_MEMORY_GB, report=report)
     report.event("plan", message=f"\n{plan}")
     configuration = choose_configuration(plan.configurations)
-    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=EPOCHS), report)
+    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=epochs), report)
     segmenter = Segmenter(load_model(trained.folder.parent))
     output = workspace.raw.parent / "segmented"
     labels = load_dataset(data.dataset).labels

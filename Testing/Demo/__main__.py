@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.demo.demo import (
     EPOCHS,
     GPU_MEMORY_GB,
@@ -48,11 +49,14 @@ def main() -> int:
 def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None) -> None:
     host = start_application()
     widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
+    from SegAutoPlanUI.volume_files import checkFileEnding
+
     from SegAutoPlan import SegAutoPlanLogic
 
     logic = SegAutoPlanLogic(folder)
     data = prepare_data(Workspace.at(folder), dataset)
     _heading(f"Data: {data.story}")
+    checkFileEnding(load_dataset(data.dataset).file_ending, data.dataset)
     report = logic.checkDataset(data.dataset)
     print(report)
     if not report.ok:
