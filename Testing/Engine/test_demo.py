@@ -1,4 +1,4 @@
-"""The demo's data are what its words say: left blocks to train on and the right half held out, or one case in five."""
+"""The demo's data are what its words say: left blocks to train on, right half held out; or one case in five."""
 
 from __future__ import annotations
 
