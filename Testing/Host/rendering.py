@@ -31,7 +31,10 @@ def render_segmentation(
     shown_volume, shown = _copies(volume, segmentation, scene)
     bounds = [0.0] * 6
     shown.GetRASBounds(bounds)
-    centre = centre_ras or _fullest_slices(shown)
+    if not vtk.vtkMath.AreBoundsInitialized(bounds):  # nothing is segmented
+        shown_volume.GetRASBounds(bounds)
+    middle = tuple((low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True))
+    centre = centre_ras or _fullest_slices(shown) or middle
     pictures = {}
     for name in SLICE_VIEWS:
         view = SliceView(logic, name, shown_volume, centre, view_size)
@@ -83,20 +86,22 @@ def _copies(
     return copies
 
 
-def _fullest_slices(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[float, float, float]:
-    """The right, anterior and superior position (mm) of the planes that cut the most segmented voxels."""
+def _fullest_slices(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[float, float, float] | None:
+    """The right, anterior and superior position (mm) of the planes that cut the most segmented voxels, if any."""
     merged = slicer.vtkOrientedImageData()
     segmentation.GenerateMergedLabelmapForAllSegments(merged, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY)
     to_world = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(segmentation.GetParentTransformNode(), None, to_world)
     matrix = vtk.vtkMatrix4x4()
     merged.GetImageToWorldMatrix(matrix)
+    if merged.GetPointData().GetScalars() is None:
+        return None
     columns, rows, slices = merged.GetDimensions()
     labels = numpy_support.vtk_to_numpy(merged.GetPointData().GetScalars()).reshape(slices, rows, columns)
     first = np.array(merged.GetExtent())[::2]
     ijk = np.argwhere(labels)[:, ::-1] + first
     if not len(ijk):
-        return (0.0, 0.0, 0.0)
+        return None
     ijk = ijk[:: max(1, len(ijk) // _SAMPLES)]
     ras = np.array([to_world.TransformPoint(matrix.MultiplyPoint((*voxel, 1.0))[:3]) for voxel in ijk.tolist()])
     centre = []

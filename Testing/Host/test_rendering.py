@@ -121,3 +121,17 @@ def test_a_parent_transform_moves_image_and_segments_together(scene, tmp_path):
         node.SetAndObserveTransformNodeID(transform.GetID())
     after = panes(render_segmentation(*scene, tmp_path / "b.png", (35, 5, 5), view_size=(SIZE, SIZE)))
     assert np.mean(red(before["coronal"]) != red(after["coronal"])) < 0.002
+
+
+def test_an_empty_segmentation_is_a_picture_of_the_volume_alone(scene, tmp_path):
+    import slicer
+
+    from Testing.Host import render_segmentation
+
+    volume, segmentation = scene
+    segment = segmentation.GetSegmentation().GetNthSegmentID(0)
+    nothing = np.zeros((40, 48, 60), np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(nothing, segmentation, segment, volume)
+    picture = panes(render_segmentation(volume, segmentation, tmp_path / "empty.png", view_size=(SIZE, SIZE)))
+    assert grey(picture["axial"]).any()
+    assert not red(picture["axial"]).any()
