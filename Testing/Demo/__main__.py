@@ -6,6 +6,7 @@ Everything goes through `SegAutoPlanLogic` and a real MRML scene; the pictures a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def main() -> int:
 
 
 def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None) -> None:
+    os.environ["SEGAUTOPLAN_WORKSPACE"] = str(folder)  # where the panel looks for runs
     host = start_application()
     widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
     from SegAutoPlanUI.volume_files import checkFileEnding
