@@ -12,7 +12,7 @@ from ..dataset.labels import LabelScheme
 
 
 def confusion_counts(logits: Tensor, target: Tensor, labels: LabelScheme) -> Tensor:
-    """True positives, false positives, false negatives of each foreground class, (3, classes) float64.
+    """True positives, false positives, false negatives of each foreground class, (3, classes) float64 on the CPU.
 
     Args:
         logits: (b, heads, *space).
@@ -30,13 +30,13 @@ def confusion_counts(logits: Tensor, target: Tensor, labels: LabelScheme) -> Ten
         values = torch.tensor(labels.foreground_labels, device=logits.device).view(1, -1, *[1] * (target.ndim - 1))
         predicted, reference = logits.argmax(1, keepdim=True) == values, target[:, None] == values
     over = (0, *range(2, predicted.ndim))
-    return torch.stack(
-        [
-            (predicted & reference & counted).sum(over),
-            (predicted & ~reference & counted).sum(over),
-            (~predicted & reference & counted).sum(over),
-        ]
-    ).double()
+    counts = [
+        (predicted & reference & counted).sum(over),
+        (predicted & ~reference & counted).sum(over),
+        (~predicted & reference & counted).sum(over),
+    ]
+    # Apple's GPUs have no float64.
+    return torch.stack(counts).cpu().double()
 
 
 def dice_of_counts(counts: Tensor) -> list[float]:

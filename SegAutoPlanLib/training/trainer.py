@@ -226,7 +226,7 @@ class _Training:
             with self._autocast():
                 loss, logits, target = self._forward(images, labels)
             losses.append(float(loss))
-            counts += confusion_counts(logits, target, self.task.labels).cpu()
+            counts += confusion_counts(logits, target, self.task.labels)
         counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
