@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ FILE_NAMES = {name: f"checkpoint_{name}.pth" for name in ("final", "best", "late
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write atomically: a kill while writing leaves the previous checkpoint."""
+    """Write atomically: a kill while writing leaves the previous checkpoint.
+
+    Raises:
+        UserInputError: the disk is full.
+    """
+    # torch's own writer would turn a full disk into an error about positions in an archive.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
 from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
 from SegAutoPlanLib.training.batches import BatchSource, batches
-from SegAutoPlanLib.training.checkpoint import read_checkpoint
+from SegAutoPlanLib.training.checkpoint import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.training.metrics import moving_average
 from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground
 
@@ -277,3 +279,17 @@ def test_an_epoch_that_saw_no_class_leaves_the_moving_average_alone():
 def test_an_unknown_recipe_names_those_there_are():
     with pytest.raises(UserInputError, match="short"):
         find_recipe("fastest")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint_latest.pth"
+    write_checkpoint(path, {"network_weights": {"a": torch.ones(3)}})
+
+    def fills_the_disk(_path, _content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fills_the_disk)
+    with pytest.raises(UserInputError, match="the disk is full"):
+        write_checkpoint(path, {"network_weights": {"a": torch.zeros(3)}})
+    assert read_checkpoint(path)["network_weights"]["a"].tolist() == [1, 1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
