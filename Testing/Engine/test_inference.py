@@ -13,13 +13,16 @@ from torch import nn
 
 from SegAutoPlanLib.dataset import LabelScheme, read_image
 from SegAutoPlanLib.errors import StopRequested, UserInputError
-from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.inference import PredictOptions, Segmenter, load_model, predict
 from SegAutoPlanLib.inference.export import decide_labels, grid_interpolation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
 from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
+from SegAutoPlanLib.networks import build_network
+from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.progress import Reporter
+from SegAutoPlanLib.training.checkpoint import write_checkpoint
 
 from .balls import NAME, ball_case, ball_workspace
 from .raw_datasets import OBLIQUE, write_image
@@ -229,3 +232,36 @@ def test_a_truncated_image_leaves_nothing_half_written(trained, tmp_path):
         predict(Segmenter(load_model(trained), "cpu"), tmp_path / "in", tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.nii.gz"))
     assert not list((tmp_path / "out").glob(".writing*"))
+
+
+@pytest.fixture
+def second_stage(tmp_path):
+    """A cascade's second stage with the weights of a fresh network: training one is for later."""
+    workspace = ball_workspace(tmp_path / "workspace")
+    document = read_json(workspace.preprocessed / NAME / "nnUNetPlans.json")
+    document["configurations"]["3d_cascade"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    folder = tmp_path / "nnUNetTrainer__nnUNetPlans__3d_cascade"
+    write_json(folder / "plans.json", document)
+    write_json(folder / "dataset.json", read_json(workspace.raw / NAME / "dataset.json"))
+    architecture = read_plan(folder / "plans.json").configurations["3d_cascade"].architecture
+    weights = build_network(architecture, 1 + 2, 3).state_dict()
+    content = {
+        "network_weights": weights,
+        "init_args": {"configuration": "3d_cascade"},
+        "trainer_name": "nnUNetTrainer",
+    }
+    write_checkpoint(folder / "fold_0" / "checkpoint_final.pth", content)
+    return folder
+
+
+def test_a_second_stage_sees_the_first_ones_segmentation_and_asks_for_it(second_stage, tmp_path):
+    source, labels = write_ball(tmp_path / "in")
+    segmenter = Segmenter(load_model(second_stage), "cpu")
+    with pytest.raises(UserInputError, match="--previous-stage"):
+        predict(segmenter, source.parent, tmp_path / "out")
+    for name, segmentation in (("first", labels), ("other", 0 * labels)):
+        write_image(segmentation, tmp_path / name / "new.nii.gz")
+        options = PredictOptions(previous_stage=tmp_path / name, save_probabilities=True)
+        predict(segmenter, source.parent, tmp_path / f"out {name}", options)
+    probabilities = [np.load(tmp_path / f"out {name}" / "new.npz")["probabilities"] for name in ("first", "other")]
+    assert not np.allclose(*probabilities)

@@ -14,6 +14,7 @@ import torch
 from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.fold import TrainOptions, train_fold
+from SegAutoPlanLib.networks import build_network
 from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
@@ -22,6 +23,7 @@ from SegAutoPlanLib.training.batches import BatchSource, batches
 from SegAutoPlanLib.training.checkpoint import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.training.metrics import moving_average
 from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground
+from SegAutoPlanLib.training.state import load_pretrained
 
 from .balls import NAME, ball_workspace
 
@@ -134,10 +136,23 @@ def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
 def test_pretrained_weights_are_taken_but_for_the_heads(workspace):
     train_fold(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
     source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
-    options = dataclasses.replace(SHORT, epochs=1, iterations=1, pretrained=source, seed=99)
+    plan = pipeline.load_plan(workspace, pipeline.load_dataset(workspace.raw / NAME), "nnUNetPlans")
+    network = build_network(plan.configurations["3d_fullres"].architecture, 1, 3)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    load_pretrained(network, source)
+    trained = read_checkpoint(source)["network_weights"]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name] if ".seg_layers." in name else trained[name]), name
+
+
+def test_a_training_says_which_weights_it_starts_from(workspace):
+    train_fold(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
+    source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
+    options = dataclasses.replace(SHORT, epochs=1, iterations=1, pretrained=source)
     report = Recorder()
     train_fold(workspace, NAME, "3d_fullres", 4, options, report)
-    assert any(event["event"] == "pretrained" for event in report.events)
+    (told,) = [event["message"] for event in report.events if event["event"] == "pretrained"]
+    assert str(source) in told
 
 
 def test_a_damaged_checkpoint_is_named(workspace, tmp_path):

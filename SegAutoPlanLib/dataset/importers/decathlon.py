@@ -13,7 +13,7 @@ from ...files import write_json
 from ...progress import SILENT, Reporter
 from ..image import FileError
 from ..simpleitk_io import read_sitk_image, write_sitk_image
-from .old_description import FILE_ENDING, nifti_files, read_old_description, task_number_and_name
+from .old_description import FILE_ENDING, new_number_and_name, nifti_files, read_old_description
 from .staging import ImportedDataset, for_each, new_dataset
 
 
@@ -30,10 +30,7 @@ def import_decathlon(
     """
     source = Path(source)
     description = read_old_description(source)
-    number, name = task_number_and_name(source)
-    identifier = dataset_id if dataset_id is not None else number
-    if identifier is None:
-        raise UserInputError(f"{source}: the folder is not named TaskXX_NAME; give a dataset id.")
+    identifier, name = new_number_and_name(source, dataset_id)
     images, tests = nifti_files(source / "imagesTr"), nifti_files(source / "imagesTs")
     _require_pairs(images, source)
     channels = len(description["channel_names"])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ...errors import UserInputError
 from ...files import write_json
 from ...progress import SILENT, Reporter
 from ..image import FileError
-from .old_description import FILE_ENDING, nifti_files, read_old_description, task_number_and_name
+from .old_description import FILE_ENDING, new_number_and_name, nifti_files, read_old_description
 from .staging import ImportedDataset, for_each, new_dataset
 
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "imagesVal", "labelsVal")
@@ -29,10 +28,7 @@ def import_nnunet_v1(
     """
     source = Path(source)
     description = read_old_description(source)
-    number, name = task_number_and_name(source)
-    identifier = dataset_id if dataset_id is not None else number
-    if identifier is None:
-        raise UserInputError(f"{source}: the folder is not named TaskXXX_NAME; give a dataset id.")
+    identifier, name = new_number_and_name(source, dataset_id)
     cases = _cases(source)
     with new_dataset(raw_root, identifier, name) as (folder, target):
         copies = [(path, folder / part / path.name) for part in FOLDERS for path in nifti_files(source / part)]

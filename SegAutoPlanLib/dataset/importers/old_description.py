@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ...errors import UserInputError
 from ...files import read_json
 from ..image import FileError
 from ..labels import LabelScheme
@@ -44,10 +45,17 @@ def read_old_description(source: Path) -> dict[str, Any]:
     return new
 
 
-def task_number_and_name(source: Path) -> tuple[int | None, str]:
-    """(4, "Hippocampus") of a folder `Task04_Hippocampus`; (None, the folder's name) of another."""
-    match = re.fullmatch(r"Task(\d+)_(.+)", source.resolve().name)
-    return (int(match[1]), match[2]) if match else (None, source.resolve().name)
+def new_number_and_name(source: Path, dataset_id: int | None) -> tuple[int, str]:
+    """(4, "Hippocampus") for a folder `Task04_Hippocampus`; a given id goes before the folder's number.
+
+    Raises:
+        UserInputError: the folder has no number in its name and no id was given.
+    """
+    folder = source.resolve().name
+    match = re.fullmatch(r"Task(\d+)_(.+)", folder)
+    if dataset_id is None and match is None:
+        raise UserInputError(f"{source}: the folder is not named like Task04_Hippocampus; give a dataset id.")
+    return (int(match[1]) if dataset_id is None else dataset_id), (match[2] if match else folder)
 
 
 def nifti_files(folder: Path) -> list[Path]:
