@@ -31,36 +31,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _speak_utf8()
     options = build_parser().parse_args(arguments)
-    with _reporter(options, arguments) as report:
-        code = _run(options, report)
-        if isinstance(report, RunReporter):
-            report.close(code)
+    with _reporter(options, arguments) as reporter:
+        code = _run(options, reporter)
+        if isinstance(reporter, RunReporter):
+            reporter.close(code)
     return code
 
 
-def _run(options: argparse.Namespace, report: Reporter) -> int:
+def _run(options: argparse.Namespace, reporter: Reporter) -> int:
     try:
-        result = options.run(options, report)
+        result = options.run(options, reporter)
     except UserInputError as error:
-        return _refuse(options, report, str(error))
+        return _refuse(options, reporter, str(error))
     except ModuleNotFoundError as error:
         if error.name not in INSTALL:
             raise
         return _refuse(
-            options, report, f"{error.name} is not installed; install {INSTALL[error.name]}, then try again."
+            options, reporter, f"{error.name} is not installed; install {INSTALL[error.name]}, then try again."
         )
     except StopRequested as stop:
-        report.event("stopped", message=str(stop))
+        reporter.event("stopped", message=str(stop))
         return 0
-    if isinstance(report, RunReporter):
-        report.event("finished", result=_strict(result.summary))
+    if isinstance(reporter, RunReporter):
+        reporter.event("finished", result=_strict(result.summary))
     print(json.dumps(_strict(result.summary)) if options.json else result.text)
     return result.exit_code
 
 
-def _refuse(options: argparse.Namespace, report: Reporter, sentence: str) -> int:
-    if isinstance(report, RunReporter):
-        report.event("failed", message=sentence, hint="")
+def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> int:
+    if isinstance(reporter, RunReporter):
+        reporter.event("failed", message=sentence, hint="")
     elif options.json:
         print(json.dumps({"error": sentence}))
     else:
@@ -71,12 +71,12 @@ def _refuse(options: argparse.Namespace, report: Reporter, sentence: str) -> int
 @contextlib.contextmanager
 def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Reporter]:
     if options.run_folder is not None:
-        with RunReporter(options.run_folder, arguments) as report:
-            yield report
+        with RunReporter(options.run_folder, arguments) as reporter:
+            yield reporter
         return
-    report = _StoppableConsole()
-    with report.hearing_interrupts():
-        yield report
+    reporter = _StoppableConsole()
+    with reporter.hearing_interrupts():
+        yield reporter
 
 
 class _StoppableConsole(ConsoleReporter):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from .dataset import Dataset, load_dataset
+from .dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from .errors import UserInputError
 from .evaluation import evaluate_folder
 from .files import write_json
@@ -21,21 +21,11 @@ from .pipeline import FINGERPRINT_FILE, load_plan
 from .planning import Plan
 from .preprocessing import preprocess_dataset
 from .progress import SILENT, Reporter
-from .training import (
-    CheckpointContext,
-    Recipe,
-    TrainingTask,
-    find_recipe,
-    fold_cases,
-    join_ranks,
-    leave_ranks,
-    load_or_make_splits,
-    train,
-)
+from .training import CheckpointContext, Recipe, TrainingTask, find_recipe, join_ranks, leave_ranks, train
 from .training.augmentation import load_transforms
 from .workspace import Workspace
 
-MOST_LOADERS = 12
+MAX_LOADER_WORKERS = 12
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ def train_fold(
     configuration: str,
     fold: int | str,
     options: TrainOptions = TrainOptions(),
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> TrainedFold | None:
     """Train one fold and segment its validation cases.
 
@@ -88,18 +78,18 @@ def train_fold(
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(dataset))
-    build_loss(recipe.loss, raw.labels, batch_dice=False)
+    build_loss(recipe.loss, raw.label_scheme, batch_dice=False)
     ranks = join_ranks(device)
     succeeded = False
     try:
-        with ranks.leader_first():
-            task = _prepare(workspace, raw, configuration, fold, recipe, options, device, report)
+        with ranks.main_first():
+            task = _prepare(workspace, raw, configuration, fold, recipe, options, device, reporter)
         if options.validate_only is None:
-            train(task, report, ranks)
+            train(task, reporter, ranks)
         succeeded = True
     finally:
         leave_ranks(ranks, together=succeeded)
-    return _validate(workspace, raw, task, options, report) if ranks.leads else None
+    return _validate(workspace, raw, task, options, reporter) if ranks.is_main else None
 
 
 def _prepare(
@@ -110,25 +100,25 @@ def _prepare(
     recipe: Recipe,
     options: TrainOptions,
     device: torch.device,
-    report: Reporter,
+    reporter: Reporter,
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
-    plan = load_plan(workspace, raw, options.plans_name, report)
+    plan = load_plan(workspace, raw, options.plans_name, reporter)
     chosen = plan.configuration(configuration)
     if chosen.previous_stage:
         raise UserInputError(
             f"{configuration}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [configuration], None, report)
-    report.event("preprocessed", message=f"{raw.name} is ready for {configuration}.")
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [configuration], None, reporter)
+    reporter.event("preprocessed", message=f"{raw.name} is ready for {configuration}.")
     identifiers = [case.identifier for case in raw.cases]
-    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, report)
-    training_cases, validation_cases = fold_cases(splits, fold, identifiers, report)
+    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
+    training_cases, validation_cases = fold_cases(splits, fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / f"{recipe.trainer_name}__{plan.plans_name}__{configuration}"
     _write_model_folder(model_folder, raw, plan, workspace)
     return TrainingTask(
-        context=CheckpointContext(plan.to_json(), chosen, fold, raw.description, recipe, options.seed),
-        labels=raw.labels,
+        context=CheckpointContext(plan.to_json(), chosen, fold, raw.dataset_json, recipe, options.seed),
+        label_scheme=raw.label_scheme,
         channels=len(raw.channel_names),
         preprocessed=folders[configuration],
         training_cases=tuple(training_cases),
@@ -136,7 +126,7 @@ def _prepare(
         fold_folder=model_folder / f"fold_{fold}",
         device=device.type,
         # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
-        workers=0 if device.type == "cpu" else max(1, min(MOST_LOADERS, core_count() - 1)),
+        workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
         pretrained=options.pretrained,
         checkpoints=options.checkpoints,
@@ -145,14 +135,14 @@ def _prepare(
 
 def _write_model_folder(folder: Path, raw: Dataset, plan: Plan, workspace: Workspace) -> None:
     write_json(folder / "plans.json", plan.to_json())
-    write_json(folder / "dataset.json", raw.description)
+    write_json(folder / "dataset.json", raw.dataset_json)
     stored = workspace.preprocessed / raw.name / FINGERPRINT_FILE
     if stored.is_file():
         shutil.copyfile(stored, folder / FINGERPRINT_FILE)
 
 
 def _validate(
-    workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, report: Reporter
+    workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, reporter: Reporter
 ) -> TrainedFold:
     checkpoint = options.validate_only or "final"
     model = load_model(task.fold_folder.parent, [task.context.fold], checkpoint)
@@ -163,16 +153,18 @@ def _validate(
         task.validation_cases,
         output,
         options.save_probabilities,
-        report,
+        reporter,
     )
     references = workspace.preprocessed / raw.name / "gt_segmentations"
     summary = output / "summary.json"
     evaluation = evaluate_folder(
-        references, output, raw.labels, raw.file_ending, raw.image_io, summary, ignore_missing=True
+        references, output, raw.label_scheme, raw.file_ending, raw.image_io, summary, ignore_missing=True
     )
     return TrainedFold(
         folder=task.fold_folder,
         checkpoint=task.fold_folder / f"checkpoint_{checkpoint}.pth",
         validation_dice=evaluation.foreground_mean(),
-        dice_by_label={raw.labels.name_of(label): evaluation.mean(label) for label in raw.labels.foreground},
+        dice_by_label={
+            raw.label_scheme.name_of(label): evaluation.mean(label) for label in raw.label_scheme.foreground
+        },
     )

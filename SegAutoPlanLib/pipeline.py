@@ -21,17 +21,17 @@ from .workspace import Workspace
 FINGERPRINT_FILE = "dataset_fingerprint.json"
 
 
-def check(workspace: Workspace, dataset: str | Path, report: Reporter = SILENT) -> IntegrityReport:
+def check(workspace: Workspace, dataset: str | Path, reporter: Reporter = SILENT) -> IntegrityReport:
     """Every problem of a raw dataset."""
-    return check_dataset(load_dataset(workspace.raw_folder(dataset)), report=report)
+    return check_dataset(load_dataset(workspace.raw_folder(dataset)), reporter=reporter)
 
 
 def fingerprint(
-    workspace: Workspace, dataset: str | Path, workers: int | None = None, report: Reporter = SILENT
+    workspace: Workspace, dataset: str | Path, workers: int | None = None, reporter: Reporter = SILENT
 ) -> Fingerprint:
     """Extract and store the fingerprint."""
     raw = load_dataset(workspace.raw_folder(dataset))
-    found = extract_fingerprint(raw, workers=workers, report=report)
+    found = extract_fingerprint(raw, workers=workers, reporter=reporter)
     write_fingerprint(found, workspace.preprocessed / raw.name / FINGERPRINT_FILE)
     return found
 
@@ -43,7 +43,7 @@ def plan(
     gpu_memory_gb: float | None = None,
     spacing: Sequence[float] | None = None,
     plans_name: str | None = None,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> Plan:
     """Plan from the stored fingerprint, which is extracted first if it is missing or older than the images.
 
@@ -53,13 +53,13 @@ def plan(
     folder = workspace.preprocessed / raw.name
     stored = folder / FINGERPRINT_FILE
     is_current = _is_current(stored, raw)
-    known = read_fingerprint(stored) if is_current else fingerprint(workspace, dataset, report=report)
+    known = read_fingerprint(stored) if is_current else fingerprint(workspace, dataset, reporter=reporter)
     name = plans_name or _default_plans_name(planner)
     target = folder / f"{name}.json"
     existing = read_json(target) if target.is_file() else None
     made = plan_experiments(known, raw, planner, gpu_memory_gb, spacing, name, existing, _this_computer())
     write_plan(made, target)
-    write_json(folder / "dataset.json", raw.description)
+    write_json(folder / "dataset.json", raw.dataset_json)
     return made
 
 
@@ -69,15 +69,15 @@ def preprocess(
     plans_name: str = "nnUNetPlans",
     configurations: Sequence[str] | None = None,
     workers: int | None = None,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Path]:
     """Preprocess what is not there yet; makes the plan first if there is none."""
     raw = load_dataset(workspace.raw_folder(dataset))
-    made = load_plan(workspace, raw, plans_name, report)
-    return preprocess_dataset(raw, made, workspace.preprocessed, configurations, workers, report)
+    made = load_plan(workspace, raw, plans_name, reporter)
+    return preprocess_dataset(raw, made, workspace.preprocessed, configurations, workers, reporter)
 
 
-def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, report: Reporter = SILENT) -> Plan:
+def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, reporter: Reporter = SILENT) -> Plan:
     """The stored plan of that name; one of the presets' names is planned now if it is missing."""
     path = workspace.preprocessed / raw.name / f"{plans_name}.json"
     if path.is_file():
@@ -85,7 +85,7 @@ def load_plan(workspace: Workspace, raw: Dataset, plans_name: str, report: Repor
     planners = {preset.plans_name: name for name, preset in PLANNERS.items()}
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
-    return plan(workspace, raw.folder, planners[plans_name], report=report)
+    return plan(workspace, raw.folder, planners[plans_name], reporter=reporter)
 
 
 def _this_computer() -> Machine:

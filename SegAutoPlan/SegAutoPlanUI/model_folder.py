@@ -80,9 +80,9 @@ def _channelNames(description: dict[str, Any], source: str) -> tuple[str, ...]:
 
 def _segments(description: dict[str, Any], source: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
     # Here, because Slicer imports every module when it starts, and this one brings SimpleITK along.
-    from SegAutoPlanLib.dataset.labels import LabelScheme
+    from SegAutoPlanLib.labels import LabelScheme
 
-    entries = LabelScheme.from_description(description, source).entries
+    entries = LabelScheme.from_dataset_json(description, source).entries
     valued = ((name, value if isinstance(value, tuple) else (value,)) for name, value in entries)
     return tuple((name, values) for name, values in valued if name != "ignore" and values != (0,))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..dataset import import_decathlon, import_nnunet_v1, import_pairs
 from ..errors import UserInputError
 from ..files import read_json
+from ..importing import import_decathlon, import_nnunet_v1, import_pairs
 from ..progress import Reporter, duration_in_words
 from ..runs import RunFolder, list_runs
 from ..workspace import Workspace
@@ -33,7 +33,7 @@ Verb = Callable[[argparse.Namespace, Reporter], Result]
 IMPORTERS = {"decathlon": import_decathlon, "nnunet-v1": import_nnunet_v1, "pairs": import_pairs}
 
 
-def import_dataset(options: argparse.Namespace, report: Reporter) -> Result:
+def import_dataset(options: argparse.Namespace, reporter: Reporter) -> Result:
     raw = _workspace(options).raw
     if options.kind == "pairs":
         if options.id is None or options.name is None:
@@ -46,27 +46,27 @@ def import_dataset(options: argparse.Namespace, report: Reporter) -> Result:
             options.channels,
             options.segments,
             overlap="regions" if options.regions else "refuse",
-            report=report,
+            reporter=reporter,
         )
     else:
-        made = IMPORTERS[options.kind](options.source, raw, options.id, report)
+        made = IMPORTERS[options.kind](options.source, raw, options.id, reporter)
     text = "\n".join([f"{made.folder}: {made.case_count} cases", *made.notes])
     return Result(text, {"folder": str(made.folder), "cases": made.case_count, "notes": list(made.notes)})
 
 
-def check(options: argparse.Namespace, report: Reporter) -> Result:
-    found = pipeline.check(_workspace(options), options.dataset, report)
+def check(options: argparse.Namespace, reporter: Reporter) -> Result:
+    found = pipeline.check(_workspace(options), options.dataset, reporter)
     return Result(str(found), found.to_json(), 0 if found.ok else 2)
 
 
-def fingerprint(options: argparse.Namespace, report: Reporter) -> Result:
-    found = pipeline.fingerprint(_workspace(options), options.dataset, options.workers, report)
+def fingerprint(options: argparse.Namespace, reporter: Reporter) -> Result:
+    found = pipeline.fingerprint(_workspace(options), options.dataset, options.workers, reporter)
     channels = ", ".join(f"{c.mean:.4g} ± {c.std:.4g}" for c in found.foreground_intensities)
     text = f"{len(found.spacings)} cases; foreground intensity of each channel: {channels}."
     return Result(text, found.to_json())
 
 
-def plan(options: argparse.Namespace, report: Reporter) -> Result:
+def plan(options: argparse.Namespace, reporter: Reporter) -> Result:
     made = pipeline.plan(
         _workspace(options),
         options.dataset,
@@ -74,21 +74,21 @@ def plan(options: argparse.Namespace, report: Reporter) -> Result:
         options.gpu_memory_gb,
         options.spacing,
         options.plans,
-        report,
+        reporter,
     )
     words = {"explanation": list(made.explanation), "warnings": list(made.warnings)}
     return Result(str(made), {**made.to_json(), **words})
 
 
-def preprocess(options: argparse.Namespace, report: Reporter) -> Result:
+def preprocess(options: argparse.Namespace, reporter: Reporter) -> Result:
     folders = pipeline.preprocess(
-        _workspace(options), options.dataset, options.plans, options.configurations, options.workers, report
+        _workspace(options), options.dataset, options.plans, options.configurations, options.workers, reporter
     )
     text = "\n".join(f"{name}: {folder}" for name, folder in folders.items())
     return Result(text, {name: str(folder) for name, folder in folders.items()})
 
 
-def train(options: argparse.Namespace, report: Reporter) -> Result:
+def train(options: argparse.Namespace, reporter: Reporter) -> Result:
     from ..fold import TrainOptions, train_fold
 
     choices = TrainOptions(
@@ -109,7 +109,7 @@ def train(options: argparse.Namespace, report: Reporter) -> Result:
         from ..training.launch import launch_ranks
 
         return Result(launch_ranks(options.gpus))
-    trained = train_fold(_workspace(options), options.dataset, options.configuration, options.fold, choices, report)
+    trained = train_fold(_workspace(options), options.dataset, options.configuration, options.fold, choices, reporter)
     if trained is None:  # not the leading process of a distributed run
         return Result("")
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
@@ -124,7 +124,7 @@ def train(options: argparse.Namespace, report: Reporter) -> Result:
     )
 
 
-def predict(options: argparse.Namespace, report: Reporter) -> Result:
+def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
     from ..inference import PredictOptions, Segmenter, load_model, predict
 
     segmenter = Segmenter(
@@ -135,34 +135,34 @@ def predict(options: argparse.Namespace, report: Reporter) -> Result:
     )
     inputs = options.input[0] if len(options.input) == 1 else options.input
     choices = PredictOptions(options.save_probabilities, options.previous_stage, options.skip_existing, options.part)
-    written = predict(segmenter, inputs, options.output, choices, report)
+    written = predict(segmenter, inputs, options.output, choices, reporter)
     return Result(f"{len(written)} segmentation(s) in {options.output}", {"files": [str(file) for file in written]})
 
 
-def evaluate(options: argparse.Namespace, report: Reporter) -> Result:
-    from ..dataset.image_io import choose_image_io
-    from ..dataset.labels import LabelScheme
+def evaluate(options: argparse.Namespace, reporter: Reporter) -> Result:
     from ..evaluation import evaluate_folder
+    from ..images.image_io import choose_image_io
+    from ..labels import LabelScheme
 
     source = options.dataset_json or options.predictions / "dataset.json"
-    description = read_json(source)
-    ending = description["file_ending"]
+    dataset_json = read_json(source)
+    ending = dataset_json["file_ending"]
     example = next(options.references.glob(f"*{ending}"), None)
     summary = options.output or options.predictions / "summary.json"
     evaluation = evaluate_folder(
         options.references,
         options.predictions,
-        LabelScheme.from_description(description, str(source)),
+        LabelScheme.from_dataset_json(dataset_json, str(source)),
         ending,
         choose_image_io(ending, example).name,
         summary,
         options.ignore_missing,
-        report,
+        reporter,
     )
     return Result(f"{evaluation}\nWritten to {summary}", evaluation.to_json())
 
 
-def runs(options: argparse.Namespace, report: Reporter) -> Result:
+def runs(options: argparse.Namespace, reporter: Reporter) -> Result:
     folder = _workspace(options).runs
     runs = list_runs(folder)
     if options.action == "list":
@@ -174,7 +174,7 @@ def runs(options: argparse.Namespace, report: Reporter) -> Result:
     if options.action == "stop":
         chosen.request_stop()
         return Result(f"Asked {chosen.name} to stop; it ends at its next step and keeps what it has.")
-    return _follow(chosen, report)
+    return _follow(chosen, reporter)
 
 
 def _chosen_run(runs: list[RunFolder], name: str | None, folder: Path) -> RunFolder:
@@ -184,14 +184,14 @@ def _chosen_run(runs: list[RunFolder], name: str | None, folder: Path) -> RunFol
     return matching[0]
 
 
-def _follow(run: RunFolder, report: Reporter) -> Result:
+def _follow(run: RunFolder, reporter: Reporter) -> Result:
     position = 0
     while True:
         events, position = run.new_events(position)
         for event in events:
-            report.event(event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
+            reporter.event(event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
         state = run.state()
-        if state.over or report.stop_requested():
+        if state.over or reporter.stop_requested():
             return Result(_run_line(run), {"status": state.status})
         time.sleep(0.5)
 
@@ -203,10 +203,10 @@ def _run_line(run: RunFolder) -> str:
     return f"{run.name}  {state.status}{where}{left}{f'  {state.message}' if state.message else ''}"
 
 
-def demo(options: argparse.Namespace, report: Reporter) -> Result:
+def demo(options: argparse.Namespace, reporter: Reporter) -> Result:
     from ..demo.demo import EPOCHS, run_demo
 
-    outcome = run_demo(_workspace(options), options.dataset, options.epochs or EPOCHS, report)
+    outcome = run_demo(_workspace(options), options.dataset, options.epochs or EPOCHS, reporter)
     return Result(outcome.text, outcome.summary)
 
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .checksums import require_undamaged
+from ..errors import FileError
+from ..images.checksums import require_undamaged
+from ..images.geometry import displacement, orientation, require_same_grid, require_sound_spacing
+from ..images.image import Image
+from ..images.image_io import as_segmentation, image_io_named, require_finite
 from .dataset import Case, Dataset
-from .geometry import displacement, orientation, require_same_grid, require_sound_spacing
-from .image import FileError, Image
-from .image_io import as_segmentation, image_io_named, require_finite
 from .report import Problem
 
 
@@ -77,7 +78,7 @@ def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> N
     FileError: the label file has a value that dataset.json does not know.
     """
     # The known values are consecutive from 0, so that the extremes tell without looking at each voxel twice.
-    known = dataset.labels.expected_values
+    known = dataset.label_scheme.expected_values
     array = segmentation.array
     if int(array.min(initial=0)) in known and int(array.max(initial=0)) in known:
         return
@@ -166,7 +167,7 @@ def _check_labels(dataset: Dataset, path: Path, facts: CaseFacts) -> Image | Non
         return None
     facts.collect(require_known_labels, segmentation, path, dataset)
     facts.label_values = values_present(segmentation.array[0])
-    if facts.label_values <= {0, dataset.labels.ignore_label}:
+    if facts.label_values <= {0, dataset.label_scheme.ignore_label}:
         remedy = "check that this is meant; a case without any structure teaches little"
         facts.add(FileError(path, "nothing is labelled, only background", remedy), "warning")
     return segmentation

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .labels import LabelScheme
+from ..labels import LabelScheme
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Dataset:
     folder: Path
     name: str
     channel_names: tuple[str, ...]
-    labels: LabelScheme
+    label_scheme: LabelScheme
     file_ending: str
     image_io: str
     """nnU-Net's name of the reader, e.g. `SimpleITKIO`."""
     num_training: int
     """`numTraining` as dataset.json states it: the planner uses this, not the number of files."""
     cases: tuple[Case, ...]
-    description: dict[str, Any]
+    dataset_json: dict[str, Any]
     """dataset.json as it stands, key order kept."""

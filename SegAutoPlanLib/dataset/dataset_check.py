@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..files import read_json
+from ..images.image_io import IMAGE_IOS
 from .case_check import CaseFacts
 from .dataset import Dataset
-from .image_io import IMAGE_IOS
 from .report import Problem
 
 FOLDS = 5
@@ -21,12 +21,12 @@ CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 DESCRIPTION = "dataset.json"
 
 
-def check_description(dataset: Dataset) -> list[Problem]:
+def check_dataset_json(dataset: Dataset) -> list[Problem]:
     """What dataset.json says that the folder does not bear out, or that will surprise."""
     return [
         *_check_count(dataset),
         *_check_keys(dataset),
-        *_check_twins(dataset),
+        *_check_shared_values(dataset),
         *_check_sides(dataset),
         *_check_identifiers(dataset),
         *_check_splits(dataset),
@@ -35,7 +35,7 @@ def check_description(dataset: Dataset) -> list[Problem]:
 
 def check_files(dataset: Dataset) -> list[Problem]:
     """Files in imagesTr and labelsTr that belong to no case, and gaps in the numbering of channels."""
-    if "dataset" in dataset.description:
+    if "dataset" in dataset.dataset_json:
         return []
     used = {path for case in dataset.cases for path in (*case.image_files, case.label_file)}
     problems = []
@@ -84,17 +84,17 @@ def _check_count(dataset: Dataset) -> Iterable[Problem]:
 
 
 def _check_keys(dataset: Dataset) -> Iterable[Problem]:
-    if "channel_names" not in dataset.description:
+    if "channel_names" not in dataset.dataset_json:
         yield _warning(DESCRIPTION, '"modality" is an old name', 'rename the key to "channel_names"')
-    wanted = dataset.description.get("overwrite_image_reader_writer", "None")
+    wanted = dataset.dataset_json.get("overwrite_image_reader_writer", "None")
     if wanted != "None" and wanted not in IMAGE_IOS:
         problem = f'"overwrite_image_reader_writer" is {wanted!r}, which is not known; {dataset.image_io} is used'
         yield _warning(DESCRIPTION, problem, f"remove it or write one of {', '.join(IMAGE_IOS)}")
 
 
-def _check_twins(dataset: Dataset) -> Iterable[Problem]:
+def _check_shared_values(dataset: Dataset) -> Iterable[Problem]:
     names = defaultdict(list)
-    for name, value in dataset.labels.entries:
+    for name, value in dataset.label_scheme.entries:
         names[value].append(name)
     for value, twins in names.items():
         if len(twins) > 1:
@@ -102,7 +102,7 @@ def _check_twins(dataset: Dataset) -> Iterable[Problem]:
 
 
 def _check_sides(dataset: Dataset) -> Iterable[Problem]:
-    sided = [name for name, _ in dataset.labels.entries if SIDES.search(CAMEL_CASE.sub("_", name))]
+    sided = [name for name, _ in dataset.label_scheme.entries if SIDES.search(CAMEL_CASE.sub("_", name))]
     if sided:
         yield _warning(
             DESCRIPTION,
@@ -141,7 +141,7 @@ def _check_labels_used(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable
     if not read:
         return
     seen = frozenset().union(*read)
-    foreground = set(dataset.labels.foreground_labels)
+    foreground = set(dataset.label_scheme.foreground_labels)
     if not foreground & seen:
         yield Problem(
             "", "labelsTr", "no case has anything labelled", "check the label files; there is nothing to learn"
@@ -149,7 +149,7 @@ def _check_labels_used(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable
         return
     absent = sorted(foreground - seen)
     if absent:
-        names = [f"{dataset.labels.name_of(value)} ({value})" for value in absent]
+        names = [f"{dataset.label_scheme.name_of(value)} ({value})" for value in absent]
         problem = f"no case has the label{'s' if len(names) > 1 else ''} {_some(names)}"
         yield _warning(DESCRIPTION, problem, "label some cases, or remove the entry and renumber")
 

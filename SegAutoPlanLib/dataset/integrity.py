@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from ..progress import SILENT, Reporter
 from .case_check import check_case
 from .dataset import Dataset
-from .dataset_check import check_description, check_files, check_together
+from .dataset_check import check_dataset_json, check_files, check_together
 from .report import IntegrityReport
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """More threads than this hold more images in memory than they save time."""
 
 
-def check_dataset(dataset: Dataset, workers: int | None = None, report: Reporter = SILENT) -> IntegrityReport:
+def check_dataset(dataset: Dataset, workers: int | None = None, reporter: Reporter = SILENT) -> IntegrityReport:
     """Read every file of the dataset and say all that is wrong, not the first thing only.
 
     Threads are enough: decompression and arithmetic run outside Python's lock.
@@ -23,14 +23,14 @@ def check_dataset(dataset: Dataset, workers: int | None = None, report: Reporter
     Raises:
         StopRequested: between two cases, once a stop was asked for.
     """
-    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, MOST_WORKERS))
+    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, MAX_WORKERS))
     try:
         results = pool.map(lambda case: check_case(dataset, case), dataset.cases)
-        facts = list(report.track(results, "check", total=len(dataset.cases)))
+        facts = list(reporter.track(results, "check", total=len(dataset.cases)))
     finally:
         pool.shutdown(cancel_futures=True)
     problems = [
-        *check_description(dataset),
+        *check_dataset_json(dataset),
         *check_files(dataset),
         *check_together(dataset, facts),
         *(problem for case in facts for problem in case.problems),

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import FileError
 from ..files import read_json
+from ..images.image_io import IMAGE_IOS, choose_image_io
+from ..labels import LabelScheme
 from .dataset import Case, Dataset
-from .image import FileError
-from .image_io import IMAGE_IOS, choose_image_io
-from .labels import LabelScheme
 
 CHANNEL_DIGITS = 4
 
@@ -28,55 +28,55 @@ def load_dataset(folder: Path | str) -> Dataset:
     """
     folder = Path(folder)
     source = folder / "dataset.json"
-    description = _read_description(source)
-    channel_names = _channel_names(description, source)
-    file_ending = description["file_ending"]
-    if "dataset" in description:
-        cases = _listed_cases(description["dataset"], folder, source)
+    dataset_json = _read_dataset_json(source)
+    channel_names = _channel_names(dataset_json, source)
+    file_ending = dataset_json["file_ending"]
+    if "dataset" in dataset_json:
+        cases = _listed_cases(dataset_json["dataset"], folder, source)
     else:
         cases = _scanned_cases(folder, file_ending, len(channel_names))
     return Dataset(
         folder=folder,
         name=folder.resolve().name,
         channel_names=channel_names,
-        labels=LabelScheme.from_description(description, str(source)),
+        label_scheme=LabelScheme.from_dataset_json(dataset_json, str(source)),
         file_ending=file_ending,
-        image_io=_image_io(description, file_ending, cases),
-        num_training=description["numTraining"],
+        image_io=_image_io(dataset_json, file_ending, cases),
+        num_training=dataset_json["numTraining"],
         cases=cases,
-        description=description,
+        dataset_json=dataset_json,
     )
 
 
-def _read_description(source: Path) -> dict[str, Any]:
+def _read_dataset_json(source: Path) -> dict[str, Any]:
     if not source.is_file():
         raise FileError(source, "the file is missing, so this is not a raw dataset", "add it or give another folder")
-    description = read_json(source)
-    if not isinstance(description, dict):
+    dataset_json = read_json(source)
+    if not isinstance(dataset_json, dict):
         raise FileError(source, "must hold one JSON object", "write it as nnU-Net's documentation shows")
-    labels = description.get("labels")
-    if "training" in description and isinstance(labels, dict) and labels.get("0") == "background":
+    labels = dataset_json.get("labels")
+    if "training" in dataset_json and isinstance(labels, dict) and labels.get("0") == "background":
         raise FileError(
             source,
             "describes a dataset of the Medical Segmentation Decathlon or of nnU-Net version 1",
             "import it (import_decathlon, import_nnunet_v1) and use the new dataset",
         )
     wanted = ["labels", "numTraining", "file_ending"]
-    missing = [key for key in wanted if key not in description]
-    if "channel_names" not in description and "modality" not in description:
+    missing = [key for key in wanted if key not in dataset_json]
+    if "channel_names" not in dataset_json and "modality" not in dataset_json:
         missing.insert(0, "channel_names")
     if missing:
         keys = ", ".join(f'"{key}"' for key in missing)
         raise FileError(source, f"lacks {keys}", "add what is missing")
-    if isinstance(description["numTraining"], bool) or not isinstance(description["numTraining"], int):
+    if isinstance(dataset_json["numTraining"], bool) or not isinstance(dataset_json["numTraining"], int):
         raise FileError(source, '"numTraining" must be a whole number', "write the number of training cases")
-    if not isinstance(description["file_ending"], str) or not description["file_ending"].startswith("."):
+    if not isinstance(dataset_json["file_ending"], str) or not dataset_json["file_ending"].startswith("."):
         raise FileError(source, '"file_ending" must be text that starts with a dot', 'write e.g. ".nii.gz"')
-    return description
+    return dataset_json
 
 
-def _channel_names(description: dict[str, Any], source: Path) -> tuple[str, ...]:
-    names = description.get("channel_names", description.get("modality"))
+def _channel_names(dataset_json: dict[str, Any], source: Path) -> tuple[str, ...]:
+    names = dataset_json.get("channel_names", dataset_json.get("modality"))
     if isinstance(names, dict) and names:
         return tuple(str(name) for name in names.values())
     raise FileError(source, '"channel_names" must map "0", "1", … to names', 'write e.g. {"0": "CT"}')
@@ -147,8 +147,8 @@ def _expanded(path: str, folder: Path) -> Path:
     return folder / os.path.expandvars(path)
 
 
-def _image_io(description: dict[str, Any], file_ending: str, cases: tuple[Case, ...]) -> str:
-    wanted = description.get("overwrite_image_reader_writer")
+def _image_io(dataset_json: dict[str, Any], file_ending: str, cases: tuple[Case, ...]) -> str:
+    wanted = dataset_json.get("overwrite_image_reader_writer")
     if wanted in IMAGE_IOS:
         return wanted
     return choose_image_io(file_ending, cases[0].image_files[0]).name

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..images.geometry import require_same_grid
+from ..images.image import Image
+from ..images.image_io import read_image, read_segmentation
 from .case_check import require_channels, require_known_labels
 from .dataset import Case, Dataset
-from .geometry import require_same_grid
-from .image import Image
-from .image_io import read_image, read_segmentation
 
 
 def read_case(dataset: Dataset, case: Case) -> tuple[Image, Image | None]:

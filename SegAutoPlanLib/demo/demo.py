@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..dataset import LabelScheme, load_dataset, read_segmentation
+from ..dataset import load_dataset
 from ..errors import UserInputError
 from ..evaluation.evaluate import agreement
+from ..images import read_segmentation
+from ..labels import LabelScheme
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 from .hold_out import hold_out_cases
@@ -39,7 +41,7 @@ def prepare_data(workspace: Workspace, dataset: Path | None) -> DemoData:
 
 
 def run_demo(
-    workspace: Workspace, dataset: Path | None = None, epochs: int = EPOCHS, report: Reporter = SILENT
+    workspace: Workspace, dataset: Path | None = None, epochs: int = EPOCHS, reporter: Reporter = SILENT
 ) -> DemoOutcome:
     """The whole job without Slicer; `make demo` does the same through the Slicer module.
 
@@ -51,20 +53,22 @@ def run_demo(
     from ..inference import Segmenter, load_model, predict
 
     data = prepare_data(workspace, dataset)
-    report.event("demo", message=data.story)
-    checked = pipeline.check(workspace, data.dataset, report)
+    reporter.event("demo", message=data.story)
+    checked = pipeline.check(workspace, data.dataset, reporter)
     if not checked.ok:
         raise UserInputError(str(checked))
-    plan = pipeline.plan(workspace, data.dataset, gpu_memory_gb=GPU_MEMORY_GB, report=report)
-    report.event("plan", message=f"\n{plan}")
+    plan = pipeline.plan(workspace, data.dataset, gpu_memory_gb=GPU_MEMORY_GB, reporter=reporter)
+    reporter.event("plan", message=f"\n{plan}")
     configuration = choose_configuration(plan.configurations)
-    trained = train_fold(workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=epochs), report)
+    trained = train_fold(
+        workspace, data.dataset, configuration, 0, TrainOptions(recipe=RECIPE, epochs=epochs), reporter
+    )
     segmenter = Segmenter(load_model(trained.folder.parent))
     output = workspace.raw.parent / "segmented"
-    labels = load_dataset(data.dataset).labels
+    labels = load_dataset(data.dataset).label_scheme
     dice: dict[str, dict[str, float]] = {}
     for case in data.held_out:
-        (file,) = predict(segmenter, case.image_files, output, report=report)
+        (file,) = predict(segmenter, case.image_files, output, reporter=reporter)
         dice[case.name] = held_out_dice(case, file, labels, plan.image_io)
     return DemoOutcome(dice_in_words(dice), {"dice": dice, "model": str(trained.folder.parent), "output": str(output)})
 
@@ -74,13 +78,13 @@ def choose_configuration(available: Any) -> str:
     return next(name for name in CONFIGURATIONS if name in available)
 
 
-def held_out_dice(case: HeldOut, segmentation: Path, labels: LabelScheme, image_io: str) -> dict[str, float]:
+def held_out_dice(case: HeldOut, segmentation: Path, label_scheme: LabelScheme, image_io: str) -> dict[str, float]:
     """Dice of each label on the part that was held out, by name."""
     part = (0, *case.left_out)
     reference = read_segmentation(case.reference_file, image_io).array[part]
     result = read_segmentation(segmentation, image_io).array[part]
-    agreed = agreement(reference, result, labels)
-    return {labels.name_of(label): agreed[label]["Dice"] for label in labels.foreground}
+    agreed = agreement(reference, result, label_scheme)
+    return {label_scheme.name_of(label): agreed[label]["Dice"] for label in label_scheme.foreground}
 
 
 def dice_in_words(dice: dict[str, dict[str, float]]) -> str:

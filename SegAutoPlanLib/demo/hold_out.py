@@ -32,8 +32,8 @@ def hold_out_cases(source: Path, raw: Path) -> DemoData:
     shutil.rmtree(target, ignore_errors=True)
     for case in kept:
         _bring(case, whole.file_ending, target)
-    description = {key: value for key, value in whole.description.items() if key != "dataset"}
-    write_json(target / "dataset.json", {**description, "numTraining": len(kept)})
+    dataset_json = {key: value for key, value in whole.dataset_json.items() if key != "dataset"}
+    write_json(target / "dataset.json", {**dataset_json, "numTraining": len(kept)})
     everything = (slice(None), slice(None), slice(None))
     held_out = tuple(HeldOut(case.identifier, case.image_files, _label_file(case), everything) for case in held)
     return DemoData(target, held_out, f"{whole.name}: {len(kept)} cases to train on, {len(held)} held out.")

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..dataset import Label, LabelScheme, read_segmentation
 from ..errors import UserInputError
 from ..files import write_json
+from ..images import read_segmentation
+from ..labels import Label, LabelScheme
 from ..progress import SILENT, Reporter
 
 METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
@@ -32,7 +33,7 @@ class CaseEvaluation:
 class Evaluation:
     """Cases and means. A Dice is NaN where a label is in neither file, and means leave NaN out."""
 
-    labels: LabelScheme
+    label_scheme: LabelScheme
     cases: tuple[CaseEvaluation, ...]
 
     def mean(self, label: Label, metric: str = "Dice") -> float:
@@ -42,13 +43,13 @@ class Evaluation:
 
     def foreground_mean(self, metric: str = "Dice") -> float:
         """The plain mean of the labels' means: NaN if one of them is."""
-        means = [self.mean(label, metric) for label in self.labels.foreground]
+        means = [self.mean(label, metric) for label in self.label_scheme.foreground]
         return sum(means) / len(means)
 
     def __str__(self) -> str:
         lines = [f"Mean Dice over {len(self.cases)} case(s):"]
-        for label in self.labels.foreground:
-            lines.append(f"  {self.labels.name_of(label):<24} {self.mean(label):.4f}")
+        for label in self.label_scheme.foreground:
+            lines.append(f"  {self.label_scheme.name_of(label):<24} {self.mean(label):.4f}")
         return "\n".join([*lines, f"  {'all foreground':<24} {self.foreground_mean():.4f}"])
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +57,8 @@ class Evaluation:
         return {
             "foreground_mean": {metric: self.foreground_mean(metric) for metric in METRICS},
             "mean": {
-                str(label): {metric: self.mean(label, metric) for metric in METRICS} for label in self.labels.foreground
+                str(label): {metric: self.mean(label, metric) for metric in METRICS}
+                for label in self.label_scheme.foreground
             },
             "metric_per_case": [
                 {
@@ -72,12 +74,12 @@ class Evaluation:
 def evaluate_folder(
     references: Path,
     predictions: Path,
-    labels: LabelScheme,
+    label_scheme: LabelScheme,
     file_ending: str,
     image_io: str,
     summary: Path | None = None,
     ignore_missing: bool = False,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Compare every prediction with the reference of the same name and write `summary` if given.
 
@@ -96,17 +98,19 @@ def evaluate_folder(
             )
 
     def one(name: str) -> CaseEvaluation:
-        return evaluate_case(Path(references) / name, Path(predictions) / name, labels, image_io)
+        return evaluate_case(Path(references) / name, Path(predictions) / name, label_scheme, image_io)
 
     with ThreadPoolExecutor() as pool:
-        cases = tuple(report.track(pool.map(one, names), "evaluating", total=len(names)))
-    evaluation = Evaluation(labels, cases)
+        cases = tuple(reporter.track(pool.map(one, names), "evaluating", total=len(names)))
+    evaluation = Evaluation(label_scheme, cases)
     if summary is not None:
         write_json(summary, evaluation.to_json(), sort_keys=True)
     return evaluation
 
 
-def evaluate_case(reference_file: Path, prediction_file: Path, labels: LabelScheme, image_io: str) -> CaseEvaluation:
+def evaluate_case(
+    reference_file: Path, prediction_file: Path, label_scheme: LabelScheme, image_io: str
+) -> CaseEvaluation:
     """Compare two segmentation files.
 
     Raises:
@@ -119,16 +123,18 @@ def evaluate_case(reference_file: Path, prediction_file: Path, labels: LabelSche
             f"{prediction_file}: has {_size(prediction)} voxels, but its reference has {_size(reference)}; "
             "the two must have the same grid."
         )
-    return CaseEvaluation(prediction_file, reference_file, agreement(reference, prediction, labels))
+    return CaseEvaluation(prediction_file, reference_file, agreement(reference, prediction, label_scheme))
 
 
-def agreement(reference: np.ndarray, prediction: np.ndarray, labels: LabelScheme) -> dict[Label, dict[str, float]]:
+def agreement(
+    reference: np.ndarray, prediction: np.ndarray, label_scheme: LabelScheme
+) -> dict[Label, dict[str, float]]:
     """Counts, Dice and IoU of each foreground label or region; voxels with the ignore label count nowhere."""
-    if labels.ignore_label is not None:
-        counted = reference != labels.ignore_label
+    if label_scheme.ignore_label is not None:
+        counted = reference != label_scheme.ignore_label
         reference, prediction = reference[counted], prediction[counted]
     table = _confusion(reference, prediction)
-    return {label: _metrics(table, _values(label)) for label in labels.foreground}
+    return {label: _metrics(table, _values(label)) for label in label_scheme.foreground}
 
 
 def _confusion(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..dataset import Case, Dataset, Image, read_case
+from ..dataset import Case, Dataset, read_case
 from ..errors import UserInputError
+from ..executors import run_cases, worker_count
 from ..files import read_json, write_json
+from ..images import Image
 from ..progress import SILENT, Reporter
-from ..workers import run_cases, worker_count
 from .case_size import largest_case
 from .cropping import crop_to_nonzero
 from .fingerprint import Fingerprint
@@ -34,7 +35,7 @@ class CaseFingerprint:
     drawn: tuple[DrawnValues, ...]
 
 
-def extract_fingerprint(dataset: Dataset, workers: int | None = None, report: Reporter = SILENT) -> Fingerprint:
+def extract_fingerprint(dataset: Dataset, workers: int | None = None, reporter: Reporter = SILENT) -> Fingerprint:
     """Sizes, spacings and foreground intensities of all training cases; equal to nnU-Net's.
 
     Memory does not grow with the number of cases.
@@ -48,7 +49,7 @@ def extract_fingerprint(dataset: Dataset, workers: int | None = None, report: Re
     shapes, spacings, sizes = {}, {}, {}
     pools = [SamplePool() for _ in dataset.channel_names]
     try:
-        for case in run_cases(look, list(enumerate(dataset.cases)), count, "fingerprint", report):
+        for case in run_cases(look, list(enumerate(dataset.cases)), count, "fingerprint", reporter):
             shapes[case.position], spacings[case.position] = case.shape, case.spacing
             sizes[case.position] = case.relative_size
             for pool, drawn in zip(pools, case.drawn, strict=True):

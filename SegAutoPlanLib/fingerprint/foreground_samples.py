@@ -13,7 +13,7 @@ import numpy as np
 from .random_words import RandomWords
 
 SAMPLES_IN_TOTAL = 100_000_000
-FEWEST_AT_ONCE, MOST_AT_ONCE = 1 << 12, 1 << 20
+MIN_STRETCH, MAX_STRETCH = 1 << 12, 1 << 20
 WIDEST_TABLE = 1 << 20
 
 
@@ -69,7 +69,7 @@ def _stretch(missing: int, population: int, mask: int) -> int:
     """A number of words that holds most of the missing draws, and rarely more."""
     expected = missing * (mask + 1) / population
     fitting = int(expected - 4 * expected**0.5)
-    return min(max(fitting, FEWEST_AT_ONCE), max(MOST_AT_ONCE, mask + 1))
+    return min(max(fitting, MIN_STRETCH), max(MAX_STRETCH, mask + 1))
 
 
 def _tally(values: np.ndarray, times: np.ndarray) -> DrawnValues:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..dataset.labels import LabelScheme
+from ..labels import LabelScheme
 from ..planning.plan import Configuration, Plan
 from ..preprocessing.resampling import separate_axis
 
@@ -92,12 +92,12 @@ def _interpolate(values: Tensor, axis: int, along: AxisInterpolation) -> Tensor:
     return torch.lerp(lower, upper, fraction)
 
 
-def decide_labels(logits: Tensor, labels: LabelScheme) -> Tensor:
+def logits_to_segmentation(logits: Tensor, label_scheme: LabelScheme) -> Tensor:
     """(heads, …) → label values (…): the most probable label, or regions painted in `regions_class_order`."""
-    if not labels.has_regions:
+    if not label_scheme.has_regions:
         return logits.argmax(0)
     result = torch.zeros(logits.shape[1:], dtype=torch.int64, device=logits.device)
-    for head, value in zip(logits, labels.regions_class_order, strict=True):
+    for head, value in zip(logits, label_scheme.regions_class_order, strict=True):
         result[head > 0] = value
     return result
 
@@ -117,7 +117,7 @@ def export(
     properties: dict[str, Any],
     plan: Plan,
     configuration: Configuration,
-    labels: LabelScheme,
+    label_scheme: LabelScheme,
     with_probabilities: bool = False,
 ) -> Exported:
     """Bring logits (heads, z, y, x) of a preprocessed volume back to where the image was.
@@ -128,17 +128,17 @@ def export(
     grid = _grid(logits, cropped_shape, properties, plan, configuration)
     inside = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
     full_shape = tuple(properties["shape_before_cropping"])
-    values = np.zeros(full_shape, dtype=np.uint8 if len(labels.foreground_labels) < 255 else np.uint16)
+    values = np.zeros(full_shape, dtype=np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)
     probabilities = None
     if with_probabilities:
         probabilities = np.zeros((logits.shape[0], *full_shape), dtype=np.float32)
-        if not labels.has_regions:
+        if not label_scheme.has_regions:
             probabilities[0] = 1  # background outside the crop
     for slices, slab in resampled_slabs(logits, grid):
         target = (_shift(slices, inside[0].start), *inside[1:])
-        values[target] = decide_labels(slab, labels).cpu().numpy()
+        values[target] = logits_to_segmentation(slab, label_scheme).cpu().numpy()
         if probabilities is not None:
-            probable = slab.sigmoid() if labels.has_regions else slab.softmax(0)
+            probable = slab.sigmoid() if label_scheme.has_regions else slab.softmax(0)
             probabilities[(slice(None), *target)] = probable.cpu().numpy()
     back = plan.transpose_backward
     if probabilities is not None:

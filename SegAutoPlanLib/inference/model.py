@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dataset.labels import LabelScheme
 from ..errors import UserInputError
 from ..files import read_json
+from ..labels import LabelScheme
 from ..networks import UNet, build_network, without_aliases
+from ..networks.checkpoint import FILE_NAMES, read_checkpoint
 from ..planning import read_plan
 from ..planning.plan import Configuration, Plan
-from ..training.checkpoint import FILE_NAMES, read_checkpoint
 from ..training.state import load_weights
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
@@ -28,9 +28,9 @@ class TrainedModel:
     folder: Path
     plan: Plan
     configuration: Configuration
-    labels: LabelScheme
+    label_scheme: LabelScheme
     channel_names: tuple[str, ...]
-    description: dict[str, Any]
+    dataset_json: dict[str, Any]
     """Its dataset.json."""
     folds: tuple[str, ...]
     weights: tuple[dict[str, Any], ...]
@@ -40,12 +40,12 @@ class TrainedModel:
     @property
     def input_channels(self) -> int:
         """Image channels, and for a cascade one a foreground label of the previous stage."""
-        previous = len(self.labels.foreground_labels) if self.configuration.previous_stage else 0
+        previous = len(self.label_scheme.foreground_labels) if self.configuration.previous_stage else 0
         return len(self.channel_names) + previous
 
     def build(self, fold: int) -> UNet:
         """The network with the weights of the fold at this place of `folds`, for inference."""
-        network = build_network(self.configuration.architecture, self.input_channels, self.labels.head_count)
+        network = build_network(self.configuration.architecture, self.input_channels, self.label_scheme.head_count)
         load_weights(network, self.weights[fold], self.folder / f"fold_{self.folds[fold]}")
         return network.eval().requires_grad_(False)
 
@@ -64,9 +64,9 @@ def load_model(folder: Path | str, folds: Sequence[int | str] | None = None, che
     folder = Path(folder)
     if not folder.is_dir():
         raise UserInputError(f"{folder}: the model folder does not exist; check the path.")
-    description = read_json(folder / "dataset.json")
+    dataset_json = read_json(folder / "dataset.json")
     plan = read_plan(folder / "plans.json")
-    labels = LabelScheme.from_description(description, str(folder / "dataset.json"))
+    labels = LabelScheme.from_dataset_json(dataset_json, str(folder / "dataset.json"))
     names = [str(fold) for fold in folds] if folds else available_folds(folder, checkpoint)
     contents = [read_checkpoint(folder / f"fold_{name}" / FILE_NAMES[checkpoint]) for name in names]
     first = contents[0]
@@ -85,9 +85,9 @@ def load_model(folder: Path | str, folds: Sequence[int | str] | None = None, che
         folder=folder,
         plan=plan,
         configuration=plan.configurations[name],
-        labels=labels,
-        channel_names=tuple((description.get("channel_names") or description["modality"]).values()),
-        description=description,
+        label_scheme=labels,
+        channel_names=tuple((dataset_json.get("channel_names") or dataset_json["modality"]).values()),
+        dataset_json=dataset_json,
         folds=tuple(names),
         weights=tuple(without_aliases(content["network_weights"]) for content in contents),
         mirror_axes=tuple(first.get("inference_allowed_mirroring_axes") or ()),

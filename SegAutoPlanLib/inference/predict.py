@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..dataset import Case, find_cases, read_image, read_segmentation, write_segmentation
+from ..dataset import Case, find_cases
 from ..errors import UserInputError
 from ..files import atomic_path, write_json
+from ..images import read_image, read_segmentation, write_segmentation
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel
@@ -37,7 +38,7 @@ def predict(
     inputs: Path | Sequence[Path],
     output: Path,
     options: PredictOptions = PredictOptions(),
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> list[Path]:
     """Segment every case and return the files written.
 
@@ -52,20 +53,20 @@ def predict(
     model = segmenter.model
     cases = cases_to_segment(inputs, model)[options.part[0] - 1 :: options.part[1]]
     output = Path(output)
-    ending = model.description["file_ending"]
+    ending = model.dataset_json["file_ending"]
     if options.skip_existing:
         cases = tuple(case for case in cases if not _is_done(output, case.identifier, ending, options))
     for case in cases:
         _require_files(case)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "plans.json", model.plan.to_json())
-    write_json(output / "dataset.json", model.description)
+    write_json(output / "dataset.json", model.dataset_json)
     if segmenter.leaves_out_mirroring:
-        report.event("mirroring", message=WITHOUT_MIRRORING)
+        reporter.event("mirroring", message=WITHOUT_MIRRORING)
     written = []
     prepared = _prepare_ahead(segmenter, cases, options)
-    for case, image in zip(report.track(cases, "cases"), prepared, strict=True):
-        result = segmenter.segment_preprocessed(image, options.save_probabilities, report)
+    for case, image in zip(reporter.track(cases, "cases"), prepared, strict=True):
+        result = segmenter.segment_preprocessed(image, options.save_probabilities, reporter)
         written.append(write_result(result, output, case.identifier, ending, model.plan.image_io))
     return written
 
@@ -76,7 +77,7 @@ def cases_to_segment(inputs: Path | Sequence[Path], model: TrainedModel) -> tupl
     Raises:
         UserInputError: the folder is missing or holds no such file.
     """
-    ending = model.description["file_ending"]
+    ending = model.dataset_json["file_ending"]
     if isinstance(inputs, (str, Path)):
         folder = Path(inputs)
         if folder.is_dir():
@@ -123,7 +124,7 @@ def _prepare(segmenter: Segmenter, case: Case, options: PredictOptions) -> Prepr
                 f"{model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
                 "give --previous-stage FOLDER."
             )
-        file = options.previous_stage / f"{case.identifier}{model.description['file_ending']}"
+        file = options.previous_stage / f"{case.identifier}{model.dataset_json['file_ending']}"
         previous = read_segmentation(file, model.plan.image_io).array
     return segmenter.preprocess(image, previous)
 

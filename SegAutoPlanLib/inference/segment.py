@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..dataset import Image
 from ..errors import UserInputError
+from ..images import Image
 from ..networks import UNet
 from ..networks.device import choose_device, keep_freed_memory
 from ..preprocessing import PreprocessedCase, preprocess_case
@@ -82,19 +82,24 @@ class Segmenter:
                 f"{expected} ({', '.join(self.model.channel_names)}); give a file for each."
             )
         segmentation = None if previous is None else Image(previous, image.spacing, image.properties)
-        return preprocess_case(image, segmentation, self.model.plan, self.model.configuration, self.model.labels)
+        return preprocess_case(image, segmentation, self.model.plan, self.model.configuration, self.model.label_scheme)
 
     def segment_preprocessed(
-        self, case: PreprocessedCase, with_probabilities: bool = False, report: Reporter = SILENT
+        self, case: PreprocessedCase, with_probabilities: bool = False, reporter: Reporter = SILENT
     ) -> Segmentation:
         """Slide the window over a preprocessed case and bring the result back to the image's grid."""
-        logits = self.logits(case, report)
+        logits = self.logits(case, reporter)
         exported = export(
-            logits, case.properties, self.model.plan, self.model.configuration, self.model.labels, with_probabilities
+            logits,
+            case.properties,
+            self.model.plan,
+            self.model.configuration,
+            self.model.label_scheme,
+            with_probabilities,
         )
         return Segmentation(exported.labels, exported.probabilities, case.properties)
 
-    def logits(self, case: PreprocessedCase, report: Reporter = SILENT) -> torch.Tensor:
+    def logits(self, case: PreprocessedCase, reporter: Reporter = SILENT) -> torch.Tensor:
         """(heads, z, y, x) float32 on the grid of the preprocessed case."""
         data = case.data
         if self.model.configuration.previous_stage:
@@ -103,20 +108,20 @@ class Segmenter:
                     f"{self.model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
                     "give --previous-stage FOLDER."
                 )
-            data = np.concatenate([data, one_hot(case.segmentation, self.model.labels.foreground_labels)])
+            data = np.concatenate([data, one_hot(case.segmentation, self.model.label_scheme.foreground_labels)])
         return predict_logits(
             self._networks,
             np.ascontiguousarray(data),
             self.model.configuration.patch_size,
-            self.model.labels.head_count,
+            self.model.label_scheme.head_count,
             self.device,
             self._options,
-            report,
+            reporter,
         )
 
-    def segment(self, image: Image, with_probabilities: bool = False, report: Reporter = SILENT) -> Segmentation:
+    def segment(self, image: Image, with_probabilities: bool = False, reporter: Reporter = SILENT) -> Segmentation:
         """Segment an image (c, z, y, x) with the channels of the model."""
-        return self.segment_preprocessed(self.preprocess(image), with_probabilities, report)
+        return self.segment_preprocessed(self.preprocess(image), with_probabilities, reporter)
 
 
 def one_hot(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:

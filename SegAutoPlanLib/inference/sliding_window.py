@@ -36,7 +36,7 @@ def predict_logits(
     heads: int,
     device: torch.device,
     options: WindowOptions,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> Tensor:
     """Logits (heads, z, y, x) float32 of a preprocessed volume `data` (c, z, y, x).
 
@@ -58,7 +58,7 @@ def predict_logits(
     total, weight_sum, device = _accumulators(heads, volume.shape[1:], device)
     constant_tiles: dict[tuple[float, ...], Tensor] = {}
     at_once = max(1, VOXELS_AT_ONCE[weights.device.type] // int(np.prod(tile)))
-    for group in _with_progress(_groups(starts, at_once), len(starts), report):
+    for group in _with_progress(_groups(starts, at_once), len(starts), reporter):
         windows = [tuple(slice(s, s + t) for s, t in zip(start, tile, strict=True)) for start in group]
         crops = torch.stack([volume[(slice(None), *window)] for window in windows])
         outputs = _cached_forward(forward, crops.squeeze(2) if two_dimensional else crops, constant_tiles)
@@ -124,13 +124,13 @@ def _groups(starts: Sequence[tuple[int, ...]], size: int) -> Iterable[Sequence[t
 
 
 def _with_progress(
-    groups: Iterable[Sequence[tuple[int, ...]]], total: int, report: Reporter
+    groups: Iterable[Sequence[tuple[int, ...]]], total: int, reporter: Reporter
 ) -> Iterable[Sequence[tuple[int, ...]]]:
     started, done = time.monotonic(), 0
-    report.progress("segmenting", 0, total, "tile", started)
+    reporter.progress("segmenting", 0, total, "tile", started)
     for group in groups:
-        if report.stop_requested():
+        if reporter.stop_requested():
             raise StopRequested("Segmenting was stopped; nothing was written.")
         yield group
         done += len(group)
-        report.progress("segmenting", done, total, "tile", started)
+        reporter.progress("segmenting", done, total, "tile", started)

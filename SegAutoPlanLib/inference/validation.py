@@ -17,7 +17,7 @@ def segment_preprocessed_folder(
     identifiers: Sequence[str],
     output: Path,
     save_probabilities: bool = False,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> list[Path]:
     """Segment preprocessed cases and write them, on their images' own grids, to `output`.
 
@@ -26,9 +26,9 @@ def segment_preprocessed_folder(
     """
     output.mkdir(parents=True, exist_ok=True)
     model = segmenter.model
-    ending = model.description["file_ending"]
+    ending = model.dataset_json["file_ending"]
     written = []
-    for identifier in report.track(identifiers, "validating"):
+    for identifier in reporter.track(identifiers, "validating"):
         result = segmenter.segment_preprocessed(open_preprocessed(preprocessed, identifier), save_probabilities)
         written.append(write_result(result, output, identifier, ending, model.plan.image_io))
     return written

@@ -57,7 +57,7 @@ def plan_experiments(
     """
     preset = planner_named(planner)
     check_input(fingerprint, dataset, gpu_memory_gb, target_spacing)
-    budget = Budget(preset, gpu_memory_gb or preset.reference_gb, len(dataset.labels.entries))
+    budget = Budget(preset, gpu_memory_gb or preset.reference_gb, len(dataset.label_scheme.entries))
     grid = full_resolution_grid(fingerprint, None if target_spacing is None else tuple(target_spacing))
     name = plans_name or preset.plans_name
     nnunet_plans = True

@@ -52,9 +52,9 @@ def explain(
 
 
 def _dataset(plan: Plan, fingerprint: Fingerprint, dataset: Dataset) -> str:
-    names = [name for name, _ in dataset.labels.entries if name not in ("background", "ignore")]
+    names = [name for name, _ in dataset.label_scheme.entries if name not in ("background", "ignore")]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-    what = "region" if dataset.labels.has_regions else "label"
+    what = "region" if dataset.label_scheme.has_regions else "label"
     return (
         f"{plan.dataset_name}: {_count(len(fingerprint.spacings), 'training case')} with "
         f"{_count(len(dataset.channel_names), 'channel')} ({', '.join(dataset.channel_names)}) and "
@@ -121,7 +121,7 @@ def _patches(plan: Plan, configuration: Configuration, fingerprint: Fingerprint 
 
 def _network(plan: Plan, configuration: Configuration, dataset: Dataset | None, machine: Machine | None) -> str:
     features = configuration.architecture.features_per_stage
-    memory = training_memory_gb(configuration, plan.planner, len(dataset.labels.entries) if dataset else 2)
+    memory = training_memory_gb(configuration, plan.planner, len(dataset.label_scheme.entries) if dataset else 2)
     gigabytes = f"{memory:.1f}" if memory < 10 else f"{memory:.0f}"
     return (
         f"{configuration.name}: the network is a {configuration.architecture.kind} U-Net of "

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..dataset import Image, Label, LabelScheme
 from ..errors import UserInputError
 from ..fingerprint.cropping import crop_to_nonzero
+from ..images import Image
+from ..labels import Label, LabelScheme
 from ..planning.plan import Configuration, Plan
 from .foreground import locate_foreground, sampled_classes
 from .normalization import normalize
@@ -56,7 +57,7 @@ class CroppedCase:
 
 
 def preprocess_case(
-    image: Image, segmentation: Image | None, plan: Plan, configuration: Configuration | str, labels: LabelScheme
+    image: Image, segmentation: Image | None, plan: Plan, configuration: Configuration | str, label_scheme: LabelScheme
 ) -> PreprocessedCase:
     """Prepare one case in memory, for training (with its segmentation) or inference (with None, or with the
     previous stage's segmentation). The arrays given are left as they are.
@@ -68,7 +69,7 @@ def preprocess_case(
         configuration = plan.configurations[configuration]
     cropped = crop_case(image, segmentation and replace(segmentation, array=segmentation.array.copy()), plan)
     cropped = replace(cropped, image=np.array(cropped.image))
-    [(_, result)] = preprocess_cropped(cropped, plan, [configuration], labels)
+    [(_, result)] = preprocess_cropped(cropped, plan, [configuration], label_scheme)
     return result
 
 
@@ -97,7 +98,7 @@ def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCa
 
 
 def preprocess_cropped(
-    case: CroppedCase, plan: Plan, configurations: Sequence[Configuration], labels: LabelScheme
+    case: CroppedCase, plan: Plan, configurations: Sequence[Configuration], label_scheme: LabelScheme
 ) -> Iterator[tuple[list[Configuration], PreprocessedCase]]:
     """Normalise and resample for several configurations; those for which a case comes out equal share the result.
 
@@ -111,7 +112,7 @@ def preprocess_cropped(
         image = case.image if last else np.array(case.image)
         normalize(image, case.segmentation, scaling.schemes, scaling.use_mask, plan.foreground_intensities)
         for grid, sharing in grids.items():
-            yield sharing, _on_grid(case, image, grid, labels)
+            yield sharing, _on_grid(case, image, grid, label_scheme)
 
 
 def _marks_last(count: int) -> list[bool]:
@@ -159,12 +160,12 @@ class _Grid:
         return RESAMPLERS[name](array, self.shape, current_spacing, self.how[1], **options)
 
 
-def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, labels: LabelScheme) -> PreprocessedCase:
+def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, label_scheme: LabelScheme) -> PreprocessedCase:
     data = np.ascontiguousarray(grid.resample(normalized, "data", case.spacing), np.float32)
     if not case.annotated:
         return PreprocessedCase(data, None, case.properties, {})
     resampled = grid.resample(case.segmentation[None], "seg", case.spacing)[0]
     segmentation = np.ascontiguousarray(resampled, np.int16)
     return PreprocessedCase(
-        data, segmentation, case.properties, locate_foreground(segmentation, sampled_classes(labels))
+        data, segmentation, case.properties, locate_foreground(segmentation, sampled_classes(label_scheme))
     )

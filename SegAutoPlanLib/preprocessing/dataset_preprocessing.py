@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..dataset import Case, Dataset
 from ..errors import UserInputError
+from ..executors import run_cases, worker_count
 from ..files import atomic_path, write_json
 from ..fingerprint.case_size import largest_case
 from ..fingerprint.extraction import read_labelled_case, require_image
 from ..planning import Configuration, Plan, write_plan
 from ..progress import SILENT, Reporter
-from ..workers import run_cases, worker_count
 from .case import crop_case, preprocess_cropped
 from .stamp import stamp_of
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
@@ -31,7 +31,7 @@ def preprocess_dataset(
     preprocessed_root: Path | str,
     configurations: Sequence[str] | None = None,
     workers: int | None = None,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Path]:
     """Preprocess all cases for the named configurations (default: those of 2d, 3d_fullres, 3d_lowres that the plan
     has) and return the folder of each.
@@ -48,12 +48,12 @@ def preprocess_dataset(
     folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_strangers(folder, dataset)
-    write_json(root / "dataset.json", dataset.description)
+        _remove_cases_not_in_dataset(folder, dataset)
+    write_json(root / "dataset.json", dataset.dataset_json)
     write_plan(plan, root / f"{plan.plans_name}.json")
     todo = [case for case in dataset.cases if work.missing(case)]
     count = worker_count(len(todo), work.bytes_per_case(), workers)
-    for _ in run_cases(work, todo, count, "preprocess", report):
+    for _ in run_cases(work, todo, count, "preprocess", reporter):
         pass
     _copy_ground_truth(dataset, root / "gt_segmentations")
     return folders
@@ -71,7 +71,7 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...
     return tuple(plan.configurations[name] for name in names)
 
 
-def _remove_strangers(folder: Path, dataset: Dataset) -> None:
+def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
     for identifier in set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}:
         case_path(folder, identifier).unlink(missing_ok=True)
 
@@ -113,7 +113,7 @@ class _Work:
             cropped = crop_case(image, segmentation, self.plan)
             del image, segmentation
             require_image(cropped.blank, case)
-            for sharing, result in preprocess_cropped(cropped, self.plan, missing, self.dataset.labels):
+            for sharing, result in preprocess_cropped(cropped, self.plan, missing, self.dataset.label_scheme):
                 folders = [self.folder(configuration) for configuration in sharing]
                 save_preprocessed(folders, case.identifier, result, [stamps[c.name] for c in sharing])
         except UserInputError as error:

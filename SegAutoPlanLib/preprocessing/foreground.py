@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..dataset import Label, LabelScheme
 from ..fingerprint.cropping import OUTSIDE
+from ..labels import Label, LabelScheme
 
 SEED = 1234
-FEWEST = 10_000
+MIN_VOXELS_KEPT = 10_000
 SHARE = 0.01
 
 
-def sampled_classes(labels: LabelScheme) -> tuple[Label, ...]:
+def sampled_classes(label_scheme: LabelScheme) -> tuple[Label, ...]:
     """The foreground labels or regions and, with an ignore label, one entry for all that was annotated."""
-    if labels.ignore_label is None:
-        return labels.foreground
-    return (*labels.foreground, (OUTSIDE, *labels.all_labels))
+    if label_scheme.ignore_label is None:
+        return label_scheme.foreground
+    return (*label_scheme.foreground, (OUTSIDE, *label_scheme.all_labels))
 
 
 def locate_foreground(segmentation: np.ndarray, classes: Sequence[Label]) -> dict[Label, np.ndarray]:
@@ -55,7 +55,7 @@ class _VoxelsByLabel:
 
 
 def _coordinates(indices: np.ndarray, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    wanted = max(min(FEWEST, len(indices)), math.ceil(SHARE * len(indices)))
+    wanted = max(min(MIN_VOXELS_KEPT, len(indices)), math.ceil(SHARE * len(indices)))
     if wanted < len(indices):
         indices = indices[random.choice(len(indices), wanted, replace=False, shuffle=False)]
     compact = np.int16 if max(shape) <= np.iinfo(np.int16).max else np.int32

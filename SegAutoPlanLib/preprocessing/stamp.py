@@ -21,7 +21,7 @@ def stamp_of(case: Case, dataset: Dataset, plan: Plan, configuration: Configurat
         "format": FORMAT,
         "files": [_identity(file) for file in (*case.image_files, case.label_file) if file is not None],
         "image_io": dataset.image_io,
-        "classes": sampled_classes(dataset.labels),
+        "classes": sampled_classes(dataset.label_scheme),
         **_relevant(plan, configuration),
     }
     text = json.dumps(content, sort_keys=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..dataset import Label
 from ..errors import UserInputError
+from ..labels import Label
 from .case import PreprocessedCase
 from .case_file import read_case_file, read_case_texts, write_case_file
 

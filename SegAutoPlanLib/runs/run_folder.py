@@ -92,7 +92,7 @@ class RunFolder:
 
     def state(self) -> RunState:
         events, _ = self.new_events()
-        state = fold_events(events)
+        state = state_from_events(events)
         if state.over:
             return state
         if self._is_gone(started=bool(events)):
@@ -151,7 +151,7 @@ class RunFolder:
     def _still_unfinished(self) -> bool:
         # The last events may have been written between reading them and looking for the process.
         events, _ = self.new_events()
-        return not fold_events(events).over
+        return not state_from_events(events).over
 
     def _last_heartbeat(self) -> float:
         try:
@@ -164,7 +164,7 @@ class RunFolder:
         return f"{self.path}: the process ended without a word{f' (last: {last})' if last else ''}."
 
 
-def fold_events(events: Sequence[dict[str, Any]]) -> RunState:
+def state_from_events(events: Sequence[dict[str, Any]]) -> RunState:
     """The state that a sequence of events leads to."""
     status, latest, end = "starting", {}, {}
     epochs: list[dict[str, Any]] = []

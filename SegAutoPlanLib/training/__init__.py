@@ -2,7 +2,6 @@
 
 from .distributed import ALONE, Ranks, join_ranks, leave_ranks
 from .recipe import RECIPES, Recipe, find_recipe
-from .splits import fold_cases, load_or_make_splits, make_splits
 from .state import CheckpointContext
 from .trainer import TrainingTask, train
 
@@ -14,10 +13,7 @@ __all__ = [
     "Recipe",
     "TrainingTask",
     "find_recipe",
-    "fold_cases",
     "join_ranks",
     "leave_ranks",
-    "load_or_make_splits",
-    "make_splits",
     "train",
 ]

@@ -29,7 +29,7 @@ class BatchSource:
     identifiers: tuple[str, ...]
     configuration: Configuration
     batch_size: int
-    forced_foreground: float
+    oversample_foreground: float
     augment: bool
     mirror: bool
     seed: int
@@ -68,7 +68,7 @@ class PatchDataset(Dataset):
         case = self._open(source.identifiers[rng.integers(len(source.identifiers))])
         final = source.configuration.patch_size
         size = self._geometry.crop_size if source.augment else final
-        forced = must_hold_foreground(number % source.batch_size, source.batch_size, source.forced_foreground)
+        forced = must_hold_foreground(number % source.batch_size, source.batch_size, source.oversample_foreground)
         patch = draw_patch(case, rng, self._three_axes(size), self._three_axes(final), forced)
         if self._two_dimensional:
             patch = Patch(patch.image[:, 0], patch.labels[0])

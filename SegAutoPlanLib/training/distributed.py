@@ -22,7 +22,7 @@ class Ranks:
     local_rank: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process reports and writes."""
         return self.rank == 0
 
@@ -32,19 +32,19 @@ class Ranks:
             distributed.all_reduce(values)
         return values
 
-    def agree(self, mine: bool, device: torch.device) -> bool:
+    def any_rank(self, mine: bool, device: torch.device) -> bool:
         """Whether any process says yes; all get the same answer, so none waits for another for ever."""
         if self.world == 1:
             return mine
         return bool(self.sum(torch.tensor([float(mine)], device=device)).item())
 
     @contextlib.contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_first(self) -> Iterator[None]:
         """A block that the leading process runs alone, and the others after it: they find its files."""
-        if not self.leads:
+        if not self.is_main:
             distributed.barrier()
         yield
-        if self.leads and self.world > 1:
+        if self.is_main and self.world > 1:
             distributed.barrier()
 
 

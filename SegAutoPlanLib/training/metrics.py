@@ -8,26 +8,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..dataset.labels import LabelScheme
+from ..labels import LabelScheme
 
 
-def confusion_counts(logits: Tensor, target: Tensor, labels: LabelScheme) -> Tensor:
+def confusion_counts(logits: Tensor, target: Tensor, label_scheme: LabelScheme) -> Tensor:
     """True positives, false positives, false negatives of each foreground class, (3, classes) float64 on the CPU.
 
     Args:
         logits: (b, heads, *space).
         target: as the loss takes it: label values (b, *space), or region channels (b, c, *space).
     """
-    if labels.has_regions:
+    if label_scheme.has_regions:
         counted = torch.ones_like(target[:, :1], dtype=torch.bool)
-        if labels.ignore_label is not None:
+        if label_scheme.ignore_label is not None:
             counted, target = ~target[:, -1:].bool(), target[:, :-1]
         predicted, reference = logits > 0, target.bool()
     else:
         counted = torch.ones_like(target, dtype=torch.bool)[:, None]
-        if labels.ignore_label is not None:
-            counted = (target != labels.ignore_label)[:, None]
-        values = torch.tensor(labels.foreground_labels, device=logits.device).view(1, -1, *[1] * (target.ndim - 1))
+        if label_scheme.ignore_label is not None:
+            counted = (target != label_scheme.ignore_label)[:, None]
+        values = torch.tensor(label_scheme.foreground_labels, device=logits.device).view(
+            1, -1, *[1] * (target.ndim - 1)
+        )
         predicted, reference = logits.argmax(1, keepdim=True) == values, target[:, None] == values
     over = (0, *range(2, predicted.ndim))
     counts = [

@@ -20,7 +20,7 @@ class Recipe:
     weight_decay: float = 3e-5
     polynomial_power: float = 0.9
     gradient_clip: float = 12.0
-    forced_foreground: float = 0.33
+    oversample_foreground: float = 0.33
     """Share of each batch that must contain foreground."""
     loss: str | None = None
     """A name of `losses.LOSSES`; None is the one that fits the labels."""

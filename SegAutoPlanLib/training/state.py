@@ -13,8 +13,8 @@ from torch import nn
 from .. import __version__
 from ..errors import UserInputError
 from ..networks import UNet, with_aliases, without_aliases
+from ..networks.checkpoint import read_checkpoint, write_checkpoint
 from ..planning.plan import Configuration
-from .checkpoint import read_checkpoint, write_checkpoint
 from .recipe import Recipe
 
 LOG_NAMES = (
@@ -76,7 +76,7 @@ class TrainingState:
                     "plans": context.plan_document,
                     "configuration": context.configuration.name,
                     "fold": context.fold,
-                    "dataset_json": context.description,
+                    "dataset_json": context.dataset_json,
                     "device": torch.device("cpu"),
                 },
                 "trainer_name": context.recipe.trainer_name,
@@ -125,7 +125,7 @@ class CheckpointContext:
     plan_document: dict[str, Any]
     configuration: Configuration
     fold: int | str
-    description: dict[str, Any]
+    dataset_json: dict[str, Any]
     recipe: Recipe
     seed: int
 

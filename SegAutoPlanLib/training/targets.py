@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..dataset.labels import LabelScheme
+from ..labels import LabelScheme
 
 
 def full_resolution_target(labels: Tensor, scheme: LabelScheme) -> Tensor:

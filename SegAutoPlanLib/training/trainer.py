@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ..dataset.labels import LabelScheme
 from ..errors import StopRequested, UserInputError
+from ..labels import LabelScheme
 from ..losses import DeepSupervision, build_loss
 from ..networks import build_network
+from ..networks.checkpoint import FILE_NAMES
 from ..networks.device import choose_device, keep_freed_memory
 from ..planning.plan import Configuration
 from ..progress import SILENT, Reporter
 from .batches import BatchSource, batches
-from .checkpoint import FILE_NAMES
 from .distributed import ALONE, Ranks, SumOverRanks
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .state import CheckpointContext, TrainingState, load_pretrained
@@ -37,7 +37,7 @@ class TrainingTask:
     """What is to be trained: one fold of one configuration."""
 
     context: CheckpointContext
-    labels: LabelScheme
+    label_scheme: LabelScheme
     channels: int
     preprocessed: Path
     """The configuration's folder of preprocessed cases."""
@@ -57,7 +57,7 @@ class TrainingTask:
         return self.context.configuration
 
 
-def train(task: TrainingTask, report: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
+def train(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint.
 
     `report.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
@@ -73,7 +73,7 @@ def train(task: TrainingTask, report: Reporter = SILENT, ranks: Ranks = ALONE) -
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)
-    return _Training(task, device, ranks, report if ranks.leads else _Follower(report)).run()
+    return _Training(task, device, ranks, reporter if ranks.is_main else _Follower(reporter)).run()
 
 
 class _Follower(Reporter):
@@ -86,17 +86,17 @@ class _Follower(Reporter):
 class _Training:
     """One run of `train`: what stays the same in every epoch."""
 
-    def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, report: Reporter) -> None:
-        self.task, self.device, self.ranks, self.report = task, device, ranks, report
+    def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, reporter: Reporter) -> None:
+        self.task, self.device, self.ranks, self.reporter = task, device, ranks, reporter
         self.recipe = task.context.recipe
         self._pace_from: tuple[int, float] | None = None
         torch.manual_seed(task.context.seed)
-        network = build_network(task.configuration.architecture, task.channels, task.labels.head_count).to(device)
+        network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = True
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         self.loss = DeepSupervision(
-            build_loss(self.recipe.loss, task.labels, task.configuration.batch_dice, over_ranks)
+            build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
         self.model = DistributedDataParallel(network) if ranks.world > 1 else network
         self.training_source = BatchSource(
@@ -104,7 +104,7 @@ class _Training:
             identifiers=task.training_cases,
             configuration=task.configuration,
             batch_size=task.configuration.batch_size,
-            forced_foreground=self.recipe.forced_foreground,
+            oversample_foreground=self.recipe.oversample_foreground,
             augment=self.recipe.augment,
             mirror=self.recipe.mirror,
             seed=task.context.seed,
@@ -124,7 +124,7 @@ class _Training:
             self._epoch()
         final = self._path("final")
         self._save("final")
-        if self.ranks.leads and self.task.checkpoints:
+        if self.ranks.is_main and self.task.checkpoints:
             self._path("latest").unlink(missing_ok=True)
         return final
 
@@ -132,14 +132,14 @@ class _Training:
         if self.task.resume:
             if (newest := self._newest_checkpoint()) is not None:
                 self.state.load(newest, self.task.context)
-                self.report.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
+                self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
                 return
-            self.report.event("warning", message="There is no checkpoint to continue from; training starts anew.")
+            self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
         elif self.task.pretrained is not None:
             load_pretrained(self.state.network, self.task.pretrained)
-            self.report.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif self._path("final").is_file() and self.ranks.leads:
-            self.report.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
+            self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
+        elif self._path("final").is_file() and self.ranks.is_main:
+            self.reporter.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
 
     def _newest_checkpoint(self) -> Path | None:
         """Of final and latest the one written last (a new training may have been stopped beside an old final one);
@@ -159,7 +159,7 @@ class _Training:
         val_loss, dice = self._validate()
         self._write_log(train_loss, val_loss, dice, learning_rate, wall_started)
         state.epoch, state.iteration, state.losses = state.epoch + 1, 0, []
-        self.report.event(
+        self.reporter.event(
             "epoch",
             epoch=state.epoch,
             epochs=recipe.epochs,
@@ -183,7 +183,7 @@ class _Training:
         last_report = 0.0
         left = recipe.iterations_per_epoch - state.iteration
         for images, labels in self._batches(self.training_source, offset + state.iteration, left):
-            if self.ranks.agree(self.report.stop_requested(), self.device):
+            if self.ranks.any_rank(self.reporter.stop_requested(), self.device):
                 self._stop()
             state.losses.append(self._step(images, labels))
             state.iteration += 1
@@ -210,7 +210,7 @@ class _Training:
 
     def _forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, full-resolution logits, full-resolution target."""
-        scheme = self.task.labels
+        scheme = self.task.label_scheme
         target = full_resolution_target(labels.to(self.device, non_blocking=True), scheme)
         outputs = self.model(images.to(self.device, non_blocking=True))
         targets = supervision_targets(target, scheme, [output.shape[2:] for output in outputs])
@@ -221,12 +221,12 @@ class _Training:
         self.model.eval()
         count = self.recipe.validation_iterations
         losses: list[float] = []
-        counts = torch.zeros(3, len(self.task.labels.foreground), dtype=torch.float64)
+        counts = torch.zeros(3, len(self.task.label_scheme.foreground), dtype=torch.float64)
         for images, labels in self._batches(self.validation_source, self.state.epoch * count, count):
             with self._autocast():
                 loss, logits, target = self._forward(images, labels)
             losses.append(float(loss))
-            counts += confusion_counts(logits, target, self.task.labels)
+            counts += confusion_counts(logits, target, self.task.label_scheme)
         counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
@@ -248,10 +248,10 @@ class _Training:
         )
 
     def _save(self, name: str) -> None:
-        if not self.ranks.leads or not (self.task.checkpoints or name == "final"):
+        if not self.ranks.is_main or not (self.task.checkpoints or name == "final"):
             return
         self.state.save(self._path(name), self.task.context)
-        self.report.event("checkpoint", name=name, epoch=self.state.epoch)
+        self.reporter.event("checkpoint", name=name, epoch=self.state.epoch)
 
     def _path(self, name: str) -> Path:
         return self.task.fold_folder / FILE_NAMES[name]
@@ -274,4 +274,4 @@ class _Training:
             return
         first, started = self._pace_from
         eta = (time.monotonic() - started) / (done - first) * (total - done)
-        self.report.event("progress", stage="training", done=done, total=total, unit="step", eta_s=round(eta, 1))
+        self.reporter.event("progress", stage="training", done=done, total=total, unit="step", eta_s=round(eta, 1))

@@ -13,14 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.demo.demo import (
-    EPOCHS,
-    GPU_MEMORY_GB,
-    RECIPE,
-    choose_configuration,
-    dice_in_words,
-    prepare_data,
-)
+from SegAutoPlanLib.demo.demo import EPOCHS, GPU_MEMORY_GB, RECIPE, choose_configuration, dice_in_words, prepare_data
 from SegAutoPlanLib.demo.icbm import HeldOut
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.evaluation.evaluate import agreement
@@ -30,7 +23,7 @@ from SegAutoPlanLib.workspace import Workspace
 from Testing.Host import HostApplication, start_application
 
 SCREENSHOT_OF_PANEL = "panel.png"
-MOST_CASES = 5
+MAX_CASES_SHOWN = 5
 """Of what was held out, this many cases go through the scene: each is a run of its own."""
 
 
@@ -75,11 +68,11 @@ def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None
     model = Path(state.result["model"])
 
     dice = {}
-    if len(data.held_out) > MOST_CASES:
-        print(f"The first {MOST_CASES} of the {len(data.held_out)} cases that were held out are segmented.")
+    if len(data.held_out) > MAX_CASES_SHOWN:
+        print(f"The first {MAX_CASES_SHOWN} of the {len(data.held_out)} cases that were held out are segmented.")
     for name in ("logCollapsibleButton", "runsCollapsibleButton"):
         getattr(widget.ui, name).collapsed = False
-    for case in data.held_out[:MOST_CASES]:
+    for case in data.held_out[:MAX_CASES_SHOWN]:
         _heading(f"Segmenting {case.name}")
         dice[case.name] = _segment(host, logic, widget, case, model, mirroring, folder)
     _heading("Result")
@@ -121,11 +114,12 @@ def _dice_in_scene(segmentation, volume, case: HeldOut, logic, model: Path) -> d
     import numpy as np
     import slicer
 
-    from SegAutoPlanLib.dataset import LabelScheme, read_segmentation
     from SegAutoPlanLib.files import read_json
+    from SegAutoPlanLib.images import read_segmentation
+    from SegAutoPlanLib.labels import LabelScheme
 
     description = read_json(model / "dataset.json")
-    labels = LabelScheme.from_description(description)
+    labels = LabelScheme.from_dataset_json(description)
     reference = read_segmentation(case.reference_file, read_json(model / "plans.json")["image_reader_writer"]).array[0]
     result = np.zeros_like(reference)
     segments = segmentation.GetSegmentation()

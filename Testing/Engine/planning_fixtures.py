@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from SegAutoPlanLib.dataset.dataset import Case, Dataset
-from SegAutoPlanLib.dataset.labels import LabelScheme
 from SegAutoPlanLib.fingerprint.fingerprint import Fingerprint, Intensities
+from SegAutoPlanLib.labels import LabelScheme
 
 FIXTURES = Path(__file__).resolve().parents[1] / "Fixtures"
 
@@ -33,12 +33,12 @@ def dataset_of(description: dict[str, Any], name: str = "Dataset001_Random", ima
         folder=Path(),
         name=name,
         channel_names=tuple(description["channel_names"].values()),
-        labels=LabelScheme.from_description(description),
+        label_scheme=LabelScheme.from_dataset_json(description),
         file_ending=description["file_ending"],
         image_io=image_io,
         num_training=description["numTraining"],
         cases=(),
-        description=description,
+        dataset_json=description,
     )
 
 
@@ -48,12 +48,12 @@ def liver(cases: int = 131, channels: Sequence[str] = ("CT",), num_training: int
         folder=Path("raw/Dataset003_Liver"),
         name="Dataset003_Liver",
         channel_names=tuple(channels),
-        labels=LabelScheme((("background", 0), ("liver", 1), ("tumour", 2))),
+        label_scheme=LabelScheme((("background", 0), ("liver", 1), ("tumour", 2))),
         file_ending=".nii.gz",
         image_io="SimpleITKIO",
         num_training=cases if num_training is None else num_training,
         cases=tuple(Case(f"liver_{index:03d}", ()) for index in range(cases)),
-        description={},
+        dataset_json={},
     )
 
 

@@ -42,10 +42,10 @@ def test_labels_and_regions_keep_the_order_of_the_file(tmp_path):
     regions = {"background": 0, "b": [2, 3], "a": [1, 2, 3]}
     folder = write_raw_dataset(tmp_path / "D", labels=regions, regions_class_order=[1, 2])
     dataset = load_dataset(folder)
-    assert dataset.labels.regions == ((2, 3), (1, 2, 3))
-    assert list(dataset.description["labels"]) == ["background", "b", "a"]
-    (folder / "dataset.json").write_text(json.dumps(dataset.description), encoding="utf-8")
-    assert load_dataset(folder).labels.entries == dataset.labels.entries
+    assert dataset.label_scheme.regions == ((2, 3), (1, 2, 3))
+    assert list(dataset.dataset_json["labels"]) == ["background", "b", "a"]
+    (folder / "dataset.json").write_text(json.dumps(dataset.dataset_json), encoding="utf-8")
+    assert load_dataset(folder).label_scheme.entries == dataset.label_scheme.entries
 
 
 def test_the_legacy_name_of_channels_is_understood(tmp_path):

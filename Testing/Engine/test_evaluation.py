@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from SegAutoPlanLib.dataset import LabelScheme
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.evaluation import agreement, evaluate_folder
 from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.labels import LabelScheme
 
 from .raw_datasets import write_image
 

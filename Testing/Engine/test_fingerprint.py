@@ -206,9 +206,9 @@ def test_progress_is_told_and_a_stop_is_obeyed(tmp_path, few_samples):
 
     dataset = load_dataset(write_raw_dataset(tmp_path / "Dataset001_X", 6))
     patient, hasty = Listener(100), Listener(3)
-    extract_fingerprint(dataset, workers=2, report=patient)
+    extract_fingerprint(dataset, workers=2, reporter=patient)
     assert patient.done == [0, 1, 2, 3, 4, 5, 6]
     for workers in (1, 2):
         hasty.done.clear()
         with pytest.raises(StopRequested):
-            extract_fingerprint(dataset, workers=workers, report=hasty)
+            extract_fingerprint(dataset, workers=workers, reporter=hasty)

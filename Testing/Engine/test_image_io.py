@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SegAutoPlanLib.dataset import Image, read_image, read_segmentation, write_segmentation
-from SegAutoPlanLib.dataset.image_io import choose_image_io
-from SegAutoPlanLib.dataset.nibabel_io import write_nifti
-from SegAutoPlanLib.dataset.simpleitk_io import image_from_sitk
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.images import Image, read_image, read_segmentation, write_segmentation
+from SegAutoPlanLib.images.image_io import choose_image_io
+from SegAutoPlanLib.images.nibabel_io import write_nifti
+from SegAutoPlanLib.images.simpleitk_io import image_from_sitk
 from Testing.Engine.raw_datasets import OBLIQUE, labels, sitk_image, voxels, write_image
 
 FLIPPED = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -287,7 +287,7 @@ def test_nothing_is_printed_to_the_terminal(tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     write_image(voxels(0), tmp_path / "b_0000.nii.gz")
     script = (
-        "import sys; from SegAutoPlanLib.dataset import *\n"
+        "import sys; from SegAutoPlanLib.errors import FileError; from SegAutoPlanLib.images import *\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n"
         "        image = read_image([name], 'SimpleITKIO')\n"
@@ -319,7 +319,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_previous_file(tmp_path, name):
     (tmp_path / name).write_bytes(b"the previous file")
     script = (
         "import resource, signal, sys, numpy as np\n"
-        "from SegAutoPlanLib.dataset import FileError, write_segmentation\n"
+        "from SegAutoPlanLib.errors import FileError\nfrom SegAutoPlanLib.images import write_segmentation\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "geometry = {'spacing': [1, 1, 1], 'origin': [0, 0, 0], 'direction': [1, 0, 0, 0, 1, 0, 0, 0, 1]}\n"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SegAutoPlanLib.dataset import read_image, write_segmentation
-from SegAutoPlanLib.dataset.image_io import choose_image_io
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.images import read_image, write_segmentation
+from SegAutoPlanLib.images.image_io import choose_image_io
 
 FIXTURE = Path(__file__).resolve().parents[1] / "Fixtures" / "image_io.tar.xz"
 COLOUR_AS_SLICES = "Tiff3DIO of nnunetv2 takes the rows of a colour picture for slices; we refuse"

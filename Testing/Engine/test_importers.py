@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SegAutoPlanLib.dataset import (
-    check_dataset,
-    import_decathlon,
-    import_nnunet_v1,
-    import_pairs,
-    load_dataset,
-    read_case,
-    read_image,
-    read_segmentation,
-)
+from SegAutoPlanLib.dataset import check_dataset, load_dataset, read_case
 from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.images import read_image, read_segmentation
+from SegAutoPlanLib.importing import import_decathlon, import_nnunet_v1, import_pairs
 from SegAutoPlanLib.progress import Reporter
 from Testing.Engine.raw_datasets import OBLIQUE, labels, sitk_image, voxels, write_image, write_raw_dataset
 
@@ -132,7 +125,7 @@ def test_a_stop_during_import_leaves_nothing_behind(decathlon, tmp_path):
             return True
 
     with pytest.raises(StopRequested):
-        import_decathlon(decathlon, tmp_path / "raw", report=Stop())
+        import_decathlon(decathlon, tmp_path / "raw", reporter=Stop())
     assert nothing_is_left(tmp_path / "raw")
 
 
@@ -234,7 +227,7 @@ def test_a_segment_named_ignore_is_the_highest_label_and_wins(tmp_path):
     write_slicer_segmentation(tmp_path / "pairs" / "a.seg.nrrd", layers)
     done = import_pairs(tmp_path / "pairs", tmp_path / "raw", 7, "X", overlap="regions")
     dataset = load_dataset(done.folder)
-    assert dataset.labels.ignore_label == 3
+    assert dataset.label_scheme.ignore_label == 3
     assert (read_case(dataset, dataset.cases[0])[1].array[0] == 3).sum() == TUMOUR_INSIDE.sum()
 
 

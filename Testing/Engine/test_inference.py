@@ -11,18 +11,19 @@ import SimpleITK as sitk
 import torch
 from torch import nn
 
-from SegAutoPlanLib.dataset import LabelScheme, read_image
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.fold import TrainOptions, train_fold
+from SegAutoPlanLib.images import read_image
 from SegAutoPlanLib.inference import PredictOptions, Segmenter, load_model, predict
-from SegAutoPlanLib.inference.export import decide_labels, grid_interpolation, resampled_slabs
+from SegAutoPlanLib.inference.export import grid_interpolation, logits_to_segmentation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
 from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
+from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.networks import build_network
+from SegAutoPlanLib.networks.checkpoint import write_checkpoint
 from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.progress import Reporter
-from SegAutoPlanLib.training.checkpoint import write_checkpoint
 
 from .balls import NAME, ball_case, ball_workspace
 from .raw_datasets import OBLIQUE, write_image
@@ -150,7 +151,7 @@ def test_slabs_are_thin_when_there_are_many_classes(monkeypatch):
 def test_regions_are_painted_in_their_order():
     regions = LabelScheme((("background", 0), ("whole", (1, 2, 3)), ("core", (2, 3)), ("hot", 3)), (1, 2, 3))
     probabilities = torch.tensor([0.6, 0.6, 0.4]).logit().reshape(3, 1)
-    assert decide_labels(probabilities, regions).tolist() == [2]
+    assert logits_to_segmentation(probabilities, regions).tolist() == [2]
 
 
 @pytest.fixture(scope="module")

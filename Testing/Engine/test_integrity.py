@@ -315,7 +315,7 @@ def test_progress_is_told_and_a_stop_is_obeyed(sound):
             return self.told > 2
 
     with pytest.raises(StopRequested, match="check was stopped after 2 of 5 cases"):
-        check_dataset(load_dataset(sound), report=Impatient())
+        check_dataset(load_dataset(sound), reporter=Impatient())
 
 
 @pytest.mark.real_data

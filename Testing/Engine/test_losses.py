@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from SegAutoPlanLib.dataset import LabelScheme
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import DeepSupervision, build_loss, supervision_weights
 
 SMOOTH = 1e-5

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SegAutoPlanLib.dataset import Image, LabelScheme, load_dataset
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.fingerprint import Fingerprint, Intensities
+from SegAutoPlanLib.images import Image
+from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.planning import Plan, plan_experiments
 from SegAutoPlanLib.preprocessing import (
     case_file,
@@ -91,7 +93,7 @@ def test_a_stored_case_is_mapped_and_equals_the_one_in_memory(raw, preprocessed)
 
     folders, dataset = run(raw, preprocessed), load_dataset(raw)
     stored = open_preprocessed(folders["3d_fullres"], "case_001")
-    fresh = preprocess_case(*read_case(dataset, dataset.cases[1]), plan_for(raw), "3d_fullres", dataset.labels)
+    fresh = preprocess_case(*read_case(dataset, dataset.cases[1]), plan_for(raw), "3d_fullres", dataset.label_scheme)
     assert isinstance(stored.data, np.memmap)
     assert stored.data.dtype == np.float32
     assert stored.segmentation.dtype == np.int16
@@ -129,7 +131,7 @@ def test_an_interrupted_run_continues(raw, preprocessed, monkeypatch):
             return self.seen >= 1
 
     with pytest.raises(StopRequested):
-        run(raw, preprocessed, workers=1, report=Impatient())
+        run(raw, preprocessed, workers=1, reporter=Impatient())
     folders = {name: preprocessed / "Dataset001_Tiny" / f"nnUNetPlans_{name}" for name in ("2d", "3d_fullres")}
     there = set(preprocessed_identifiers(folders["2d"]))
     assert there
@@ -314,7 +316,7 @@ def in_memory(array: np.ndarray, spacing: tuple[float, float, float] = (2.0, 0.7
 
 
 def test_preprocessing_in_memory_leaves_what_it_was_given(raw):
-    plan, scheme = plan_for(raw), load_dataset(raw).labels
+    plan, scheme = plan_for(raw), load_dataset(raw).label_scheme
     image = np.random.default_rng(0).normal(size=(1, 6, 8, 10)).astype(np.float32)
     image[:, :2] = 0
     segmentation = labels().astype(np.int16)[None]
@@ -326,7 +328,7 @@ def test_preprocessing_in_memory_leaves_what_it_was_given(raw):
 
 
 def test_without_a_segmentation_there_is_none_and_the_image_is_the_same(raw):
-    plan, scheme = plan_for(raw), load_dataset(raw).labels
+    plan, scheme = plan_for(raw), load_dataset(raw).label_scheme
     image = in_memory(np.random.default_rng(0).normal(size=(1, 6, 8, 10)).astype(np.float32))
     alone = preprocess_case(image, None, plan, plan.configurations["2d"], scheme)
     labelled = preprocess_case(image, in_memory(labels().astype(np.int16)[None]), plan, "2d", scheme)
@@ -338,7 +340,7 @@ def test_without_a_segmentation_there_is_none_and_the_image_is_the_same(raw):
 def test_a_segmentation_on_another_grid_is_told(raw):
     image, other = (in_memory(np.ones((1, 6, 8, size), np.float32)) for size in (10, 11))
     with pytest.raises(UserInputError, match="resample one of them"):
-        preprocess_case(image, other, plan_for(raw), "2d", load_dataset(raw).labels)
+        preprocess_case(image, other, plan_for(raw), "2d", load_dataset(raw).label_scheme)
 
 
 SCHEME = LabelScheme((("background", 0), ("a", 1), ("b", 2)))

@@ -65,7 +65,7 @@ def test_real_datasets_come_out_as_nnunets(name):
     cases = {case.identifier: case for case in dataset.cases}
     for key, properties in recorded["preprocessed"].items():
         configuration, identifier = key.split("/")
-        case = preprocess_case(*read_case(dataset, cases[identifier]), plan, configuration, dataset.labels)
+        case = preprocess_case(*read_case(dataset, cases[identifier]), plan, configuration, dataset.label_scheme)
         assert_same_properties(case, properties)
         places = np.random.RandomState(7).randint(0, case.data.size, len(properties["samples"]))
         np.testing.assert_allclose(case.data.ravel()[places], properties["samples"], atol=1e-4)

@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from SegAutoPlanLib import machine, workers
+from SegAutoPlanLib import executors as workers
+from SegAutoPlanLib import machine
 from SegAutoPlanLib.dataset import load_dataset
+from SegAutoPlanLib.executors import run_cases, worker_count
 from SegAutoPlanLib.fingerprint.case_size import CaseSize, largest_case
-from SegAutoPlanLib.workers import run_cases, worker_count
 from Testing.Engine.raw_datasets import write_image, write_raw_dataset
 
 GIB = 1 << 30

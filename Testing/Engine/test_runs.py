@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.runs import RunFolder, RunReporter, fold_events, list_runs, start_run
+from SegAutoPlanLib.runs import RunFolder, RunReporter, list_runs, start_run, state_from_events
 from SegAutoPlanLib.runs.run_folder import process_is_alive
 from SegAutoPlanLib.workspace import Workspace
 
@@ -136,7 +136,7 @@ def test_half_a_line_is_left_for_the_next_look(tmp_path):
 def test_a_resumed_run_replaces_the_epochs_it_repeats():
     epochs = [{"event": "epoch", "epoch": n} for n in (1, 2, 3)]
     events = [*epochs, {"event": "stopped", "message": "x"}, {"event": "started"}, {"event": "epoch", "epoch": 3}]
-    state = fold_events(events)
+    state = state_from_events(events)
     assert state.status == "running"
     assert [epoch["epoch"] for epoch in state.epochs] == [1, 2, 3]
 

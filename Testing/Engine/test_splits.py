@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from SegAutoPlanLib.dataset.splits import fold_cases, load_or_make_splits, make_splits
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.progress import Reporter
-from SegAutoPlanLib.training.splits import fold_cases, load_or_make_splits, make_splits
 
 
 class Listener(Reporter):

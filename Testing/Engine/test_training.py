@@ -15,12 +15,12 @@ from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.networks import build_network
+from SegAutoPlanLib.networks.checkpoint import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
 from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
 from SegAutoPlanLib.training.batches import BatchSource, batches
-from SegAutoPlanLib.training.checkpoint import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.training.metrics import moving_average
 from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground
 from SegAutoPlanLib.training.state import load_pretrained
@@ -267,7 +267,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(workspace):
         ("ball_0", "ball_1"),
         configuration,
         batch_size=2,
-        forced_foreground=0.33,
+        oversample_foreground=0.33,
         augment=True,
         mirror=True,
         seed=3,

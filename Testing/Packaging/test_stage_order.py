@@ -9,7 +9,9 @@ import pytest
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SegAutoPlanLib"
 STAGES = (
+    "images",
     "dataset",
+    "importing",
     "fingerprint",
     "planning",
     "preprocessing",
@@ -19,7 +21,7 @@ STAGES = (
     "inference",
     "evaluation",
 )
-HELPERS = {"blas_threads", "errors", "files", "machine", "progress", "workers", "workspace"}
+HELPERS = {"blas_threads", "errors", "executors", "files", "labels", "machine", "progress", "workspace"}
 """Modules beside the stages that any of them may use; they use no stage."""
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import FileError
 from ..files import atomic_path
-from .image import FileError, Image
+from .image import Image
 from .simpleitk_io import SPACING_FACTOR_2D, read_sitk_image, write_sitk_image
 from .tiff import read_tiff
 

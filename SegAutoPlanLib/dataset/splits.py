@@ -43,7 +43,7 @@ def load_or_make_splits(
     raw_folder: Path | str,
     preprocessed_folder: Path | str,
     identifiers: Sequence[str],
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> list[Split]:
     """The dataset's folds; `splits_final.json` of the preprocessed folder holds them afterwards.
 
@@ -62,7 +62,7 @@ def load_or_make_splits(
         )
     source = next((path for path in (written, users) if path.is_file()), None)
     splits = read_splits(source) if source else make_splits(identifiers)
-    _check_cases(splits, identifiers, source or written, report)
+    _check_cases(splits, identifiers, source or written, reporter)
     if not written.is_file():
         write_json(written, splits)
     return splits
@@ -84,7 +84,7 @@ def read_splits(path: Path | str) -> list[Split]:
 
 
 def fold_cases(
-    splits: Sequence[Split], fold: int | str, identifiers: Sequence[str], report: Reporter = SILENT
+    splits: Sequence[Split], fold: int | str, identifiers: Sequence[str], reporter: Reporter = SILENT
 ) -> tuple[list[str], list[str]]:
     """The training and validation cases of one fold, in the order nnU-Net has them.
 
@@ -111,7 +111,7 @@ def fold_cases(
         )
     shared = set(train) & set(val)
     if shared:
-        report.event(
+        reporter.event(
             "warning",
             message=f"Fold {fold} validates on {len(shared)} of its training cases: its Dice is too good.",
             hint="Label more cases.",
@@ -146,7 +146,7 @@ def _begins_alike(written: list[Split], users: list[Split]) -> bool:
     return list(map(as_sets, written[: len(users)])) == list(map(as_sets, users))
 
 
-def _check_cases(splits: list[Split], identifiers: Sequence[str], source: Path, report: Reporter) -> None:
+def _check_cases(splits: list[Split], identifiers: Sequence[str], source: Path, reporter: Reporter) -> None:
     known = set(identifiers)
     named = {name for split in splits for part in split.values() for name in part}
     unknown = sorted(named - known)
@@ -158,7 +158,7 @@ def _check_cases(splits: list[Split], identifiers: Sequence[str], source: Path, 
         )
     unused = sorted(known - named)
     if unused:
-        report.event(
+        reporter.event(
             "warning",
             message=f"{source}: {len(unused)} of {len(known)} cases are in no fold, for example {unused[0]}.",
             hint="Delete the file to have new folds made from all cases.",

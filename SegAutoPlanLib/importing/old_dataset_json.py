@@ -6,16 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserInputError
-from ...files import read_json
-from ..image import FileError
+from ..errors import FileError, UserInputError
+from ..files import read_json
 from ..labels import LabelScheme
 
 FILE_ENDING = ".nii.gz"
 OBSOLETE = ("modality", "training", "test", "numTest", "tensorImageSize")
 
 
-def read_old_description(source: Path) -> dict[str, Any]:
+def read_old_dataset_json(source: Path) -> dict[str, Any]:
     """The description in today's form: labels by name, `channel_names`, `file_ending`; `numTraining` as it was.
 
     Raises:
@@ -41,7 +40,7 @@ def read_old_description(source: Path) -> dict[str, Any]:
     new["channel_names"] = {str(index): str(name) for index, name in enumerate(old["modality"].values())}
     new["labels"] = labels
     new["file_ending"] = FILE_ENDING
-    LabelScheme.from_description(new, str(path))
+    LabelScheme.from_dataset_json(new, str(path))
     return new
 
 

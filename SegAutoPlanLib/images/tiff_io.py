@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import FileError
 from ..files import atomic_path, read_json, write_json
-from .image import FileError, Image
+from .image import Image
 from .simpleitk_io import write_sitk_image
 from .tiff import read_tiff
 

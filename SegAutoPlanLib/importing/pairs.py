@@ -11,12 +11,11 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from ...errors import UserInputError
-from ...files import write_json
-from ...progress import SILENT, Reporter
-from ..image import FileError
-from ..image_io import write_segmentation
-from ..simpleitk_io import image_from_sitk, read_sitk_image, write_sitk_image
+from ..errors import FileError, UserInputError
+from ..files import write_json
+from ..images.image_io import write_segmentation
+from ..images.simpleitk_io import image_from_sitk, read_sitk_image, write_sitk_image
+from ..progress import SILENT, Reporter
 from .label_plan import LabelPlan, codes_of, names_in_order, plan_of_codes
 from .pairing import ENDINGS, Pair, PairFiles, as_pairs
 from .segment_file import SegmentFile, read_segment_file
@@ -44,7 +43,7 @@ def import_pairs(
     segments: Sequence[str] | None = None,
     value_names: Mapping[int, str] | None = None,
     overlap: Literal["refuse", "regions"] = "refuse",
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> ImportedDataset:
     """Make a raw dataset of images and their segmentations.
 
@@ -64,25 +63,25 @@ def import_pairs(
     """
     pairs = as_pairs(source)
     channels = _channel_names(pairs, channel_names)
-    found = for_each(lambda pair: read_segment_file(pair.segmentation, value_names), pairs, report, "read segments")
+    found = for_each(lambda pair: read_segment_file(pair.segmentation, value_names), pairs, reporter, "read segments")
     names = names_in_order([[segment.name for segment in file.segments] for file in found], segments)
-    plan = _label_plan(pairs, found, names, overlap, report)
+    plan = _label_plan(pairs, found, names, overlap, reporter)
     ending = _common_ending(pairs)
     with new_dataset(raw_root, dataset_id, name) as (folder, target):
         (folder / "imagesTr").mkdir()
         (folder / "labelsTr").mkdir()
         jobs = list(zip(pairs, found, strict=True))
-        cases = for_each(lambda job: _write_case(*job, plan, folder, ending), jobs, report)
-        description = {
+        cases = for_each(lambda job: _write_case(*job, plan, folder, ending), jobs, reporter)
+        dataset_json = {
             "channel_names": {str(index): channel for index, channel in enumerate(channels)},
-            **plan.description(),
+            **plan.dataset_json(),
             "numTraining": len(pairs),
             "file_ending": ending,
         }
-        write_json(folder / "dataset.json", description)
+        write_json(folder / "dataset.json", dataset_json)
     notes = _notes(cases, found, plan)
     for note in notes:
-        report.event("warning", message=note)
+        reporter.event("warning", message=note)
     return ImportedDataset(target, len(pairs), notes)
 
 
@@ -103,7 +102,7 @@ def _channel_names(pairs: Sequence[Pair], wanted: Sequence[str] | None) -> tuple
 
 
 def _label_plan(
-    pairs: Sequence[Pair], files: Sequence[SegmentFile], names: tuple[str, ...], overlap: str, report: Reporter
+    pairs: Sequence[Pair], files: Sequence[SegmentFile], names: tuple[str, ...], overlap: str, reporter: Reporter
 ) -> LabelPlan:
     if overlap == "refuse":
         return LabelPlan(names, {frozenset([name]): value for value, name in enumerate(names, start=1)})
@@ -114,7 +113,7 @@ def _label_plan(
         return {int(code) for code in np.unique(codes_of(masks, names, grid.GetSize()[::-1]))}
 
     jobs = list(zip(pairs, files, strict=True))
-    return plan_of_codes(names, set().union(*for_each(codes_of_case, jobs, report, "find overlaps")))
+    return plan_of_codes(names, set().union(*for_each(codes_of_case, jobs, reporter, "find overlaps")))
 
 
 def _write_case(pair: Pair, file: SegmentFile, plan: LabelPlan, folder: Path, ending: str) -> CaseNotes:

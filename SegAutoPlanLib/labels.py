@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UserInputError
+from .errors import UserInputError
 
 Label = int | tuple[int, ...]
 
@@ -22,19 +22,19 @@ class LabelScheme:
     regions_class_order: tuple[int, ...] | None = None
 
     @classmethod
-    def from_description(cls, description: dict[str, Any], source: str = "dataset.json") -> LabelScheme:
+    def from_dataset_json(cls, dataset_json: dict[str, Any], source: str = "dataset.json") -> LabelScheme:
         """Read `labels` and `regions_class_order`.
 
         Raises:
             UserInputError: no background 0, gaps in the values, a misplaced ignore label, or a wrong
                 `regions_class_order`.
         """
-        labels = description.get("labels")
+        labels = dataset_json.get("labels")
         if not isinstance(labels, dict) or not labels:
             raise UserInputError(f'{source}: "labels" is missing; add e.g. {{"background": 0, "tumour": 1}}.')
         scheme = cls(
             tuple((name, _as_label(name, value, source)) for name, value in labels.items()),
-            _as_order(description.get("regions_class_order"), source),
+            _as_order(dataset_json.get("regions_class_order"), source),
         )
         scheme._validate(source)
         return scheme

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import UserInputError
-from ..image import FileError
+from ..errors import FileError, UserInputError
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
 SEGMENTATION = re.compile(r"(?:^|[-_. ])(?:seg|segmentation|segmentations|label|labels|labelmap|mask)[-_ ]?\d*$", re.I)

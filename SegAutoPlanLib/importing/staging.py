@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ...errors import UserInputError
-from ...progress import Reporter
+from ..errors import UserInputError
+from ..progress import Reporter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
 
 
 def for_each(
-    work: Callable[[Item], Result], items: Sequence[Item], report: Reporter, stage: str = "import"
+    work: Callable[[Item], Result], items: Sequence[Item], reporter: Reporter, stage: str = "import"
 ) -> list[Result]:
     """The results of `work` in order, computed in threads, with progress.
 
     Raises:
         StopRequested: between two items, once a stop was asked for.
     """
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS))
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS))
     try:
-        return list(report.track(pool.map(work, items), stage, total=len(items)))
+        return list(reporter.track(pool.map(work, items), stage, total=len(items)))
     finally:
         pool.shutdown(cancel_futures=True)
 

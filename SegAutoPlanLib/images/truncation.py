@@ -9,7 +9,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from .image import FileError
+from ..errors import FileError
 from .nifti import COPY_AGAIN, CUT_SHORT, GZIP_MAGIC, parse_header
 
 NIFTI_HEADER_BYTES = 544

@@ -36,7 +36,7 @@ def run_cases(
     items: Sequence[Item],
     workers: int,
     stage: str,
-    report: Reporter = SILENT,
+    reporter: Reporter = SILENT,
 ) -> Iterator[Result]:
     """Yield function(item) of each item as it finishes, in any order.
 
@@ -46,9 +46,9 @@ def run_cases(
         StopRequested: the reporter was asked to stop.
         UserInputError: the memory ran out.
     """
-    results = map(function, items) if workers <= 1 else _in_threads(function, items, workers, stage, report)
+    results = map(function, items) if workers <= 1 else _in_threads(function, items, workers, stage, reporter)
     try:
-        yield from report.track(results, stage, total=len(items))
+        yield from reporter.track(results, stage, total=len(items))
     except MemoryError:
         raise UserInputError(
             f"The memory ran out during {stage} with {workers} workers; run it again with fewer (--workers), "
@@ -57,7 +57,7 @@ def run_cases(
 
 
 def _in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stage: str, report: Reporter
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stage: str, reporter: Reporter
 ) -> Iterator[Result]:
     """Keeps no more cases in the air than there are workers, so that finished ones cannot pile up."""
     todo = iter(items)
@@ -69,7 +69,7 @@ def _in_threads(
         running = begin(workers)
         while running:
             finished, running = wait(running, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-            if report.stop_requested():
+            if reporter.stop_requested():
                 raise StopRequested(f"{stage} was stopped.")
             running |= begin(len(finished))
             for future in finished:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from .geometry import require_same_grid, require_sound_spacing
-from .image import FileError, Image
+from .image import Image
 from .natural_io import read_natural, write_natural
 from .nibabel_io import read_nibabel, read_nibabel_reoriented, write_nibabel, write_nibabel_reoriented
 from .simpleitk_io import (

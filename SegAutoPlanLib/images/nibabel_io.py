@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FileError
 from ..files import atomic_path
 from .geometry import nearest_axes
-from .image import FileError, Image
+from .image import Image
 from .nifti import NiftiHeader, read_nifti
 
 NIFTI_UINT8, NIFTI_UINT16 = 2, 512

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
-from .image import FileError
+from ..errors import FileError
 from .nifti import COPY_AGAIN
 
 CHUNK_BYTES = 1 << 20

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .image import FileError, Image
+from ..errors import FileError
+from .image import Image
 
 WORLD_LETTERS = ("LR", "PA", "IS")
 """For each RAS axis the letters of its negative and positive end."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from ..image import FileError
-from ..simpleitk_io import read_sitk_image
+from ..errors import FileError
+from ..images.simpleitk_io import read_sitk_image
 
 SAME_PLACE_VOXELS = 0.01
 

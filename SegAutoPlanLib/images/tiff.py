@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from .image import FileError
+from ..errors import FileError
 from .simpleitk_io import read_sitk_image
 
 BITS_PER_SAMPLE, PHOTOMETRIC, TILE_WIDTH = 258, 262, 322

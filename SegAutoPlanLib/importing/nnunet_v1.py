@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ...files import write_json
-from ...progress import SILENT, Reporter
-from ..image import FileError
-from .old_description import FILE_ENDING, new_number_and_name, nifti_files, read_old_description
+from ..errors import FileError
+from ..files import write_json
+from ..progress import SILENT, Reporter
+from .old_dataset_json import FILE_ENDING, new_number_and_name, nifti_files, read_old_dataset_json
 from .staging import ImportedDataset, for_each, new_dataset
 
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "imagesVal", "labelsVal")
@@ -16,7 +16,7 @@ CHANNEL_SUFFIX = "_0000"
 
 
 def import_nnunet_v1(
-    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, report: Reporter = SILENT
+    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, reporter: Reporter = SILENT
 ) -> ImportedDataset:
     """Copy `TaskXXX_Name` of nnU-Net version 1 into `raw_root/DatasetXXX_Name`.
 
@@ -27,15 +27,15 @@ def import_nnunet_v1(
             left behind.
     """
     source = Path(source)
-    description = read_old_description(source)
+    dataset_json = read_old_dataset_json(source)
     identifier, name = new_number_and_name(source, dataset_id)
     cases = _cases(source)
     with new_dataset(raw_root, identifier, name) as (folder, target):
         copies = [(path, folder / part / path.name) for part in FOLDERS for path in nifti_files(source / part)]
         for part in {destination.parent for _, destination in copies}:
             part.mkdir()
-        for_each(lambda copy: shutil.copyfile(*copy), copies, report)
-        write_json(folder / "dataset.json", {**description, "numTraining": len(cases)})
+        for_each(lambda copy: shutil.copyfile(*copy), copies, reporter)
+        write_json(folder / "dataset.json", {**dataset_json, "numTraining": len(cases)})
     return ImportedDataset(target, len(cases))
 
 

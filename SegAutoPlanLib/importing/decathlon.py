@@ -8,17 +8,16 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from ...errors import UserInputError
-from ...files import write_json
-from ...progress import SILENT, Reporter
-from ..image import FileError
-from ..simpleitk_io import read_sitk_image, write_sitk_image
-from .old_description import FILE_ENDING, new_number_and_name, nifti_files, read_old_description
+from ..errors import FileError, UserInputError
+from ..files import write_json
+from ..images.simpleitk_io import read_sitk_image, write_sitk_image
+from ..progress import SILENT, Reporter
+from .old_dataset_json import FILE_ENDING, new_number_and_name, nifti_files, read_old_dataset_json
 from .staging import ImportedDataset, for_each, new_dataset
 
 
 def import_decathlon(
-    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, report: Reporter = SILENT
+    source: Path | str, raw_root: Path | str, dataset_id: int | None = None, reporter: Reporter = SILENT
 ) -> ImportedDataset:
     """Copy `TaskXX_Name` into `raw_root/DatasetXXX_Name`, a file for each channel.
 
@@ -29,18 +28,18 @@ def import_decathlon(
             left behind.
     """
     source = Path(source)
-    description = read_old_description(source)
+    dataset_json = read_old_dataset_json(source)
     identifier, name = new_number_and_name(source, dataset_id)
     images, tests = nifti_files(source / "imagesTr"), nifti_files(source / "imagesTs")
     _require_pairs(images, source)
-    channels = len(description["channel_names"])
+    channels = len(dataset_json["channel_names"])
     with new_dataset(raw_root, identifier, name) as (folder, target):
         (folder / "labelsTr").mkdir()
         jobs = [(path, folder / "imagesTr") for path in images] + [(path, folder / "imagesTs") for path in tests]
-        for_each(lambda job: split_channels(*job, channels), jobs, report)
+        for_each(lambda job: split_channels(*job, channels), jobs, reporter)
         for path in images:
             shutil.copyfile(source / "labelsTr" / path.name, folder / "labelsTr" / path.name)
-        write_json(folder / "dataset.json", {**description, "numTraining": len(images)})
+        write_json(folder / "dataset.json", {**dataset_json, "numTraining": len(images)})
     return ImportedDataset(target, len(images))
 
 

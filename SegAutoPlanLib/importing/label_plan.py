@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserInputError
+from ..errors import UserInputError
 
 IGNORE = "ignore"
 """nnU-Net's name of the label that is neither trained nor scored; it must have the highest value."""
-MOST_OVERLAPPING_SEGMENTS = 63
+MAX_OVERLAPPING_SEGMENTS = 63
 """A voxel's set of segments is kept in the bits of a 64-bit integer."""
 
 
@@ -26,7 +26,7 @@ class LabelPlan:
     names: tuple[str, ...]
     values: dict[frozenset[str], int]
 
-    def description(self) -> dict[str, Any]:
+    def dataset_json(self) -> dict[str, Any]:
         """`labels`, and `regions_class_order` where segments overlap, for dataset.json."""
         holding = {name: sorted(value for names, value in self.values.items() if name in names) for name in self.names}
         if all(len(names) == 1 for names in self.values):
@@ -89,9 +89,9 @@ def codes_of(masks: dict[str, np.ndarray], names: tuple[str, ...], shape: tuple[
     Raises:
         UserInputError: there are more names than bits.
     """
-    if len(names) > MOST_OVERLAPPING_SEGMENTS:
+    if len(names) > MAX_OVERLAPPING_SEGMENTS:
         raise UserInputError(
-            f"Overlapping segments are imported up to {MOST_OVERLAPPING_SEGMENTS} names, and there are {len(names)}; "
+            f"Overlapping segments are imported up to {MAX_OVERLAPPING_SEGMENTS} names, and there are {len(names)}; "
             "choose fewer segments."
         )
     codes = np.zeros(shape, np.int64)

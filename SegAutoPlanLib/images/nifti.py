@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .image import FileError
+from ..errors import FileError
 
 GZIP_MAGIC = b"\x1f\x8b"
 VOXEL_TYPES = {

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import FileError
 from ..files import atomic_path
-from .image import FileError, Image
+from .image import Image
 from .itk_warnings import no_itk_warnings
 from .nifti import parse_header, read_content, voxels
 from .truncation import check_is_complete, is_complete
@@ -155,7 +156,7 @@ def _image(array: np.ndarray, geometry: Geometry) -> Image:
 
 
 _known_geometries: dict[bytes, Geometry] = {}
-MOST_KNOWN_GEOMETRIES = 1000
+MAX_KNOWN_GEOMETRIES = 1000
 
 
 def _read_small_nifti(path: Path) -> Image | None:
@@ -175,7 +176,7 @@ def _read_small_nifti(path: Path) -> Image | None:
     geometry = _known_geometries.get(header.geometry_bytes)
     if geometry is None:
         geometry = _geometry_of_file(path)
-        if len(_known_geometries) < MOST_KNOWN_GEOMETRIES:
+        if len(_known_geometries) < MAX_KNOWN_GEOMETRIES:
             _known_geometries[header.geometry_bytes] = geometry
     return _image(array.astype(header.dtype.newbyteorder("="), copy=False), geometry)
 

@@ -1,0 +1,6 @@
+"""Image files and their grids; nothing here knows of datasets."""
+
+from .image import Image
+from .image_io import read_image, read_segmentation, write_segmentation
+
+__all__ = ["Image", "read_image", "read_segmentation", "write_segmentation"]
