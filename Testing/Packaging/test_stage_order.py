@@ -15,13 +15,14 @@ STAGES = (
     "fingerprint",
     "planning",
     "preprocessing",
+    "models",
     "networks",
     "losses",
     "training",
     "inference",
     "evaluation",
 )
-HELPERS = {"blas_threads", "errors", "executors", "files", "labels", "machine", "progress", "workspace"}
+HELPERS = {"blas_threads", "dataset_json", "errors", "executors", "files", "labels", "machine", "progress", "workspace"}
 """Modules beside the stages that any of them may use; they use no stage."""
 
 
@@ -57,4 +58,4 @@ def test_runs_use_no_stage_so_that_watching_needs_nothing():
 
 def test_every_folder_of_the_engine_is_a_stage_or_known():
     folders = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").is_file()}
-    assert folders == {*STAGES, "runs", "demo", "command_line"}
+    assert folders == {*STAGES, "runs", "pipeline", "command_line"}
