@@ -26,7 +26,7 @@ def segment_preprocessed_folder(
     """
     output.mkdir(parents=True, exist_ok=True)
     model = segmenter.model
-    ending = model.dataset_json["file_ending"]
+    ending = model.file_ending
     written = []
     for identifier in reporter.track(identifiers, "validating"):
         case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
