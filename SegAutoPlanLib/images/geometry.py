@@ -17,8 +17,10 @@ WORLD_LETTERS = ("LR", "PA", "IS")
 
 
 def require_same_grid(image: Image, path: Path, reference: Image, reference_path: Path) -> None:
-    """Raises:
-    FileError: shape or spacing differ (a shifted origin alone is no error, as in nnU-Net).
+    """Refuse an image on another grid than the reference; a shifted origin alone is none, as in nnU-Net.
+
+    Raises:
+        FileError: shape or spacing differ.
     """
     if image.array.shape[1:] != reference.array.shape[1:]:
         raise FileError(
@@ -37,8 +39,10 @@ def require_same_grid(image: Image, path: Path, reference: Image, reference_path
 
 
 def require_sound_spacing(image: Image, path: Path) -> None:
-    """Raises:
-    FileError: the spacing is zero, negative, NaN or infinite.
+    """Refuse a spacing with which nothing can be computed.
+
+    Raises:
+        FileError: the spacing is zero, negative, NaN or infinite.
     """
     if not all(math.isfinite(value) and value > 0 for value in image.spacing):
         raise FileError(path, f"its spacing is {_by(image.spacing)} mm (z, y, x)", "correct the header")

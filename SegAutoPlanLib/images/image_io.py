@@ -57,8 +57,10 @@ IMAGE_IOS = {io.name: io for io in (*AUTOMATIC_IOS, *BY_NAME_ONLY)}
 
 
 def image_io_named(name: str) -> ImageIO:
-    """Raises:
-    UserInputError: there is no such reader.
+    """The reader and writer under one of nnU-Net's names.
+
+    Raises:
+        UserInputError: there is no such reader.
     """
     try:
         return IMAGE_IOS[name]
@@ -158,8 +160,10 @@ def write_segmentation(array_zyx: np.ndarray, path: Path | str, header: SourceHe
 
 
 def require_finite(array: np.ndarray, path: Path) -> None:
-    """Raises:
-    FileError: some voxel is NaN or infinite.
+    """Refuse an image with voxels that are no numbers.
+
+    Raises:
+        FileError: some voxel is NaN or infinite.
     """
     if array.dtype.kind != "f":
         return

@@ -51,7 +51,11 @@ def resized_positions(size: int, new_size: int) -> np.ndarray:
 
 
 def nearest_indices(size: int, new_size: int) -> np.ndarray:
-    """For each voxel of the resized axis the nearest old one, the upper where two are equally near."""
+    """For each voxel of the resized axis the nearest old one.
+
+    Where two are equally near it is the one that nnU-Net takes: the upper, unless the rounding of the position has
+    it a hair below the middle.
+    """
     return np.clip(np.floor(resized_positions(size, new_size) + 0.5).astype(np.intp), 0, size - 1)
 
 

@@ -1,4 +1,4 @@
-"""Bringing images and segmentations to a new grid: one small matrix an axis.
+"""Bringing images and segmentations to a new grid: one small matrix per axis.
 
 Interpolation by splines is linear and separable, so resampling along an axis is a matrix: the one that scipy
 makes of the unit vectors. Three products with such matrices equal `scipy.ndimage.zoom` (and thereby nnU-Net's

@@ -1,4 +1,4 @@
-"""Preprocessed cases on disk: one file a case, whose arrays are mapped into memory.
+"""Preprocessed cases on disk: one file per case, whose arrays are mapped into memory.
 
 The arrays are not compressed: a random patch costs the pages it touches, and no decoding.
 """

@@ -87,6 +87,14 @@ def test_both_grids_share_their_outer_corners(size, new_size):
     np.testing.assert_allclose(np.diff(positions), voxel)
 
 
+@pytest.mark.parametrize(("size", "new_size"), [(2, 49), (2, 103), (3, 187), (10, 4), (4, 10), (24, 40)])
+def test_the_nearest_slice_is_nnunets_where_two_are_equally_near(size, new_size):
+    """nnU-Net scales the places by the ratio of the sizes and lets scipy look up the nearest voxel."""
+    places = (np.arange(new_size) + 0.5) * (float(size) / new_size) - 0.5
+    theirs = ndimage.map_coordinates(np.arange(float(size)), [places], order=0, mode="nearest")
+    np.testing.assert_array_equal(nearest_indices(size, new_size), theirs)
+
+
 @pytest.mark.parametrize(("size", "new_size"), [(7, 7), (7, 19), (19, 7), (12, 36), (36, 12), (1, 4), (4, 1), (10, 6)])
 def test_images_labels_and_logits_land_on_the_same_voxels(size, new_size):
     """The matrix that images are multiplied by is made of the neighbours that labels and logits are taken from."""
