@@ -26,7 +26,8 @@ def load_dataset(folder: Path | str) -> Dataset:
     Raises:
         UserInputError: dataset.json is missing or wrong, or there is no case.
     """
-    folder = Path(folder)
+    # What is absolute means the same to a worker on another computer.
+    folder = Path(folder).absolute()
     source = folder / "dataset.json"
     dataset_json = _read_dataset_json(source)
     channel_names = _channel_names(dataset_json, source)
