@@ -6,10 +6,11 @@ imports it.
 
 from __future__ import annotations
 
+import asyncio
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,15 +72,29 @@ def _client(address: str) -> Client:
     from distributed.versions import VersionMismatchWarning
 
     try:
+        # A thread of its own, for the caller may have an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _greet(address)).result()
         with warnings.catch_warnings():
             # What of the versions matters to us is compared below, and said in a sentence.
             warnings.simplefilter("ignore", VersionMismatchWarning)
             return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, MemoryError, asyncio.TimeoutError) as error:
+        reason = f" ({error})" if str(error) else ""
         raise UserInputError(
-            f"--scheduler {address}: no Dask scheduler answers there ({error}); start one with `dask scheduler` and "
+            f"--scheduler {address}: no Dask scheduler answers there{reason}; start one with `dask scheduler` and "
             "give the address that it prints."
         ) from error
+
+
+async def _greet(address: str) -> None:
+    """Connect once within the time: `Client` waits for ever where something listens and does not answer."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    arguments = Security().get_connection_args("client")
+    connection = await asyncio.wait_for(connect(address, SECONDS_TO_CONNECT, **arguments), SECONDS_TO_CONNECT)
+    await connection.close()
 
 
 def _require_workers(client: Client, address: str) -> None:
@@ -92,22 +107,28 @@ def _require_workers(client: Client, address: str) -> None:
 
 
 def _require_alike(client: Client, address: str) -> None:
-    """Compare first what pickles need, then ask the workers for our package."""
+    """Compare first what pickles need, then ask for our package; the scheduler unpickles tasks as the workers do."""
     found = client.get_versions(packages=list(ALIKE[1:]))
     ours = found["client"]["packages"]
-    for worker, theirs in found["workers"].items():
+    for place, theirs in {"scheduler": found["scheduler"], **found["workers"]}.items():
         for name in ALIKE:
-            if _relevant(name, theirs["packages"][name]) != _relevant(name, ours[name]):
-                raise _other_version(address, worker, name, theirs["packages"][name], ours[name])
+            version = theirs["packages"][name]
+            if _relevant(name, version) != _relevant(name, ours[name]):
+                raise _other_version(address, place, name, version, ours[name])
     # Named, not sent: a function of ours could not even be received where the package is missing.
-    for worker, version in client.run(pkgutil.resolve_name, ENGINE_VERSION, on_error="return").items():
+    versions: dict[str, str | Exception] = client.run(pkgutil.resolve_name, ENGINE_VERSION, on_error="return")
+    try:
+        versions["scheduler"] = client.run_on_scheduler(pkgutil.resolve_name, ENGINE_VERSION)
+    except ImportError as error:
+        versions["scheduler"] = error
+    for place, version in versions.items():
         if isinstance(version, Exception):
             raise UserInputError(
-                f"--scheduler {address}: the worker {worker} cannot import {__package__} ({version}); install "
-                "segautoplan there or start the worker with its folder on PYTHONPATH."
+                f"--scheduler {address}: {_named(place)} cannot import {__package__} ({version}); install "
+                "segautoplan there or start it with the package's folder on PYTHONPATH."
             )
         if version != __version__:
-            raise _other_version(address, worker, __package__, version, __version__)
+            raise _other_version(address, place, __package__, version, __version__)
 
 
 def _relevant(name: str, version: str | None) -> str | None:
@@ -115,8 +136,12 @@ def _relevant(name: str, version: str | None) -> str | None:
     return ".".join(version.split(".")[:2]) if name == "python" and version else version
 
 
-def _other_version(address: str, worker: str, name: str, theirs: str | None, ours: str | None) -> UserInputError:
+def _other_version(address: str, place: str, name: str, theirs: str | None, ours: str | None) -> UserInputError:
     return UserInputError(
-        f"--scheduler {address}: the worker {worker} has {name} {theirs or 'not at all'}, but here it is {ours}; "
+        f"--scheduler {address}: {_named(place)} has {name} {theirs or 'not at all'}, but here it is {ours}; "
         "install the same version on both."
     )
+
+
+def _named(place: str) -> str:
+    return f"the {place}" if place == "scheduler" else f"the worker {place}"
