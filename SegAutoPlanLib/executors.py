@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 
 MEMORY_SHARE = 0.8
 SECONDS_BETWEEN_LOOKS = 0.5
-WAITING_FOR_TURN = 4
-"""In order, no case is begun that is more than this times the workers ahead of the oldest unfinished one."""
+WAITING_FOR_TURN = 2
+"""In order, no case is begun that is further ahead of the oldest unfinished one than this times those in flight."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,12 @@ class Pool:
 
     executor: Executor
     in_flight: Callable[[], int]
-    """How many tasks it should have now; a cluster grows and shrinks."""
+    """How many tasks it should have now (a cluster grows and shrinks): where the executor itself works on no more than
+    it can, one task waits behind each that runs, so that no worker waits for this process."""
     memory_remedy: str
     """What to do when its memory has run out."""
+    abandons: bool = True
+    """Whether a task that was cancelled may still be running."""
 
 
 def worker_count(cases: int, bytes_per_case: int, requested: int | None = None) -> int:
@@ -67,18 +70,17 @@ def executor_for(workers: Workers, cases: int, bytes_per_case: int) -> Iterator[
         UserInputError: the cluster cannot be reached or used, or was lost within the block.
     """
     if workers.executor is not None:
-        count = workers.count or core_count()
+        count = workers.count or 2 * core_count()
         yield Pool(workers.executor, lambda: count, "give it fewer workers, or a machine with more memory")
     elif workers.scheduler is not None:
         remedy = "start the cluster's workers with fewer threads or on machines with more memory, then run it again"
         with connected_cluster(workers.scheduler) as cluster:
-            # One case waits behind each that is worked on, so that no thread waits for this process.
             yield Pool(cluster.executor, lambda: workers.count or 2 * cluster.threads(), remedy)
     else:
         count = worker_count(cases, bytes_per_case, workers.count)
         remedy = f"run it again with fewer workers than {count} (--workers), or on a machine with more memory"
         with ThreadPoolExecutor(count, thread_name_prefix="case") as threads:
-            yield Pool(threads, lambda: count, remedy)
+            yield Pool(threads, lambda: 2 * count, remedy, abandons=False)
 
 
 def run_cases(
@@ -110,7 +112,7 @@ def run_cases(
     Raises:
         StopRequested: the reporter was asked to stop.
         UserInputError: the memory ran out, or the cluster cannot be used.
-        Exception: the first one of a task.
+        Exception: the first one of a task; the first in the order of the items if `ordered`.
     """
     if not isinstance(workers, Workers):
         workers = Workers(workers)
@@ -140,10 +142,10 @@ def _results(
     ordered: bool,
     finish_begun: bool,
 ) -> Iterator[Result]:
-    """Keeps no more cases in the air than the pool asks for, so that finished ones cannot pile up."""
+    """Keeps no more cases in flight than the pool asks for, so that finished ones cannot pile up."""
     todo = deque(enumerate(items))
     running: dict[Future[Result], int] = {}
-    finished: dict[int, Result] = {}
+    finished: dict[int, Future[Result]] = {}
     turn = 0
 
     def begin() -> None:
@@ -161,15 +163,16 @@ def _results(
             if reporter.stop_requested():
                 raise StopRequested(f"{stage} was stopped after {turn} of {len(items)} cases.")
             for future in sorted(done, key=running.__getitem__):
-                finished[running.pop(future)] = future.result()
+                finished[running.pop(future)] = future
+                if future.exception() is not None:
+                    todo.clear()
             # Before the results are used, so that nobody waits meanwhile.
             begin()
             while finished and (not ordered or turn in finished):
-                yield finished.pop(turn if ordered else min(finished))
+                yield finished.pop(turn if ordered else min(finished)).result()
                 turn += 1
     finally:
-        if not finish_begun:
-            for future in running:
-                future.cancel()
-        elif running:
+        if finish_begun and pool.abandons:
             wait(running)
+        for future in running:
+            future.cancel()

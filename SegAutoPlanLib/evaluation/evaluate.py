@@ -19,8 +19,8 @@ from ..images.image_size import largest_image
 from ..labels import Label, LabelScheme
 from ..progress import SILENT, Reporter
 
-BYTES_PER_VOXEL = 28
-"""Measured: both label maps, and a 64-bit number for each voxel, made in two steps."""
+BYTES_PER_VOXEL = 22
+"""Measured (20.2): both label maps, and a 64-bit number for each voxel, made in two steps."""
 METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
 

@@ -18,8 +18,8 @@ from ..progress import SILENT, Reporter
 from .old_dataset_json import FILE_ENDING, new_number_and_name, nifti_files, read_old_dataset_json
 from .staging import ImportedDataset, new_dataset
 
-BYTES_PER_VALUE = 12
-"""Measured: the image as read, and one channel of it being compressed."""
+BYTES_PER_VALUE = 10
+"""Measured (8.4 for float32): the image as read, and one channel of it being compressed."""
 
 
 def import_decathlon(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from SegAutoPlanLib import cluster as cluster_module
 from SegAutoPlanLib.cluster import connected_cluster
@@ -21,7 +22,7 @@ from SegAutoPlanLib.dataset import check_dataset, load_dataset
 from SegAutoPlanLib.errors import FileError, StopRequested, UserInputError
 from SegAutoPlanLib.evaluation import evaluate_folder
 from SegAutoPlanLib.executors import Workers, run_cases
-from SegAutoPlanLib.fingerprint import extract_fingerprint
+from SegAutoPlanLib.fingerprint import extract_fingerprint, extraction
 from SegAutoPlanLib.importing import import_pairs
 from SegAutoPlanLib.planning import plan_experiments
 from SegAutoPlanLib.preprocessing import preprocess_dataset
@@ -41,6 +42,11 @@ SHAPE = (24, 80, 80)
 def cluster(tmp_path_factory):
     with dask_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(extraction, "SAMPLES_IN_TOTAL", 1_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +100,10 @@ def test_a_killed_worker_changes_no_byte_of_the_preprocessed_files_nor_of_the_ev
     plan = plan_experiments(extract_fingerprint(dataset, workers=2), dataset)
     local = preprocess_dataset(dataset, plan, tmp_path / "local", workers=2)
     folders = {"references": raw / "labelsTr", "predictions": tmp_path / "predictions"}
-    folders["predictions"].mkdir()
-    for source in sorted(folders["references"].iterdir()):
-        image = source.read_bytes()
-        (folders["predictions"] / source.name).write_bytes(image)
+    for number, reference in enumerate(sorted(folders["references"].iterdir())):
+        image = sitk.ReadImage(str(reference))
+        sitk_labels = np.roll(sitk.GetArrayFromImage(image), number % 3, 2)
+        write_image(sitk_labels, folders["predictions"] / reference.name, spacing=image.GetSpacing())
     scheme = (dataset.label_scheme, dataset.file_ending, dataset.image_io)
     evaluate_folder(*folders.values(), *scheme, summary=tmp_path / "local.json")
 
@@ -172,7 +178,7 @@ def tasks_of(cluster: DaskCluster) -> int:
 
 def test_a_stop_cancels_what_the_cluster_has_in_flight(tmp_path):
     with dask_cluster(tmp_path, workers=1) as cluster:
-        stopping = StopsAfter(6)
+        stopping = StopsAfter(3)
         began = time.monotonic()
         with pytest.raises(StopRequested):
             list(
@@ -224,7 +230,7 @@ def connect(address: str) -> None:
 def test_an_address_without_a_scheduler_is_a_sentence(address, monkeypatch):
     monkeypatch.setattr(cluster_module, "SECONDS_TO_CONNECT", 1)
     began = time.monotonic()
-    with pytest.raises(UserInputError, match=r"no Dask scheduler answers there .* `dask scheduler`"):
+    with pytest.raises(UserInputError, match=r"no Dask scheduler answers there.* `dask scheduler`"):
         connect(address)
     assert time.monotonic() - began < 10
 

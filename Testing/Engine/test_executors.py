@@ -94,7 +94,7 @@ def test_while_the_first_case_takes_long_only_a_few_others_are_begun():
     results = run_cases(work, range(100), workers=2, stage="x", ordered=True)
     threading.Timer(0.5, go_on.set).start()
     assert next(results) == 0
-    assert len(gauge.begun) <= 2 * WAITING_FOR_TURN + 2
+    assert len(gauge.begun) <= 4 * WAITING_FOR_TURN
     assert list(results) == list(range(1, 100))
 
 
@@ -125,6 +125,15 @@ def test_the_first_error_is_raised_and_the_rest_is_not_begun(ordered):
     with pytest.raises(KeyError):
         list(run_cases(work, range(100), workers=2, stage="failing", ordered=ordered))
     assert len(begun) <= 6
+
+
+def test_in_order_the_first_error_is_that_of_the_first_item_whichever_came_sooner():
+    def work(number: int) -> None:
+        time.sleep(0.2 if number == 0 else 0)
+        raise KeyError(number)
+
+    with pytest.raises(KeyError, match="0"):
+        list(run_cases(work, range(9), workers=3, stage="failing", ordered=True))
 
 
 def test_a_stop_is_obeyed_while_a_case_still_runs_and_nothing_new_is_begun():
