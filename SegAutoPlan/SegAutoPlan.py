@@ -32,7 +32,6 @@ if importlib.util.find_spec("SegAutoPlanLib") is None:
 from SegAutoPlanUI.application_events import resultOf, waitFor
 from SegAutoPlanUI.dataset_export import exportDataset
 from SegAutoPlanUI.engine_process import defaultWorkspaceFolder, startEngine
-from SegAutoPlanUI.model_folder import ModelFolder
 from SegAutoPlanUI.panel_parameters import SegAutoPlanParameterNode
 from SegAutoPlanUI.runs_panel import RunsPanel
 from SegAutoPlanUI.segment_panel import SegmentPanel
@@ -40,6 +39,7 @@ from SegAutoPlanUI.segmentation_following import followSegmentation
 from SegAutoPlanUI.segmentation_job import loadResult, startSegmentation
 
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.runs import RunFolder, RunState
 from SegAutoPlanLib.workspace import Workspace
 
