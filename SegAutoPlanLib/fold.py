@@ -18,7 +18,7 @@ from .losses import build_loss
 from .machine import core_count
 from .networks.device import choose_device
 from .pipeline import FINGERPRINT_FILE, load_plan
-from .planning import Plan
+from .planning import Plan, plan_to_json, write_plan
 from .preprocessing import preprocess_dataset
 from .progress import SILENT, Reporter
 from .training import CheckpointContext, Recipe, TrainingTask, find_recipe, join_ranks, leave_ranks, train
@@ -117,7 +117,7 @@ def _prepare(
     model_folder = workspace.results / raw.name / f"{recipe.trainer_name}__{plan.plans_name}__{configuration}"
     _write_model_folder(model_folder, raw, plan, workspace)
     return TrainingTask(
-        context=CheckpointContext(plan.to_json(), chosen, fold, raw.dataset_json, recipe, options.seed),
+        context=CheckpointContext(plan_to_json(plan), chosen, fold, raw.dataset_json, recipe, options.seed),
         label_scheme=raw.label_scheme,
         channels=len(raw.channel_names),
         preprocessed=folders[configuration],
@@ -134,7 +134,7 @@ def _prepare(
 
 
 def _write_model_folder(folder: Path, raw: Dataset, plan: Plan, workspace: Workspace) -> None:
-    write_json(folder / "plans.json", plan.to_json())
+    write_plan(plan, folder / "plans.json")
     write_json(folder / "dataset.json", raw.dataset_json)
     stored = workspace.preprocessed / raw.name / FINGERPRINT_FILE
     if stored.is_file():

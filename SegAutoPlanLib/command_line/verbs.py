@@ -13,6 +13,7 @@ from .. import pipeline
 from ..errors import UserInputError
 from ..files import read_json
 from ..importing import import_decathlon, import_nnunet_v1, import_pairs
+from ..planning import plan_to_json
 from ..progress import Reporter, duration_in_words
 from ..runs import RunFolder, list_runs
 from ..workspace import Workspace
@@ -77,7 +78,7 @@ def plan(options: argparse.Namespace, reporter: Reporter) -> Result:
         reporter,
     )
     words = {"explanation": list(made.explanation), "warnings": list(made.warnings)}
-    return Result(str(made), {**made.to_json(), **words})
+    return Result(str(made), {**plan_to_json(made), **words})
 
 
 def preprocess(options: argparse.Namespace, reporter: Reporter) -> Result:

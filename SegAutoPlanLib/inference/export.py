@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..labels import LabelScheme
 from ..planning.plan import Configuration, Plan
+from ..planning.resampling import Resampler
 from ..preprocessing.resampling import separate_axis
 
 SLAB_BYTES = 128 * 2**20
@@ -53,14 +54,14 @@ def grid_interpolation(
     new_shape: Sequence[int],
     spacing: Sequence[float],
     new_spacing: Sequence[float],
-    settings: dict[str, Any],
+    resampler: Resampler,
 ) -> list[AxisInterpolation]:
-    """One interpolation an axis, by the plan's settings for probabilities.
+    """One interpolation an axis, by the plan's resampler of probabilities.
 
     A much coarser axis is taken by nearest neighbour where `order_z` is 0 (nnU-Net's separate z).
     """
-    separate = separate_axis(spacing, new_spacing, settings.get("force_separate_z"))
-    nearest = [axis == separate and settings.get("order_z", 0) == 0 for axis in range(3)]
+    separate = separate_axis(spacing, new_spacing, resampler.force_separate_z)
+    nearest = [axis == separate and resampler.order_z == 0 for axis in range(3)]
     return [axis_interpolation(s, n, near) for s, n, near in zip(shape, new_shape, nearest, strict=True)]
 
 
@@ -153,8 +154,8 @@ def _grid(
     spacing = list(configuration.spacing)
     if len(spacing) == 2:
         spacing = [original[0], *spacing]
-    settings = configuration.resampling.get("resampling_fn_probabilities_kwargs", {})
-    return grid_interpolation(tuple(logits.shape[1:]), new_shape, spacing, original, settings)
+    resampler = configuration.resampling.probabilities
+    return grid_interpolation(tuple(logits.shape[1:]), new_shape, spacing, original, resampler)
 
 
 def _shift(part: slice, offset: int) -> slice:

@@ -15,6 +15,7 @@ from ..dataset import Case, find_cases
 from ..errors import UserInputError
 from ..files import atomic_path, write_json
 from ..images import read_image, read_segmentation, write_segmentation
+from ..planning import write_plan
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel
@@ -59,7 +60,7 @@ def predict(
     for case in cases:
         _require_files(case)
     output.mkdir(parents=True, exist_ok=True)
-    write_json(output / "plans.json", model.plan.to_json())
+    write_plan(model.plan, output / "plans.json")
     write_json(output / "dataset.json", model.dataset_json)
     if segmenter.leaves_out_mirroring:
         reporter.event("mirroring", message=WITHOUT_MIRRORING)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.fingerprint import Intensities
 from SegAutoPlanLib.preprocessing.normalization import SCHEMES, normalize
 
-CT_INTENSITIES = {"mean": 100.0, "std": 40.0, "percentile_00_5": -50.0, "percentile_99_5": 300.0}
+CT_INTENSITIES = Intensities(
+    max=900.0, mean=100.0, median=90.0, min=-200.0, percentile_00_5=-50.0, percentile_99_5=300.0, std=40.0
+)
 
 
 def normalized(image: np.ndarray, scheme: str, use_mask: bool = False, segmentation: np.ndarray | None = None):

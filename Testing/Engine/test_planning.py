@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.planning import PLANNERS, Plan, plan_experiments, plan_from_json, read_plan, write_plan
+from SegAutoPlanLib.planning import (
+    PLANNERS,
+    Plan,
+    plan_experiments,
+    plan_from_json,
+    plan_to_json,
+    read_plan,
+    write_plan,
+)
 
 from .planning_fixtures import fingerprint_like, liver, read_recorded
 
@@ -45,7 +53,7 @@ def test_planning_opens_no_file(monkeypatch, plan):
     fingerprint = fingerprint_like(dataset)
     monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr("pathlib.Path.open", refuse)
-    assert plan_experiments(fingerprint, dataset).to_json() == plan.to_json()
+    assert plan_to_json(plan_experiments(fingerprint, dataset)) == plan_to_json(plan)
 
 
 def test_liver_gets_the_configurations_that_everybody_knows(plan):
@@ -112,17 +120,17 @@ def test_a_written_plan_is_the_very_file_that_nnunet_writes(tmp_path):
 def test_a_plan_survives_writing_and_reading(tmp_path, plan):
     write_plan(plan, tmp_path / "plans.json")
     read = read_plan(tmp_path / "plans.json")
-    assert read.to_json() == plan.to_json()
+    assert plan_to_json(read) == plan_to_json(plan)
     assert read.configurations == plan.configurations
 
 
 def test_changing_what_to_json_gave_does_not_change_the_plan(plan):
-    plan.to_json()["configurations"].clear()
-    assert plan.to_json()["configurations"]
+    plan_to_json(plan)["configurations"].clear()
+    assert plan_to_json(plan)["configurations"]
 
 
 def test_a_users_configuration_inherits_and_survives_replanning(plan):
-    existing = plan.to_json()
+    existing = plan_to_json(plan)
     existing["configurations"]["3d_fullres_bs4"] = {"inherits_from": "3d_fullres", "batch_size": 4}
     existing["configurations"]["tiny"] = {"inherits_from": "3d_fullres_bs4", "patch_size": [32, 32, 32]}
     existing["configurations"]["3d_fullres"]["batch_size"] = 17
@@ -131,25 +139,25 @@ def test_a_users_configuration_inherits_and_survives_replanning(plan):
     assert again.configurations["tiny"].batch_size == 4
     assert again.configurations["tiny"].patch_size == (32, 32, 32)
     assert again.configurations["3d_fullres"].batch_size == 2
-    assert again.to_json()["configurations"]["tiny"] == existing["configurations"]["tiny"]
+    assert plan_to_json(again)["configurations"]["tiny"] == existing["configurations"]["tiny"]
 
 
 def test_a_low_resolution_stage_does_not_outlive_the_data_that_needed_it(plan):
-    assert list(replanned(plan.to_json(), shape=(100, 120, 120)).configurations) == ["2d", "3d_fullres"]
+    assert list(replanned(plan_to_json(plan), shape=(100, 120, 120)).configurations) == ["2d", "3d_fullres"]
 
 
 def test_a_users_configuration_whose_parent_went_is_kept_but_not_offered(plan):
-    existing = plan.to_json()
+    existing = plan_to_json(plan)
     existing["configurations"]["coarse"] = {"inherits_from": "3d_lowres", "batch_size": 4}
     again = replanned(existing, shape=(100, 120, 120))
-    assert "coarse" in again.to_json()["configurations"]
+    assert "coarse" in plan_to_json(again)["configurations"]
     assert "coarse" not in again.configurations
     with pytest.raises(UserInputError, match=r"coarse: .* inherits from 3d_lowres, which the plan does not have"):
         again.configuration("coarse")
 
 
 def test_inheriting_in_a_circle_is_told_with_the_circle(plan):
-    document = plan.to_json()
+    document = plan_to_json(plan)
     document["configurations"] |= {"a": {"inherits_from": "b"}, "b": {"inherits_from": "a"}}
     read = plan_from_json(document)
     assert any("a: cannot be used" in line and "a from b from a" in line for line in read.warnings)
@@ -157,10 +165,10 @@ def test_inheriting_in_a_circle_is_told_with_the_circle(plan):
 
 
 def test_an_incomplete_configuration_of_a_user_is_kept_but_not_offered(plan):
-    existing = plan.to_json()
+    existing = plan_to_json(plan)
     existing["configurations"]["draft"] = {"batch_size": 4}
     again = replanned(existing)
-    assert again.to_json()["configurations"]["draft"] == {"batch_size": 4}
+    assert plan_to_json(again)["configurations"]["draft"] == {"batch_size": 4}
     with pytest.raises(UserInputError, match=r"draft: cannot be used, because it lacks 'architecture'"):
         again.configuration("draft")
 
@@ -171,7 +179,7 @@ def test_an_unknown_configuration_names_the_known_ones(plan):
 
 
 def test_a_network_of_another_kind_is_left_out_and_never_imported(plan):
-    document = plan.to_json()
+    document = plan_to_json(plan)
     strange = copy.deepcopy(document["configurations"]["3d_fullres"])
     strange["architecture"]["network_class_name"] = "os.system"
     document["configurations"]["strange"] = strange
@@ -190,7 +198,7 @@ def test_a_network_of_another_kind_is_left_out_and_never_imported(plan):
     ],
 )
 def test_layers_that_we_would_build_differently_are_refused(plan, key, value, words):
-    document = plan.to_json()
+    document = plan_to_json(plan)
     document["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"][key] = value
     read = plan_from_json(document)
     assert "3d_fullres" not in read.configurations
@@ -198,7 +206,7 @@ def test_layers_that_we_would_build_differently_are_refused(plan, key, value, wo
 
 
 def test_numbers_for_all_stages_at_once_are_spread(plan):
-    document = plan.to_json()
+    document = plan_to_json(plan)
     options = document["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
     options |= {"kernel_sizes": 3, "n_conv_per_stage": 2, "n_conv_per_stage_decoder": 2, "strides": [1, 2, 2, 2, 2, 2]}
     assert plan_from_json(document).configurations["3d_fullres"] == plan.configurations["3d_fullres"]
@@ -230,14 +238,14 @@ def old_document(document: dict[str, Any], network: str = "PlainConvUNet") -> di
 def test_plans_of_nnunet_2_3_and_before_are_read(planner, network):
     dataset = liver()
     modern = plan_experiments(fingerprint_like(dataset), dataset, planner)
-    old = plan_from_json(old_document(modern.to_json(), network))
+    old = plan_from_json(old_document(plan_to_json(modern), network))
     assert old.configurations == modern.configurations
     assert old.foreground_intensities == modern.foreground_intensities
 
 
 def test_residual_networks_at_their_former_address_are_read(plan):
     dataset = liver()
-    modern = plan_experiments(fingerprint_like(dataset), dataset, "resenc-m").to_json()
+    modern = plan_to_json(plan_experiments(fingerprint_like(dataset), dataset, "resenc-m"))
     former = "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet"
     modern["configurations"]["2d"]["architecture"]["network_class_name"] = former
     assert plan_from_json(modern).configurations["2d"].architecture.kind == "residual"
