@@ -1,4 +1,4 @@
-"""The command line: `python -m SegAutoPlanLib VERB …`, one verb a public function.
+"""The command line: `python -m SegAutoPlanLib VERB …`, one public function per verb.
 
 Exit code 0; 2 if the user's input is wrong (one sentence, no traceback); 1 if the mistake is ours.
 """
@@ -19,6 +19,7 @@ from .command_line import build_parser
 from .errors import StopRequested, UserInputError
 from .progress import ConsoleReporter, Reporter
 from .runs import RunReporter
+from .workspace import Workspace
 
 INSTALL = {
     "torch": "torch (https://pytorch.org/get-started; in Slicer: the PyTorch extension)",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, reporter: Reporter) -> int:
     try:
-        result = options.run(options, reporter)
+        result = options.verb.run(Workspace.locate(options.workspace), options, reporter)
     except UserInputError as error:
         return _refuse(options, reporter, str(error))
     except ModuleNotFoundError as error:

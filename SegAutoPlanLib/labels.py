@@ -85,6 +85,12 @@ class LabelScheme:
         return tuple(value for value in self.all_labels if value != 0)
 
     @property
+    def segments(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Name and label values of each foreground entry, in file order; a region has several values."""
+        valued = ((name, value if isinstance(value, tuple) else (value,)) for name, value in self.entries)
+        return tuple((name, values) for name, values in valued if name != "ignore" and values != (0,))
+
+    @property
     def regions(self) -> tuple[Label, ...]:
         """Foreground regions in file order (only meaningful when `has_regions`)."""
         return tuple(value for name, value in self.entries if name != "ignore" and value not in (0, (0,)))

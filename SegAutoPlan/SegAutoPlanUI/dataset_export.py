@@ -156,7 +156,7 @@ def _description(
         segmentation = case.segmentation.GetSegmentation()
         for name, segmentId in segmentNames(case.segmentation).items():
             if name in labels and name.lower() not in RESERVED:
-                looks.setdefault(name, appearanceOf(segmentation.GetSegment(segmentId)).toJson())
+                looks.setdefault(name, appearanceOf(segmentation.GetSegment(segmentId)).to_json())
     return {
         "channel_names": {str(index): name for index, name in enumerate(channels)},
         "labels": labels,

@@ -9,9 +9,10 @@ import numpy as np
 import slicer
 import vtk
 
+from SegAutoPlanLib.dataset_json import Appearance
 from SegAutoPlanLib.errors import UserInputError
 
-from .segment_appearance import SegmentAppearance
+from .segment_appearance import applyAppearance
 from .voxel_grid import VoxelGrid
 
 LARGEST_LABEL = 32767
@@ -82,9 +83,9 @@ def writeSegments(
     labelsKji: np.ndarray,
     grid: VoxelGrid,
     segments: Sequence[tuple[str, tuple[int, ...]]],
-    looks: Mapping[str, SegmentAppearance],
+    looks: Mapping[str, Appearance],
 ) -> None:
-    """Put a label array into a segmentation node: a segment an entry of `segments`, in that order, empty ones too.
+    """Put a label array into a segmentation node: a segment per entry of `segments`, in that order, empty ones too.
 
     Segments of the same names are replaced; others in the node stay as they are. The node is left under whatever
     parent transform it has: `grid` is in its local coordinates.
@@ -113,12 +114,12 @@ def placeBeside(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: sl
         hierarchy.SetItemParent(segmentationItem, hierarchy.GetItemParent(volumeItem))
 
 
-def _renewedSegment(segmentation: slicer.vtkSegmentation, name: str, look: SegmentAppearance) -> str:
+def _renewedSegment(segmentation: slicer.vtkSegmentation, name: str, look: Appearance) -> str:
     earlier = segmentation.GetSegmentIdBySegmentName(name)
     if earlier:
         segmentation.RemoveSegment(earlier)
     identifier = segmentation.AddEmptySegment("", name, look.color)
-    look.applyTo(segmentation.GetSegment(identifier))
+    applyAppearance(look, segmentation.GetSegment(identifier))
     return identifier
 
 

@@ -8,8 +8,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.models import ModelFolder
 
-from .model_folder import ModelFolder
 from .panel_parameters import SegAutoPlanParameterNode
 from .segmentation_job import checkSegmentation
 
@@ -35,9 +35,9 @@ class SegmentChoices:
             model = ModelFolder.read(parameters.modelFolder.strip())
         except UserInputError as error:
             return cls(None, volumes[:1] or (None,), str(error))
-        count = len(model.channelNames)
+        count = len(model.channel_names)
         volumes = (*volumes[:count], *[None] * (count - len(volumes)))
-        for name, volume in zip(model.channelNames, volumes, strict=True):
+        for name, volume in zip(model.channel_names, volumes, strict=True):
             if volume is None:
                 return cls(model, volumes, _('Choose the volume for "{channel}".').format(channel=name))
         try:

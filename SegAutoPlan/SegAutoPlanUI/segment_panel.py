@@ -146,7 +146,7 @@ class SegmentPanel:
         ui.modelSummaryLabel.text = choices.model.summary if choices.model else ""
         ui.modelSummaryLabel.visible = choices.model is not None
         if self._parameters is not None:  # while the scene closes the selectors empty themselves
-            self._channels.show(choices.model.channelNames if choices.model else (_("Volume"),), choices.volumes)
+            self._channels.show(choices.model.channel_names if choices.model else (_("Volume"),), choices.volumes)
         ui.missingWidget.visible = not torch
         ui.missingLabel.text = missingSentence()
         self._showView(view)

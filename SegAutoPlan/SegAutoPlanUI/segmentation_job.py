@@ -17,13 +17,13 @@ import slicer
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import read_json, write_json
+from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.runs import RunFolder
 from SegAutoPlanLib.workspace import Workspace
 
 from .engine_process import startEngine
-from .model_folder import ModelFolder
 from .scene_bridge import placeBeside, writeSegments
-from .volume_files import checkChannels, readLabels, writeVolume
+from .volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
 from .voxel_grid import VoxelGrid
 
 CASE = "case"
@@ -71,7 +71,7 @@ def startSegmentation(
     checkSegmentation(volumeNodes, model, outputSegmentation)
     job = _writeInput(volumeNodes, model, workspace)
     arguments = ["predict", "--model", str(model.path), "--input", str(job.input)]
-    arguments += ["--output", str(job.result.parent), "--checkpoint", model.checkpoint]
+    arguments += ["--output", str(job.result.parent), "--checkpoint", model.best_checkpoint]
     if mirroring is not None:
         arguments.append("--mirroring" if mirroring else "--no-mirroring")
     try:
@@ -92,11 +92,12 @@ def checkSegmentation(
     outputSegmentation: slicer.vtkMRMLSegmentationNode | None,
 ) -> None:
     """Raise UserInputError if the volumes do not fit the model or each other, or the output cannot take the result."""
-    if len(volumeNodes) != len(model.channelNames):
+    if len(volumeNodes) != len(model.channel_names):
         raise UserInputError(
-            f"{model.path}: the model needs {len(model.channelNames)} volumes ({', '.join(model.channelNames)}), "
+            f"{model.path}: the model needs {len(model.channel_names)} volumes ({', '.join(model.channel_names)}), "
             f"not {len(volumeNodes)}; choose one for each."
         )
+    checkFileEnding(model.file_ending, model.path)
     checkChannels(volumeNodes)
     _checkOutput(outputSegmentation, volumeNodes[0], model)
 
@@ -126,7 +127,7 @@ def loadResult(run: RunFolder, anywhere: bool = False) -> slicer.vtkMRMLSegmenta
     segmentationNode = _nodeWith(OUTPUT + run.name, "vtkMRMLSegmentationNode") or _newSegmentation(job)
     if volumeNode is not None:
         placeBeside(segmentationNode, volumeNode)
-    writeSegments(segmentationNode, labels, grid, model.segments, model.appearances)
+    writeSegments(segmentationNode, labels, grid, model.label_scheme.segments, model.appearances)
     segmentationNode.SetAttribute(OUTPUT + run.name, "1")
     removeFiles(run)
     return segmentationNode
@@ -169,7 +170,7 @@ def _checkOutput(
     if segmentationNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID():
         return
     segmentation = segmentationNode.GetSegmentation()
-    renewed = {name for name, _ in model.segments}
+    renewed = {name for name, _ in model.label_scheme.segments}
     kept = [segmentation.GetSegment(i).GetName() for i in segmentation.GetSegmentIDs()]
     if set(kept) - renewed:
         raise UserInputError(
@@ -187,11 +188,11 @@ def _writeInput(
         model=str(model.path),
         files=tempfile.mkdtemp(prefix=f"{_plainName(volumeNodes[0].GetName())}_", dir=parent),
         volumeName=volumeNodes[0].GetName(),
-        fileEnding=model.fileEnding,
+        fileEnding=model.file_ending,
     )
     try:
         for channel, node in enumerate(volumeNodes):
-            writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.fileEnding}")
+            writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.file_ending}")
     except BaseException:
         shutil.rmtree(job.files, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""`python -m SegAutoPlanLib VERB …`: one verb a public function."""
+"""`python -m SegAutoPlanLib VERB …`: parses arguments and prints results, and decides nothing."""
 
 from .parser import build_parser
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..dataset_json import DATASET_FILE, parse_dataset_json
 from ..errors import FileError
 from ..files import read_json
-from ..images.image_io import IMAGE_IOS, choose_image_io
-from ..labels import LabelScheme
+from ..images.image_io import choose_image_io
 from .dataset import Case, Dataset
 
 CHANNEL_DIGITS = 4
@@ -27,59 +27,40 @@ def load_dataset(folder: Path | str) -> Dataset:
         UserInputError: dataset.json is missing or wrong, or there is no case.
     """
     folder = Path(folder)
-    source = folder / "dataset.json"
-    dataset_json = _read_dataset_json(source)
-    channel_names = _channel_names(dataset_json, source)
-    file_ending = dataset_json["file_ending"]
-    if "dataset" in dataset_json:
-        cases = _listed_cases(dataset_json["dataset"], folder, source)
+    source = folder / DATASET_FILE
+    description = parse_dataset_json(_read(source), source, required=("numTraining",))
+    document, file_ending = description.document, description.file_ending
+    if isinstance(document["numTraining"], bool) or not isinstance(document["numTraining"], int):
+        raise FileError(source, '"numTraining" must be a whole number', "write the number of training cases")
+    if "dataset" in document:
+        cases = _listed_cases(document["dataset"], folder, source)
     else:
-        cases = _scanned_cases(folder, file_ending, len(channel_names))
+        cases = _scanned_cases(folder, file_ending, len(description.channel_names))
     return Dataset(
         folder=folder,
         name=folder.resolve().name,
-        channel_names=channel_names,
-        label_scheme=LabelScheme.from_dataset_json(dataset_json, str(source)),
+        channel_names=description.channel_names,
+        label_scheme=description.label_scheme,
         file_ending=file_ending,
-        image_io=_image_io(dataset_json, file_ending, cases),
-        num_training=dataset_json["numTraining"],
+        image_io=choose_image_io(file_ending, cases[0].image_files[0], description.wanted_image_io).name,
+        num_training=document["numTraining"],
         cases=cases,
-        dataset_json=dataset_json,
+        dataset_json=document,
     )
 
 
-def _read_dataset_json(source: Path) -> dict[str, Any]:
+def _read(source: Path) -> Any:
     if not source.is_file():
         raise FileError(source, "the file is missing, so this is not a raw dataset", "add it or give another folder")
-    dataset_json = read_json(source)
-    if not isinstance(dataset_json, dict):
-        raise FileError(source, "must hold one JSON object", "write it as nnU-Net's documentation shows")
-    labels = dataset_json.get("labels")
-    if "training" in dataset_json and isinstance(labels, dict) and labels.get("0") == "background":
+    document = read_json(source)
+    labels = document.get("labels") if isinstance(document, dict) else None
+    if isinstance(labels, dict) and "training" in document and labels.get("0") == "background":
         raise FileError(
             source,
             "describes a dataset of the Medical Segmentation Decathlon or of nnU-Net version 1",
             "import it (import_decathlon, import_nnunet_v1) and use the new dataset",
         )
-    wanted = ["labels", "numTraining", "file_ending"]
-    missing = [key for key in wanted if key not in dataset_json]
-    if "channel_names" not in dataset_json and "modality" not in dataset_json:
-        missing.insert(0, "channel_names")
-    if missing:
-        keys = ", ".join(f'"{key}"' for key in missing)
-        raise FileError(source, f"lacks {keys}", "add what is missing")
-    if isinstance(dataset_json["numTraining"], bool) or not isinstance(dataset_json["numTraining"], int):
-        raise FileError(source, '"numTraining" must be a whole number', "write the number of training cases")
-    if not isinstance(dataset_json["file_ending"], str) or not dataset_json["file_ending"].startswith("."):
-        raise FileError(source, '"file_ending" must be text that starts with a dot', 'write e.g. ".nii.gz"')
-    return dataset_json
-
-
-def _channel_names(dataset_json: dict[str, Any], source: Path) -> tuple[str, ...]:
-    names = dataset_json.get("channel_names", dataset_json.get("modality"))
-    if isinstance(names, dict) and names:
-        return tuple(str(name) for name in names.values())
-    raise FileError(source, '"channel_names" must map "0", "1", … to names', 'write e.g. {"0": "CT"}')
+    return document
 
 
 def _scanned_cases(folder: Path, file_ending: str, channel_count: int) -> tuple[Case, ...]:
@@ -145,10 +126,3 @@ def _listed_case(name: str, entry: Any, folder: Path, source: Path) -> Case:
 def _expanded(path: str, folder: Path) -> Path:
     """Environment variables replaced; a relative path is relative to the dataset folder."""
     return folder / os.path.expandvars(path)
-
-
-def _image_io(dataset_json: dict[str, Any], file_ending: str, cases: tuple[Case, ...]) -> str:
-    wanted = dataset_json.get("overwrite_image_reader_writer")
-    if wanted in IMAGE_IOS:
-        return wanted
-    return choose_image_io(file_ending, cases[0].image_files[0]).name

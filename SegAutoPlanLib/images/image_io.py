@@ -66,12 +66,15 @@ def image_io_named(name: str) -> ImageIO:
         raise UserInputError(f'"{name}" is not a known image reader; use one of {", ".join(IMAGE_IOS)}.') from None
 
 
-def choose_image_io(file_ending: str, example: Path | None) -> ImageIO:
-    """The first reader for the ending that really opens the example (nnU-Net's rule), else the first of them.
+def choose_image_io(file_ending: str, example: Path | None, wanted: str | None = None) -> ImageIO:
+    """The reader that was asked for by a known name, else the first one for the ending that really opens the example
+    (nnU-Net's rule), else the first for the ending.
 
     Raises:
         UserInputError: no reader knows the ending.
     """
+    if wanted in IMAGE_IOS:
+        return IMAGE_IOS[wanted]
     candidates = [io for io in AUTOMATIC_IOS if file_ending.lower() in io.endings]
     if not candidates:
         known = sorted({ending for io in AUTOMATIC_IOS for ending in io.endings})

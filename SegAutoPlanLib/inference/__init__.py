@@ -1,15 +1,14 @@
 """Model folder and images → segmentations on the images' own grids."""
 
-from .model import TrainedModel, available_folds, load_model
-from .predict import PredictOptions, predict
+from .model import TrainedModel, load_model
+from .predict import SegmentCasesOptions, segment_cases
 from .segment import Segmentation, Segmenter
 
 __all__ = [
-    "PredictOptions",
+    "SegmentCasesOptions",
     "Segmentation",
     "Segmenter",
     "TrainedModel",
-    "available_folds",
     "load_model",
-    "predict",
+    "segment_cases",
 ]

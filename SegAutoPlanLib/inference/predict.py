@@ -13,9 +13,10 @@ import numpy as np
 
 from ..dataset import Case, find_cases
 from ..errors import UserInputError
-from ..files import atomic_path, write_json
+from ..files import atomic_path
 from ..images import read_image, read_segmentation, write_segmentation
-from ..planning import write_plan
+from ..models import write_model_files
+from ..planning import plan_to_json
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel
@@ -23,8 +24,8 @@ from .segment import WITHOUT_MIRRORING, Segmentation, Segmenter
 
 
 @dataclass(frozen=True)
-class PredictOptions:
-    """What `predict` does beside segmenting."""
+class SegmentCasesOptions:
+    """What is wanted beside the segmentations themselves."""
 
     save_probabilities: bool = False
     previous_stage: Path | None = None
@@ -34,11 +35,11 @@ class PredictOptions:
     """(K, N): do the K-th of N parts, every N-th case."""
 
 
-def predict(
+def segment_cases(
     segmenter: Segmenter,
     inputs: Path | Sequence[Path],
     output: Path,
-    options: PredictOptions = PredictOptions(),
+    options: SegmentCasesOptions = SegmentCasesOptions(),
     reporter: Reporter = SILENT,
 ) -> list[Path]:
     """Segment every case and return the files written.
@@ -54,14 +55,11 @@ def predict(
     model = segmenter.model
     cases = cases_to_segment(inputs, model)[options.part[0] - 1 :: options.part[1]]
     output = Path(output)
-    ending = model.dataset_json["file_ending"]
+    ending = model.file_ending
     if options.skip_existing:
         cases = tuple(case for case in cases if not _is_done(output, case.identifier, ending, options))
     for case in cases:
         _require_files(case)
-    output.mkdir(parents=True, exist_ok=True)
-    write_plan(model.plan, output / "plans.json")
-    write_json(output / "dataset.json", model.dataset_json)
     if segmenter.leaves_out_mirroring:
         reporter.event("mirroring", message=WITHOUT_MIRRORING)
     written = []
@@ -69,6 +67,9 @@ def predict(
     for case, image in zip(reporter.track(cases, "cases"), prepared, strict=True):
         result = segmenter.segment_preprocessed(image, options.save_probabilities, reporter)
         written.append(write_result(result, output, case.identifier, ending, model.plan.image_io))
+        if len(written) == 1:
+            # Not before there is a result: what fails at once leaves nothing behind.
+            write_model_files(output, plan_to_json(model.plan), model.files.dataset_json.document)
     return written
 
 
@@ -78,7 +79,7 @@ def cases_to_segment(inputs: Path | Sequence[Path], model: TrainedModel) -> tupl
     Raises:
         UserInputError: the folder is missing or holds no such file.
     """
-    ending = model.dataset_json["file_ending"]
+    ending = model.file_ending
     if isinstance(inputs, (str, Path)):
         folder = Path(inputs)
         if folder.is_dir():
@@ -104,7 +105,9 @@ def write_result(result: Segmentation, folder: Path, name: str, ending: str, ima
     return target
 
 
-def _prepare_ahead(segmenter: Segmenter, cases: Sequence[Case], options: PredictOptions) -> Iterator[PreprocessedCase]:
+def _prepare_ahead(
+    segmenter: Segmenter, cases: Sequence[Case], options: SegmentCasesOptions
+) -> Iterator[PreprocessedCase]:
     """Read and preprocess the next case while the network works on this one."""
     with ThreadPoolExecutor(1) as pool:
         following = None
@@ -115,17 +118,17 @@ def _prepare_ahead(segmenter: Segmenter, cases: Sequence[Case], options: Predict
             yield current.result()
 
 
-def _prepare(segmenter: Segmenter, case: Case, options: PredictOptions) -> PreprocessedCase:
+def _prepare(segmenter: Segmenter, case: Case, options: SegmentCasesOptions) -> PreprocessedCase:
     model = segmenter.model
     image = read_image(case.image_files, model.plan.image_io)
     previous = None
     if model.configuration.previous_stage:
         if options.previous_stage is None:
             raise UserInputError(
-                f"{model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
+                f"{model.files.path.name} is a cascade's second stage and needs the first one's segmentations; "
                 "give --previous-stage FOLDER."
             )
-        file = options.previous_stage / f"{case.identifier}{model.dataset_json['file_ending']}"
+        file = options.previous_stage / f"{case.identifier}{model.file_ending}"
         previous = read_segmentation(file, model.plan.image_io).array
     return segmenter.preprocess(image, previous)
 
@@ -136,6 +139,6 @@ def _require_files(case: Case) -> None:
             raise UserInputError(f"{file}: this channel of {case.identifier} is missing; add the file.")
 
 
-def _is_done(folder: Path, name: str, ending: str, options: PredictOptions) -> bool:
+def _is_done(folder: Path, name: str, ending: str, options: SegmentCasesOptions) -> bool:
     target = folder / f"{name}{ending}"
     return target.is_file() and (not options.save_probabilities or (folder / f"{name}.npz").is_file())

@@ -78,7 +78,7 @@ class Segmenter:
         expected = len(self.model.channel_names)
         if image.array.shape[0] != expected:
             raise UserInputError(
-                f"The image has {image.array.shape[0]} channel(s), but the model {self.model.folder.name} needs "
+                f"The image has {image.array.shape[0]} channel(s), but the model {self.model.files.path.name} needs "
                 f"{expected} ({', '.join(self.model.channel_names)}); give a file for each."
             )
         segmentation = None if previous is None else Image(previous, image.spacing, image.properties)
@@ -105,8 +105,8 @@ class Segmenter:
         if self.model.configuration.previous_stage:
             if case.segmentation is None:
                 raise UserInputError(
-                    f"{self.model.folder.name} is a cascade's second stage and needs the first one's segmentations; "
-                    "give --previous-stage FOLDER."
+                    f"{self.model.files.path.name} is a cascade's second stage and needs the first one's "
+                    "segmentations; give --previous-stage FOLDER."
                 )
             data = np.concatenate([data, one_hot(case.segmentation, self.model.label_scheme.foreground_labels)])
         return predict_logits(

@@ -26,7 +26,7 @@ def segment_preprocessed_folder(
     """
     output.mkdir(parents=True, exist_ok=True)
     model = segmenter.model
-    ending = model.dataset_json["file_ending"]
+    ending = model.file_ending
     written = []
     for identifier in reporter.track(identifiers, "validating"):
         result = segmenter.segment_preprocessed(open_preprocessed(preprocessed, identifier), save_probabilities)

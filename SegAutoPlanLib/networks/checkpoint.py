@@ -12,8 +12,6 @@ import torch
 from ..errors import UserInputError
 from ..files import atomic_path
 
-FILE_NAMES = {name: f"checkpoint_{name}.pth" for name in ("final", "best", "latest")}
-
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write atomically: a kill while writing leaves the previous checkpoint.

@@ -55,8 +55,13 @@ def preprocess_dataset(
     count = worker_count(len(todo), work.bytes_per_case(), workers)
     for _ in run_cases(work, todo, count, "preprocess", reporter):
         pass
-    _copy_ground_truth(dataset, root / "gt_segmentations")
+    _copy_ground_truth(dataset, ground_truth_folder(root))
     return folders
+
+
+def ground_truth_folder(preprocessed: Path) -> Path:
+    """The label files as they were drawn, kept beside the preprocessed cases of a dataset for evaluation."""
+    return preprocessed / "gt_segmentations"
 
 
 def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:

@@ -3,7 +3,7 @@
 from .distributed import ALONE, Ranks, join_ranks, leave_ranks
 from .recipe import RECIPES, Recipe, find_recipe
 from .state import CheckpointContext
-from .trainer import TrainingTask, train
+from .trainer import TrainingTask, train_fold
 
 __all__ = [
     "ALONE",
@@ -15,5 +15,5 @@ __all__ = [
     "find_recipe",
     "join_ranks",
     "leave_ranks",
-    "train",
+    "train_fold",
 ]

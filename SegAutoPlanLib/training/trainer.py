@@ -1,4 +1,4 @@
-"""The training loop: read it from `train` down."""
+"""The training loop: read it from `train_fold` down."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import StopRequested, UserInputError
 from ..labels import LabelScheme
 from ..losses import DeepSupervision, build_loss
+from ..models import checkpoint_path
 from ..networks import build_network
-from ..networks.checkpoint import FILE_NAMES
 from ..networks.device import choose_device, keep_freed_memory
 from ..planning.plan import Configuration
 from ..progress import SILENT, Reporter
@@ -57,7 +57,7 @@ class TrainingTask:
         return self.context.configuration
 
 
-def train(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
+def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint.
 
     `report.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
@@ -84,7 +84,7 @@ class _Follower(Reporter):
 
 
 class _Training:
-    """One run of `train`: what stays the same in every epoch."""
+    """One run of `train_fold`: what stays the same in every epoch."""
 
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, reporter: Reporter) -> None:
         self.task, self.device, self.ranks, self.reporter = task, device, ranks, reporter
@@ -254,7 +254,7 @@ class _Training:
         self.reporter.event("checkpoint", name=name, epoch=self.state.epoch)
 
     def _path(self, name: str) -> Path:
-        return self.task.fold_folder / FILE_NAMES[name]
+        return checkpoint_path(self.task.fold_folder, name)
 
     def _batches(self, source: BatchSource, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         return batches(source, first, count, self.task.workers, pin_memory=self.device.type == "cuda")

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.demo.demo import EPOCHS, GPU_MEMORY_GB, RECIPE, choose_configuration, dice_in_words, prepare_data
-from SegAutoPlanLib.demo.icbm import HeldOut
+from SegAutoPlanLib.dataset.hold_out import HeldOut, hold_out_cases
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.evaluation.evaluate import agreement
+from SegAutoPlanLib.pipeline.demo import EPOCHS, GPU_MEMORY_GB, RECIPE, choose_configuration, dice_in_words
 from SegAutoPlanLib.progress import ConsoleReporter, duration_in_words
 from SegAutoPlanLib.runs import RunFolder
 from SegAutoPlanLib.workspace import Workspace
 from Testing.Host import HostApplication, start_application
+
+from .icbm import build_icbm_dataset
 
 SCREENSHOT_OF_PANEL = "panel.png"
 MAX_CASES_SHOWN = 5
@@ -49,7 +51,8 @@ def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None
     from SegAutoPlan import SegAutoPlanLogic
 
     logic = SegAutoPlanLogic(folder)
-    data = prepare_data(Workspace.at(folder), dataset)
+    raw = Workspace.at(folder).raw
+    data = hold_out_cases(dataset, raw) if dataset else build_icbm_dataset(raw, folder / "held_out")
     _heading(f"Data: {data.story}")
     checkFileEnding(load_dataset(data.dataset).file_ending, data.dataset)
     report = logic.checkDataset(data.dataset)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.files import read_json, write_json
+from SegAutoPlanLib.pipeline.plan import PlanOptions, plan
 from SegAutoPlanLib.planning import Plan, read_plan
 from SegAutoPlanLib.workspace import Workspace
 
@@ -40,7 +40,7 @@ def write_balls(raw: Path, cases: int = 6, **changes) -> Path:
 
 def plan_small(workspace: Workspace, patch: int = 16, features: tuple[int, ...] = (8, 16, 16)) -> Plan:
     """Plan, then make the network and the patches small: the shape of the plan stays, its size does not."""
-    pipeline.plan(workspace, NAME)
+    plan(workspace, PlanOptions(NAME))
     path = workspace.preprocessed / NAME / "nnUNetPlans.json"
     document = read_json(path)
     for name, dimensions in (("2d", 2), ("3d_fullres", 3)):

@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SegAutoPlanLib import pipeline
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.demo import prepare_data, run_demo
+from SegAutoPlanLib.dataset.hold_out import hold_out_cases
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.pipeline.check import CheckOptions, check
+from SegAutoPlanLib.pipeline.demo import DemoOptions, demo
 from SegAutoPlanLib.workspace import Workspace
 
+from ..Demo.icbm import build_icbm_dataset
 from .balls import write_balls
 
 
 @pytest.fixture(scope="module")
 def icbm(tmp_path_factory):
-    return prepare_data(Workspace.at(tmp_path_factory.mktemp("icbm")), None)
+    folder = tmp_path_factory.mktemp("icbm")
+    return build_icbm_dataset(folder / "raw", folder / "held_out")
 
 
 def test_no_training_block_reaches_the_right_hemisphere(icbm):
@@ -39,21 +42,31 @@ def test_what_is_held_out_is_the_right_hemisphere_of_the_whole_head(icbm):
 
 def test_the_icbm_dataset_has_no_problems(icbm):
     workspace = Workspace.at(icbm.dataset.parent.parent)
-    report = pipeline.check(workspace, icbm.dataset)
+    report = check(workspace, CheckOptions(icbm.dataset))
     assert report.ok, str(report)
 
 
 def test_one_case_in_five_of_a_given_dataset_is_held_out_and_measured(tmp_path):
     source = write_balls(tmp_path / "elsewhere", cases=7)
     workspace = Workspace.at(tmp_path / "demo")
-    outcome = run_demo(workspace, source, epochs=1)
-    assert list(outcome.summary["dice"]) == ["ball_4"]
+    outcome = demo(workspace, DemoOptions(source, epochs=1))
+    assert list(outcome.dice) == ["ball_4"]
     trained_on = {case.identifier for case in load_dataset(workspace.raw / source.name).cases}
     assert trained_on == {f"ball_{n}" for n in range(7)} - {"ball_4"}
-    assert "ball" in outcome.text
+    assert "ball" in str(outcome)
 
 
 def test_a_single_case_cannot_be_held_out(tmp_path):
     source = write_balls(tmp_path / "elsewhere", cases=1)
     with pytest.raises(UserInputError, match="single case"):
-        prepare_data(Workspace.at(tmp_path / "demo"), source)
+        hold_out_cases(source, tmp_path / "raw")
+
+
+def test_holding_out_again_changes_nothing_and_another_dataset_in_the_way_is_left_alone(tmp_path):
+    source = write_balls(tmp_path / "elsewhere", cases=5)
+    first = hold_out_cases(source, tmp_path / "raw")
+    assert hold_out_cases(source, tmp_path / "raw") == first
+    mine = write_balls(tmp_path / "mine", cases=3)
+    with pytest.raises(UserInputError, match="is already there"):
+        hold_out_cases(source, tmp_path / "mine")
+    assert len(load_dataset(mine).cases) == 3

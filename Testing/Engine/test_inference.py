@@ -13,15 +13,15 @@ from torch import nn
 
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
-from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.images import read_image
-from SegAutoPlanLib.inference import PredictOptions, Segmenter, load_model, predict
+from SegAutoPlanLib.inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
 from SegAutoPlanLib.inference.export import grid_interpolation, logits_to_segmentation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
 from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.networks import build_network
 from SegAutoPlanLib.networks.checkpoint import write_checkpoint
+from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.planning.resampling import Resampler
 from SegAutoPlanLib.progress import Reporter
@@ -160,8 +160,8 @@ def test_regions_are_painted_in_their_order():
 def trained(tmp_path_factory):
     """A small model that knows the balls, in a folder whose name has a space and an umlaut."""
     workspace = ball_workspace(tmp_path_factory.mktemp("models mit Größe"))
-    options = TrainOptions(recipe="short", epochs=8, iterations=12, device="cpu")
-    return train_fold(workspace, NAME, "3d_fullres", 0, options).folder.parent
+    options = TrainOptions(NAME, "3d_fullres", 0, recipe="short", epochs=8, iterations=12, device="cpu")
+    return train(workspace, options).model
 
 
 def write_ball(folder: Path, seed: int = 11, **geometry) -> tuple[Path, np.ndarray]:
@@ -172,7 +172,7 @@ def write_ball(folder: Path, seed: int = 11, **geometry) -> tuple[Path, np.ndarr
 def test_a_segmentation_has_its_images_exact_geometry(trained, tmp_path):
     geometry = {"spacing": (1.1, 0.9, 1.3), "origin": (12.5, -3.25, 7.0), "direction": OBLIQUE}
     source, labels = write_ball(tmp_path / "in", **geometry)
-    (file,) = predict(Segmenter(load_model(trained), "cpu"), source.parent, tmp_path / "out")
+    (file,) = segment_cases(Segmenter(load_model(trained), "cpu"), source.parent, tmp_path / "out")
     image, result = sitk.ReadImage(str(source)), sitk.ReadImage(str(file))
     for question in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(result, question)() == pytest.approx(getattr(image, question)(), abs=1e-6)
@@ -182,7 +182,9 @@ def test_a_segmentation_has_its_images_exact_geometry(trained, tmp_path):
 
 def test_probabilities_are_float32_of_the_images_shape_and_sum_to_one(trained, tmp_path):
     source, _ = write_ball(tmp_path)
-    predict(Segmenter(load_model(trained), "cpu"), [source], tmp_path / "out", PredictOptions(save_probabilities=True))
+    segment_cases(
+        Segmenter(load_model(trained), "cpu"), [source], tmp_path / "out", SegmentCasesOptions(save_probabilities=True)
+    )
     with np.load(tmp_path / "out" / "new.npz") as content:
         probabilities = content["probabilities"]
     assert probabilities.dtype == np.float32
@@ -195,9 +197,9 @@ def test_a_segmented_folder_can_be_continued_and_shared_out(trained, tmp_path):
     for seed, name in enumerate(("a", "b", "c")):
         write_image(ball_case(seed)[0], tmp_path / "in" / f"{name}_0000.nii.gz")
     segmenter = Segmenter(load_model(trained), "cpu")
-    first = predict(segmenter, tmp_path / "in", tmp_path / "out", PredictOptions(part=(2, 2)))
+    first = segment_cases(segmenter, tmp_path / "in", tmp_path / "out", SegmentCasesOptions(part=(2, 2)))
     assert [file.name for file in first] == ["b.nii.gz"]
-    rest = predict(segmenter, tmp_path / "in", tmp_path / "out", PredictOptions(skip_existing=True))
+    rest = segment_cases(segmenter, tmp_path / "in", tmp_path / "out", SegmentCasesOptions(skip_existing=True))
     assert [file.name for file in rest] == ["a.nii.gz", "c.nii.gz"]
     assert read_json(tmp_path / "out" / "dataset.json")["labels"]["ball"] == 1
 
@@ -205,7 +207,7 @@ def test_a_segmented_folder_can_be_continued_and_shared_out(trained, tmp_path):
 def test_a_model_folder_without_weights_is_named(trained, tmp_path):
     for name in ("dataset.json", "plans.json"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
-    with pytest.raises(UserInputError, match="holds no weights") as refused:
+    with pytest.raises(UserInputError, match="there are no weights") as refused:
         load_model(tmp_path)
     assert str(tmp_path) in str(refused.value)
 
@@ -224,7 +226,7 @@ def test_too_few_channels_are_named(trained, tmp_path):
 
 def test_an_input_folder_without_images_says_what_is_looked_for(trained, tmp_path):
     with pytest.raises(UserInputError, match=r"CASE_0000\.nii\.gz"):
-        predict(Segmenter(load_model(trained), "cpu"), tmp_path, tmp_path / "out")
+        segment_cases(Segmenter(load_model(trained), "cpu"), tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -232,7 +234,7 @@ def test_a_truncated_image_leaves_nothing_half_written(trained, tmp_path):
     source, _ = write_ball(tmp_path / "in")
     source.write_bytes(source.read_bytes()[:500])
     with pytest.raises(UserInputError, match=r"new_0000\.nii\.gz"):
-        predict(Segmenter(load_model(trained), "cpu"), tmp_path / "in", tmp_path / "out")
+        segment_cases(Segmenter(load_model(trained), "cpu"), tmp_path / "in", tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.nii.gz"))
     assert not list((tmp_path / "out").glob(".writing*"))
 
@@ -261,10 +263,10 @@ def test_a_second_stage_sees_the_first_ones_segmentation_and_asks_for_it(second_
     source, labels = write_ball(tmp_path / "in")
     segmenter = Segmenter(load_model(second_stage), "cpu")
     with pytest.raises(UserInputError, match="--previous-stage"):
-        predict(segmenter, source.parent, tmp_path / "out")
+        segment_cases(segmenter, source.parent, tmp_path / "out")
     for name, segmentation in (("first", labels), ("other", 0 * labels)):
         write_image(segmentation, tmp_path / name / "new.nii.gz")
-        options = PredictOptions(previous_stage=tmp_path / name, save_probabilities=True)
-        predict(segmenter, source.parent, tmp_path / f"out {name}", options)
+        options = SegmentCasesOptions(previous_stage=tmp_path / name, save_probabilities=True)
+        segment_cases(segmenter, source.parent, tmp_path / f"out {name}", options)
     probabilities = [np.load(tmp_path / f"out {name}" / "new.npz")["probabilities"] for name in ("first", "other")]
     assert not np.allclose(*probabilities)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from SegAutoPlanLib import pipeline
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
-from SegAutoPlanLib.fold import TrainOptions, train_fold
 from SegAutoPlanLib.networks import build_network
 from SegAutoPlanLib.networks.checkpoint import read_checkpoint, write_checkpoint
+from SegAutoPlanLib.pipeline.plan import find_plan
+from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
+from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
@@ -27,7 +29,7 @@ from SegAutoPlanLib.training.state import load_pretrained
 
 from .balls import NAME, ball_workspace
 
-SHORT = TrainOptions(recipe="short", epochs=3, iterations=4, device="cpu", seed=7)
+SHORT = TrainOptions(NAME, "3d_fullres", 0, recipe="short", epochs=3, iterations=4, device="cpu", seed=7)
 
 
 class Recorder(Reporter):
@@ -48,7 +50,7 @@ class Recorder(Reporter):
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     workspace = ball_workspace(tmp_path_factory.mktemp("training space ü"))
-    pipeline.preprocess(workspace, NAME)
+    preprocess(workspace, PreprocessOptions(NAME))
     return workspace
 
 
@@ -60,7 +62,7 @@ def weights_of(workspace, name="final", fold=0):
 def test_a_short_training_learns_the_balls(workspace):
     options = dataclasses.replace(SHORT, epochs=8, iterations=15)
     report = Recorder()
-    trained = train_fold(workspace, NAME, "3d_fullres", 1, options, report)
+    trained = train(workspace, dataclasses.replace(options, fold=1), report)
     losses = [event["train_loss"] for event in report.events if event["event"] == "epoch"]
     assert losses[-1] < losses[0] - 0.5
     assert trained.dice_by_label["ball"] > 0.7
@@ -68,7 +70,7 @@ def test_a_short_training_learns_the_balls(workspace):
 
 
 def test_a_2d_training_runs_to_its_end(workspace):
-    trained = train_fold(workspace, NAME, "2d", 0, SHORT)
+    trained = train(workspace, dataclasses.replace(SHORT, configuration="2d"))
     assert trained.checkpoint.is_file()
 
 
@@ -80,20 +82,20 @@ def test_regions_and_an_ignore_label_train(tmp_path):
         regions_class_order=[1, 2],
     )
     options = dataclasses.replace(SHORT, epochs=1)
-    trained = train_fold(workspace, NAME, "3d_fullres", 0, options)
+    trained = train(workspace, options)
     assert set(trained.dice_by_label) == {"whole", "core"}
 
 
 def test_a_stopped_training_resumes_where_it_stopped(workspace):
-    train_fold(workspace, NAME, "3d_fullres", 0, SHORT)
+    train(workspace, SHORT)
     uninterrupted = weights_of(workspace)
     with pytest.raises(StopRequested):
         # The seventh step lies in the middle of the second of three epochs.
-        train_fold(workspace, NAME, "3d_fullres", 0, SHORT, StopInTraining(step=6))
+        train(workspace, SHORT, StopInTraining(step=6))
     stopped = weights_of(workspace, "latest")
     assert (stopped["current_epoch"], stopped["segautoplan"]["iteration"]) == (1, 2)
     (workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth").unlink()
-    train_fold(workspace, NAME, "3d_fullres", 0, dataclasses.replace(SHORT, resume=True))
+    train(workspace, dataclasses.replace(SHORT, resume=True))
     resumed = weights_of(workspace)
     for name, tensor in uninterrupted["network_weights"].items():
         assert torch.allclose(tensor, resumed["network_weights"][name], atol=1e-6), name
@@ -121,7 +123,7 @@ class StopInTraining(Recorder):
 
 
 def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
-    train_fold(workspace, NAME, "3d_fullres", 2, dataclasses.replace(SHORT, epochs=1))
+    train(workspace, dataclasses.replace(SHORT, fold=2, epochs=1))
     checkpoint = weights_of(workspace, fold=2)
     assert checkpoint["trainer_name"] == "nnUNetTrainer"
     assert checkpoint["init_args"]["configuration"] == "3d_fullres"
@@ -134,9 +136,9 @@ def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
 
 
 def test_pretrained_weights_are_taken_but_for_the_heads(workspace):
-    train_fold(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
+    train(workspace, dataclasses.replace(SHORT, fold=3, epochs=1))
     source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
-    plan = pipeline.load_plan(workspace, pipeline.load_dataset(workspace.raw / NAME), "nnUNetPlans")
+    plan = find_plan(workspace, load_dataset(workspace.raw / NAME), "nnUNetPlans")
     network = build_network(plan.configurations["3d_fullres"].architecture, 1, 3)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     load_pretrained(network, source)
@@ -146,11 +148,11 @@ def test_pretrained_weights_are_taken_but_for_the_heads(workspace):
 
 
 def test_a_training_says_which_weights_it_starts_from(workspace):
-    train_fold(workspace, NAME, "3d_fullres", 3, dataclasses.replace(SHORT, epochs=1))
+    train(workspace, dataclasses.replace(SHORT, fold=3, epochs=1))
     source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
     options = dataclasses.replace(SHORT, epochs=1, iterations=1, pretrained=source)
     report = Recorder()
-    train_fold(workspace, NAME, "3d_fullres", 4, options, report)
+    train(workspace, dataclasses.replace(options, fold=4), report)
     (told,) = [event["message"] for event in report.events if event["event"] == "pretrained"]
     assert str(source) in told
 
@@ -260,7 +262,7 @@ def test_augmentation_is_decided_by_its_seed_alone(patch):
 
 
 def test_batches_do_not_depend_on_the_number_of_workers(workspace):
-    plan = pipeline.load_plan(workspace, pipeline.load_dataset(workspace.raw / NAME), "nnUNetPlans")
+    plan = find_plan(workspace, load_dataset(workspace.raw / NAME), "nnUNetPlans")
     configuration = plan.configurations["3d_fullres"]
     source = BatchSource(
         workspace.preprocessed / NAME / configuration.data_identifier,

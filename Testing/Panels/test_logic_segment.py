@@ -195,7 +195,7 @@ def test_a_result_without_its_volume_can_still_be_loaded_in_place(
         (lambda folder: (folder / "plans.json").unlink(), "there is no plans.json, so this is not a model folder"),
         (lambda folder: (folder / "fold_0" / "checkpoint_final.pth").unlink(), "there are no weights"),
         (lambda folder: (folder / "dataset.json").write_text("{"), "is not valid JSON"),
-        (lambda folder: (folder / "dataset.json").write_text("{}"), '"labels" is missing'),
+        (lambda folder: (folder / "dataset.json").write_text("{}"), 'lacks "channel_names", "labels"'),
     ],
 )
 def test_a_bad_model_folder_is_one_sentence_and_starts_nothing(
@@ -226,21 +226,3 @@ def test_an_output_whose_other_segments_would_move_is_refused(host, logic, write
     mine.SetAndObserveTransformNodeID(transform.GetID())
     with pytest.raises(UserInputError, match="mine holds other segments and is under another transform"):
         logic.segment([add_volume()], write_model(), mine)
-
-
-def test_folds_are_found_and_all_is_not_averaged_in(module, write_model):
-    from SegAutoPlanUI.model_folder import ModelFolder
-
-    folder = write_model()
-    for fold in ("1", "all"):
-        (folder / f"fold_{fold}").mkdir()
-        (folder / f"fold_{fold}" / "checkpoint_final.pth").touch()
-    assert ModelFolder.read(folder).folds == ("0", "1")
-
-
-def test_an_unfinished_training_offers_its_best_checkpoint(module, write_model):
-    from SegAutoPlanUI.model_folder import ModelFolder
-
-    folder = write_model(weights=False)
-    (folder / "fold_0" / "checkpoint_best.pth").touch()
-    assert ModelFolder.read(folder).checkpoint == "best"

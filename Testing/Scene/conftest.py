@@ -47,7 +47,7 @@ def ui(host) -> SimpleNamespace:
     folder = str(REPOSITORY / "SegAutoPlan")
     if folder not in sys.path:
         sys.path.append(folder)
-    names = ("dataset_export", "model_folder", "scene_bridge", "segment_appearance", "volume_files", "voxel_grid")
+    names = ("dataset_export", "scene_bridge", "segment_appearance", "volume_files", "voxel_grid")
     return SimpleNamespace(**{name: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names})
 
 

@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from SegAutoPlanLib.dataset import check_dataset, load_dataset
+from SegAutoPlanLib.dataset_json import appearances_of
 from SegAutoPlanLib.errors import UserInputError
 
 from .conftest import GEOMETRIES
@@ -64,7 +65,7 @@ def test_colours_and_terminology_are_kept_for_the_prediction(ui, pairs, tmp_path
     kept = description(folder)["segments"]
     assert set(kept) == {"left", "right"}
     assert kept["left"] == {"color": [0.25, 0.5, 0.75], "terminology": "ctx~SCT^1^Tissue~SCT^2^Left~^^~ctx~^^~^^"}
-    looks = ui.segment_appearance.appearances(["left"], kept)
+    looks = appearances_of(["left"], kept)
     assert looks["left"] == ui.segment_appearance.appearanceOf(segment)
 
 

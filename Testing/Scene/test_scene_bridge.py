@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SegAutoPlanLib.dataset_json import Appearance, appearances_of
 from SegAutoPlanLib.errors import UserInputError
 
 from .conftest import GEOMETRIES, SHAPE_KJI
@@ -14,11 +15,10 @@ TURNED = np.array([[0.0, -1, 0, 10], [1, 0, 0, -20], [0, 0, 1, 30], [0, 0, 0, 1]
 
 
 @pytest.fixture
-def looks(ui):
-    appearance = ui.segment_appearance.SegmentAppearance
+def looks():
     return {
-        "left": appearance((0.1, 0.2, 0.3), "ctx~cat^c^a~type^t^b~^^~ctx~^^~^^"),
-        "right": appearance((0.9, 0.5, 0.25)),
+        "left": Appearance((0.1, 0.2, 0.3), "ctx~cat^c^a~type^t^b~^^~ctx~^^~^^"),
+        "right": Appearance((0.9, 0.5, 0.25)),
     }
 
 
@@ -146,9 +146,7 @@ def test_any_subset_of_many_labels_lands_in_the_right_segments(ui, add_volume, e
     values = {f"segment {value}": int(value) for value in random.permutation(np.arange(1, 20))}
     segments = tuple((name, (value,)) for name, value in values.items())
     grid = ui.voxel_grid.VoxelGrid.ofVolume(volume)
-    ui.scene_bridge.writeSegments(
-        empty_segmentation, array, grid, segments, ui.segment_appearance.appearances(values, None)
-    )
+    ui.scene_bridge.writeSegments(empty_segmentation, array, grid, segments, appearances_of(values, None))
     again = ui.scene_bridge.labelsFromSegmentation(empty_segmentation, volume, values)
     np.testing.assert_array_equal(again, array)
 
@@ -157,7 +155,7 @@ def test_regions_overlap_as_they_do_in_the_label_scheme(ui, add_volume, empty_se
     volume = add_volume(np.eye(4))
     grid = ui.voxel_grid.VoxelGrid.ofVolume(volume)
     regions = (("whole", (1, 2)), ("core", (2,)))
-    looks = ui.segment_appearance.appearances(("whole", "core"), None)
+    looks = appearances_of(("whole", "core"), None)
     ui.scene_bridge.writeSegments(empty_segmentation, labels, grid, regions, looks)
     for name, expected in (("whole", labels > 0), ("core", labels == 2)):
         mask = ui.scene_bridge.labelsFromSegmentation(empty_segmentation, volume, {name: 1})

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import UserInputError
-from ..files import atomic_path, write_json
+from SegAutoPlanLib.dataset.hold_out import HeldOut, HeldOutData
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.files import atomic_path, write_json
 
 NAME = "Dataset152_ICBM"
 LABELS = {"background": 0, "grey matter": 1, "white matter": 2}
@@ -31,27 +31,7 @@ LEAST_TISSUE = 0.01
 """Share of a block that must be brain."""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Something to segment after training, and the truth about the part that was not trained on."""
-
-    name: str
-    image_files: tuple[Path, ...]
-    reference_file: Path
-    left_out: tuple[slice, slice, slice]
-    """(z, y, x): the part of the grid that counts."""
-
-
-@dataclass(frozen=True)
-class DemoData:
-    """A raw dataset to train on and what was held out of it."""
-
-    dataset: Path
-    held_out: tuple[HeldOut, ...]
-    story: str
-
-
-def build_icbm_dataset(raw: Path, kept_apart: Path) -> DemoData:
+def build_icbm_dataset(raw: Path, kept_apart: Path) -> HeldOutData:
     """Write the raw dataset to `raw` and the whole head with its labels to `kept_apart`.
 
     Raises:
@@ -89,7 +69,7 @@ def build_icbm_dataset(raw: Path, kept_apart: Path) -> DemoData:
         "the right hemisphere is held out."
     )
     held_out = HeldOut("head", (image,), reference, (slice(None), slice(None), slice(middle, None)))
-    return DemoData(dataset, (held_out,), story)
+    return HeldOutData(dataset, (held_out,), story)
 
 
 def _template_file(kind: str) -> Path:

@@ -1,0 +1,65 @@
+"""What several verbs' arguments share: their types, and a record made of what was given."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TypeVar
+
+from ..planning.presets import FULL_PLANS_NAME
+
+Record = TypeVar("Record")
+
+
+def record(kind: type[Record], given: argparse.Namespace) -> Record:
+    """A verb's options: each field of the record is the argument of the same name.
+
+    A field that no argument fills keeps its default.
+    """
+    return kind(**{field.name: getattr(given, field.name) for field in fields(kind) if hasattr(given, field.name)})
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help="id (4), name (Dataset004_X) or raw dataset folder")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="cases at once (default: what cores and memory allow)"
+    )
+
+
+def add_plans(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--plans",
+        dest="plans_name",
+        default=FULL_PLANS_NAME,
+        metavar="NAME",
+        help=f"name of the plans file (default: {FULL_PLANS_NAME})",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def fold(text: str) -> int | str:
+    if text == "all":
+        return text
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fold; give a number or all")
+    return int(text)
+
+
+def part(text: str) -> tuple[int, int]:
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with 1 <= K <= N, e.g. 1/4")
+    return int(first), int(second)

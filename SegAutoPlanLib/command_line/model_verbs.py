@@ -1,0 +1,125 @@
+"""The verbs about networks: train, predict, evaluate, demo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..models import CHECKPOINTS
+from ..pipeline.demo import EPOCHS, DemoOptions, demo
+from ..pipeline.evaluate import EvaluateOptions, evaluate
+from ..progress import Reporter
+from ..workspace import Workspace
+from .arguments import add_dataset, add_device, add_plans, fold, part, positive, record
+from .verb import Result, Verb
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    add_dataset(parser)
+    parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres, 3d_lowres …")
+    parser.add_argument("fold", metavar="FOLD", type=fold, help="0 to 4, or all")
+    add_plans(parser)
+    parser.add_argument("--recipe", default="default", metavar="NAME", help="default, short, 250epochs, nomirroring")
+    parser.add_argument("--epochs", type=int, metavar="N")
+    parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
+    parser.add_argument("--loss", metavar="NAME", help="dice_ce or dice_bce (default: what fits the labels)")
+    add_device(parser)
+    parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--pretrained", type=Path, metavar="PATH", help="checkpoint to start the weights from")
+    parser.add_argument("--save-probabilities", action="store_true", help="of the validation cases, as npz")
+    parser.add_argument(
+        "--validate-only", nargs="?", const="final", choices=("best", "final"), help="validate, do not train"
+    )
+    parser.add_argument(
+        "--no-checkpoints", dest="checkpoints", action="store_false", help="write nothing but the final checkpoint"
+    )
+    parser.add_argument("--seed", type=int, default=12345, metavar="N")
+
+
+def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    from ..pipeline.train import TrainOptions, train
+
+    options = record(TrainOptions, given)
+    if options.gpus > 1:
+        from ..training.launch import launch_ranks
+
+        return Result(launch_ranks(options.gpus))
+    trained = train(workspace, options, reporter)
+    if trained is None:  # not the main process of a distributed run
+        return Result("")
+    dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
+    return Result(
+        f"{trained.checkpoint}\nDice on the fold's validation cases: {dice}.",
+        {
+            "checkpoint": str(trained.checkpoint),
+            "model": str(trained.model),
+            "validation_dice": trained.validation_dice,
+            "dice": trained.dice_by_label,
+        },
+    )
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
+    parser.add_argument(
+        "--input", type=Path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--folds", nargs="+", metavar="FOLD", help="default: all that are trained")
+    parser.add_argument("--checkpoint", default=CHECKPOINTS[0], choices=CHECKPOINTS)
+    parser.add_argument("--step-size", type=float, default=0.5, metavar="X", help="of the tile (default: 0.5)")
+    parser.add_argument(
+        "--mirroring",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="average over mirrored copies: slightly better, eight times the work in 3-D (default: on a GPU)",
+    )
+    parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
+    add_device(parser)
+    parser.add_argument("--previous-stage", type=Path, metavar="FOLDER", help="a cascade's first-stage segmentations")
+    parser.add_argument("--continue", dest="skip_existing", action="store_true", help="skip cases that are there")
+    parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
+
+
+def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    from ..pipeline.predict import PredictOptions, predict
+
+    written = predict(workspace, record(PredictOptions, given), reporter).files
+    return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("references", type=Path, metavar="REFERENCES", help="folder of label files")
+    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of segmentations")
+    parser.add_argument("--dataset-json", type=Path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: summary.json in PREDICTIONS")
+    parser.add_argument("--ignore-missing", action="store_true", help="references without a prediction are fine")
+
+
+def _evaluate(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    evaluated = evaluate(workspace, record(EvaluateOptions, given), reporter)
+    return Result(f"{evaluated.evaluation}\nWritten to {evaluated.summary}", evaluated.evaluation.to_json())
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset", type=Path, required=True, metavar="DIR", help="a raw dataset; one case in five is held out"
+    )
+    parser.add_argument(
+        "--epochs", type=positive, default=EPOCHS, metavar="N", help=f"of the short recipe (default: {EPOCHS})"
+    )
+
+
+def _demo(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    outcome = demo(workspace, record(DemoOptions, given), reporter)
+    summary = {"dice": outcome.dice, "model": str(outcome.model), "output": str(outcome.segmentations)}
+    return Result(str(outcome), summary)
+
+
+MODEL_VERBS = (
+    Verb("train", "Train one fold and validate it; does what has to come before.", _train_arguments, _train),
+    Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict),
+    Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
+    Verb("demo", "The main job on a raw dataset, start to end; measured on what it holds out.", _demo_arguments, _demo),
+)

@@ -1,0 +1,29 @@
+"""What a trained model is: its folder, its names, what it expects and what training left behind. Needs no torch."""
+
+from .model_folder import ModelFolder, TrainedFold, find_models
+from .names import (
+    CHECKPOINTS,
+    FINGERPRINT_FILE,
+    PLANS_FILE,
+    SUMMARY_FILE,
+    VALIDATION_FOLDER,
+    ModelName,
+    checkpoint_path,
+    fold_path,
+)
+from .writing import write_model_files
+
+__all__ = [
+    "CHECKPOINTS",
+    "FINGERPRINT_FILE",
+    "PLANS_FILE",
+    "SUMMARY_FILE",
+    "VALIDATION_FOLDER",
+    "ModelFolder",
+    "ModelName",
+    "TrainedFold",
+    "checkpoint_path",
+    "find_models",
+    "fold_path",
+    "write_model_files",
+]

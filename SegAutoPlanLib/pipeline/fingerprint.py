@@ -1,0 +1,54 @@
+"""`fingerprint`: what a dataset is like, measured and stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..dataset import Dataset, load_dataset
+from ..fingerprint import Fingerprint, extract_fingerprint, read_fingerprint, write_fingerprint
+from ..models import FINGERPRINT_FILE
+from ..progress import SILENT, Reporter
+from ..workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FingerprintOptions:
+    """What to measure."""
+
+    dataset: str | Path
+    """An id, a name, or the folder of a raw dataset."""
+    workers: int | None = None
+
+
+def fingerprint(workspace: Workspace, options: FingerprintOptions, reporter: Reporter = SILENT) -> Fingerprint:
+    """Measure a dataset's fingerprint and store it.
+
+    Raises:
+        UserInputError: there is no such dataset, or a case cannot be used.
+        StopRequested: between two cases, once a stop was asked for.
+    """
+    raw = load_dataset(workspace.raw_folder(options.dataset))
+    found = extract_fingerprint(raw, workers=options.workers, reporter=reporter)
+    write_fingerprint(found, stored_fingerprint(workspace, raw))
+    return found
+
+
+def current_fingerprint(
+    workspace: Workspace, raw: Dataset, options: FingerprintOptions, reporter: Reporter = SILENT
+) -> Fingerprint:
+    """The stored fingerprint; measured first where it is missing or older than the images."""
+    stored = stored_fingerprint(workspace, raw)
+    return read_fingerprint(stored) if _is_current(stored, raw) else fingerprint(workspace, options, reporter)
+
+
+def stored_fingerprint(workspace: Workspace, raw: Dataset) -> Path:
+    """Where a dataset's fingerprint is stored."""
+    return workspace.preprocessed / raw.name / FINGERPRINT_FILE
+
+
+def _is_current(stored: Path, raw: Dataset) -> bool:
+    if not stored.is_file() or len(read_fingerprint(stored).spacings) != len(raw.cases):
+        return False
+    files = [file for case in raw.cases for file in (*case.image_files, case.label_file) if file is not None]
+    return all(file.stat().st_mtime <= stored.stat().st_mtime for file in files if file.is_file())

@@ -1,0 +1,89 @@
+"""`plan`: how to preprocess and train, decided and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..dataset import Dataset, load_dataset
+from ..dataset_json import DATASET_FILE
+from ..errors import UserInputError
+from ..files import read_json, write_json
+from ..machine import core_count, multiply_adds_per_second
+from ..planning import PLANNERS, Machine, Plan, plan_experiments, read_plan, write_plan
+from ..progress import SILENT, Reporter
+from ..workspace import Workspace
+from .fingerprint import FingerprintOptions, current_fingerprint
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What to plan, and with which planner."""
+
+    dataset: str | Path
+    """An id, a name, or the folder of a raw dataset."""
+    planner: str = "plain"
+    gpu_memory_gb: float | None = None
+    """Plan for this much GPU memory; None: the planner's own."""
+    spacing: Sequence[float] | None = None
+    """(z, y, x) in mm instead of the dataset's own."""
+    plans_name: str | None = None
+    """Name of the plans file; None: the planner's own."""
+    workers: int | None = None
+    """For the fingerprint, where that has to be measured first."""
+
+
+def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:
+    """Plan from the stored fingerprint, which is measured first if it is missing or older than the images.
+
+    User-added configurations of an earlier plan of the same name are kept.
+
+    Raises:
+        UserInputError: the dataset, the fingerprint or an option cannot be worked with.
+        StopRequested: while measuring, once a stop was asked for.
+    """
+    if options.planner not in PLANNERS:
+        raise UserInputError(
+            f"--planner {options.planner}: there is no such planner; choose one of {', '.join(PLANNERS)}."
+        )
+    raw = load_dataset(workspace.raw_folder(options.dataset))
+    measured = FingerprintOptions(options.dataset, options.workers)
+    known = current_fingerprint(workspace, raw, measured, reporter)
+    name = options.plans_name or PLANNERS[options.planner].plans_name
+    target = stored_plan(workspace, raw, name)
+    existing = read_json(target) if target.is_file() else None
+    made = plan_experiments(
+        known, raw, options.planner, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
+    )
+    write_plan(made, target)
+    write_json(target.with_name(DATASET_FILE), raw.dataset_json)
+    return made
+
+
+def find_plan(
+    workspace: Workspace, raw: Dataset, plans_name: str, reporter: Reporter = SILENT, workers: int | None = None
+) -> Plan:
+    """The stored plan of that name; a planner's own is planned now if it is missing.
+
+    Raises:
+        UserInputError: there is no such plan, and no planner makes it.
+    """
+    path = stored_plan(workspace, raw, plans_name)
+    if path.is_file():
+        return read_plan(path)
+    planners = {preset.plans_name: name for name, preset in PLANNERS.items()}
+    if plans_name not in planners:
+        raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
+    return plan(workspace, PlanOptions(raw.folder, planners[plans_name], workers=workers), reporter)
+
+
+def stored_plan(workspace: Workspace, raw: Dataset, plans_name: str) -> Path:
+    """Where a dataset's plan of that name is stored."""
+    return workspace.preprocessed / raw.name / f"{plans_name}.json"
+
+
+def _this_computer() -> Machine:
+    cores = core_count()
+    name = f"the {cores} processor core{'s' if cores > 1 else ''} of this computer"
+    return Machine.of_processor(name, multiply_adds_per_second())

@@ -1,0 +1,66 @@
+"""`predict`: images through a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserInputError
+from ..inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
+from ..progress import SILENT, Reporter
+from ..workspace import Workspace
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Which images, which model, and how."""
+
+    model: Path
+    """The folder `…/Trainer__Plans__configuration`."""
+    input: Sequence[Path]
+    """One folder of `CASE_0000.ending` files, or the channel files of one case in channel order."""
+    output: Path
+    folds: Sequence[int | str] | None = None
+    """Which folds to average; None: all numbered ones that have the checkpoint."""
+    checkpoint: str = "final"
+    step_size: float = 0.5
+    """Distance of neighbouring tiles as a fraction of their size."""
+    mirroring: bool | None = None
+    """Average over mirrored copies; None: where there is a GPU."""
+    device: str = "auto"
+    save_probabilities: bool = False
+    previous_stage: Path | None = None
+    """Folder of a cascade's first-stage segmentations."""
+    skip_existing: bool = False
+    part: tuple[int, int] = (1, 1)
+    """(K, N): do the K-th of N parts, every N-th case."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The segmentations that were written."""
+
+    files: tuple[Path, ...]
+
+
+def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
+    """Segment images and write the segmentations on their grids.
+
+    Raises:
+        UserInputError: the model, an image or an option cannot be worked with; nothing is left behind then.
+        StopRequested: between two tiles; finished cases stay.
+    """
+    if not options.input:
+        raise UserInputError("--input: give a folder of images, or the channel files of one case.")
+    segmenter = Segmenter(
+        load_model(options.model, options.folds, options.checkpoint),
+        options.device,
+        options.mirroring,
+        options.step_size,
+    )
+    inputs = options.input[0] if len(options.input) == 1 else options.input
+    choices = SegmentCasesOptions(
+        options.save_probabilities, options.previous_stage, options.skip_existing, options.part
+    )
+    return Predicted(tuple(segment_cases(segmenter, inputs, options.output, choices, reporter)))

@@ -1,0 +1,182 @@
+"""`train`: one fold, from the raw dataset to a validated checkpoint; whatever is missing on the way is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
+from ..errors import UserInputError
+from ..evaluation import evaluate_folder
+from ..inference import Segmenter, load_model
+from ..inference.validation import segment_preprocessed_folder
+from ..losses import build_loss
+from ..machine import core_count
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, checkpoint_path, fold_path, write_model_files
+from ..networks.device import choose_device
+from ..planning import plan_to_json
+from ..planning.presets import FULL_PLANS_NAME
+from ..preprocessing import preprocess_dataset
+from ..preprocessing.dataset_preprocessing import ground_truth_folder
+from ..progress import SILENT, Reporter
+from ..training import (
+    CheckpointContext,
+    Recipe,
+    TrainingTask,
+    find_recipe,
+    join_ranks,
+    leave_ranks,
+    train_fold,
+)
+from ..training.augmentation import load_transforms
+from ..workspace import Workspace
+from .fingerprint import stored_fingerprint
+from .plan import find_plan
+
+MAX_LOADER_WORKERS = 12
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Which fold to train, and how."""
+
+    dataset: str | Path
+    """An id, a name, or the folder of a raw dataset."""
+    configuration: str
+    """`2d`, `3d_fullres`, `3d_lowres` or a user's own."""
+    fold: int | str
+    """A number, or `all`: every case both trains and validates."""
+    plans_name: str = FULL_PLANS_NAME
+    recipe: str = "default"
+    epochs: int | None = None
+    iterations: int | None = None
+    """Training steps per epoch."""
+    loss: str | None = None
+    device: str = "auto"
+    gpus: int = 1
+    """Processes, one per GPU (Linux)."""
+    resume: bool = False
+    pretrained: Path | None = None
+    save_probabilities: bool = False
+    validate_only: str | None = None
+    """`best` or `final`: no training, only the validation cases with that checkpoint."""
+    checkpoints: bool = True
+    """Whether to write any but the final one."""
+    seed: int = 12345
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """Where a fold is, and how well it does on its validation cases."""
+
+    folder: Path
+    checkpoint: Path
+    validation_dice: float
+    dice_by_label: dict[str, float]
+
+    @property
+    def model(self) -> Path:
+        """The model folder that the fold belongs to."""
+        return self.folder.parent
+
+
+def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
+    """Train one fold and segment its validation cases.
+
+    In a distributed run every process calls this; all but the main one get None.
+
+    Raises:
+        UserInputError: the dataset, the plan or an option cannot be worked with.
+        StopRequested: after a stop was asked for; `resume` goes on from there.
+    """
+    # What can be known to be wrong is said before minutes of preprocessing.
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    device = choose_device(options.device)
+    load_transforms()
+    raw = load_dataset(workspace.raw_folder(options.dataset))
+    build_loss(recipe.loss, raw.label_scheme, batch_dice=False)
+    ranks = join_ranks(device)
+    succeeded = False
+    try:
+        with ranks.main_first():
+            task = _prepare(workspace, raw, recipe, options, device, reporter)
+        if options.validate_only is None:
+            train_fold(task, reporter, ranks)
+        succeeded = True
+    finally:
+        leave_ranks(ranks, together=succeeded)
+    return _validate(workspace, raw, task, options, reporter) if ranks.is_main else None
+
+
+def _prepare(
+    workspace: Workspace,
+    raw: Dataset,
+    recipe: Recipe,
+    options: TrainOptions,
+    device: torch.device,
+    reporter: Reporter,
+) -> TrainingTask:
+    """Plan, preprocess and split what is not there yet, and begin the model folder."""
+    plan = find_plan(workspace, raw, options.plans_name, reporter)
+    chosen = plan.configuration(options.configuration)
+    if chosen.previous_stage:
+        raise UserInputError(
+            f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
+        )
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter)
+    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
+    identifiers = [case.identifier for case in raw.cases]
+    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
+    training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
+    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    model_folder = workspace.results / raw.name / str(name)
+    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json, stored_fingerprint(workspace, raw))
+    return TrainingTask(
+        context=CheckpointContext(plan_to_json(plan), chosen, options.fold, raw.dataset_json, recipe, options.seed),
+        label_scheme=raw.label_scheme,
+        channels=len(raw.channel_names),
+        preprocessed=folders[chosen.name],
+        training_cases=tuple(training_cases),
+        validation_cases=tuple(validation_cases),
+        fold_folder=fold_path(model_folder, options.fold),
+        device=device.type,
+        # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
+        workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
+        resume=options.resume,
+        pretrained=options.pretrained,
+        checkpoints=options.checkpoints,
+    )
+
+
+def _validate(
+    workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, reporter: Reporter
+) -> TrainedFold:
+    checkpoint = options.validate_only or "final"
+    model = load_model(task.fold_folder.parent, [task.context.fold], checkpoint)
+    output = task.fold_folder / VALIDATION_FOLDER
+    segment_preprocessed_folder(
+        Segmenter(model, options.device),
+        task.preprocessed,
+        task.validation_cases,
+        output,
+        options.save_probabilities,
+        reporter,
+    )
+    scheme = raw.label_scheme
+    evaluation = evaluate_folder(
+        ground_truth_folder(workspace.preprocessed / raw.name),
+        output,
+        scheme,
+        raw.file_ending,
+        raw.image_io,
+        output / SUMMARY_FILE,
+        ignore_missing=True,
+    )
+    return TrainedFold(
+        folder=task.fold_folder,
+        checkpoint=checkpoint_path(task.fold_folder, checkpoint),
+        validation_dice=evaluation.foreground_mean(),
+        dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
+    )
