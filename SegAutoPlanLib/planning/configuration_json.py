@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import UserInputError
 from .architecture_json import architecture_from_json, architecture_to_json
-from .old_plans import modern_configuration
+from .old_plans import architecture_from_old_json, is_old
 from .plan import Configuration
 from .resampling import OPTIONS, Resampler, Resampling
 
@@ -18,17 +18,19 @@ Entry = Mapping[str, Any]
 def configurations_from_json(entries: Mapping[str, Entry]) -> tuple[dict[str, Configuration], dict[str, str]]:
     """The configurations that can be used, and why the others cannot, both by name.
 
-    One cannot be used if it inherits in a circle or from nothing, lacks something, or asks for a network or an option
+    One cannot be used if it inherits in a circle or from nothing, is incomplete, or asks for a network or an option
     that this program does not have.
     """
     configurations, unusable = {}, {}
     for name in entries:
         try:
-            configurations[name] = _configuration_from_json(name, modern_configuration(_inherited(entries, name)))
+            configurations[name] = _configuration_from_json(name, _inherited(entries, name))
         except UserInputError as error:
             unusable[name] = str(error)
         except KeyError as error:
             unusable[name] = f"it lacks {error}"
+        except (TypeError, AttributeError) as error:
+            unusable[name] = f"one of its values is of another kind than nnU-Net's ({error})"
     return configurations, unusable
 
 
@@ -68,6 +70,7 @@ def _inherited(entries: Mapping[str, Entry], name: str, seen: tuple[str, ...] = 
 
 
 def _configuration_from_json(name: str, entry: Entry) -> Configuration:
+    architecture = architecture_from_old_json(entry) if is_old(entry) else architecture_from_json(entry["architecture"])
     following = entry.get("next_stage") or ()
     return Configuration(
         name=name,
@@ -83,7 +86,7 @@ def _configuration_from_json(name: str, entry: Entry) -> Configuration:
             seg=_resampler_from_json(entry, "resampling_fn_seg"),
             probabilities=_resampler_from_json(entry, "resampling_fn_probabilities"),
         ),
-        architecture=architecture_from_json(entry["architecture"]),
+        architecture=architecture,
         batch_dice=entry["batch_dice"],
         preprocessor_name=entry.get("preprocessor_name", "DefaultPreprocessor"),
         previous_stage=entry.get("previous_stage"),

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dataset.dataset import Dataset
 from ..errors import UserInputError
-from ..fingerprint.fingerprint import Fingerprint
 from .caveats import caveats
 from .checks import check_input
 from .explanation import explain
@@ -24,6 +22,10 @@ from .presets import FULL_PLANS_NAME, Planner, planner_named
 from .resampling import CUBIC_IMAGES
 from .sizing import Budget, NothingFitsError, Sizing, size_configuration
 from .spacing import Grid, full_resolution_grid
+
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
 
 NNUNET_STOPS = (
     "nnU-Net itself cannot plan these images, because its arithmetic leaves an axis without a voxel. This plan takes "
@@ -42,7 +44,7 @@ def plan_experiments(
     existing: Mapping[str, Any] | None = None,
     machine: Machine | None = None,
 ) -> Plan:
-    """Decide how to preprocess and train, as nnU-Net would.
+    """The plan of how to preprocess and train, as nnU-Net would make it.
 
     Args:
         planner: a name of `PLANNERS`, or nnU-Net's name of one of them.
@@ -144,7 +146,7 @@ def _with_single_slices_first(grid: Grid, fingerprint: Fingerprint) -> Grid:
 
 
 def data_identifier(planner: Planner, plans_name: str, configuration: str) -> str:
-    """The folder of the preprocessed cases; residual planners share those of the plain one."""
+    """The folder of the preprocessed cases, which some planners share with the plain one."""
     shared = planner.shares_plain_data and configuration in ("2d", "3d_fullres")
     return f"{FULL_PLANS_NAME if shared else plans_name}_{configuration}"
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..dataset.dataset import Dataset
-from ..fingerprint.fingerprint import Fingerprint
 from .low_resolution import ENOUGH_SEEN, WORTHWHILE
 from .machine import DATA_CENTRE_CARD, EPOCHS, STEPS, TWO_CORES, Machine, training_seconds
 from .memory import training_memory_gb
 from .normalization import SCHEMES
 from .plan import Configuration, Plan
 from .spacing import ANISOTROPY
+
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
 
 AXES = ("z", "y", "x")
 

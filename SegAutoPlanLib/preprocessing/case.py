@@ -66,7 +66,7 @@ def preprocess_case(
         UserInputError: the image does not fit the plan or the segmentation.
     """
     if isinstance(configuration, str):
-        configuration = plan.configurations[configuration]
+        configuration = plan.configuration(configuration)
     cropped = crop_case(image, segmentation and replace(segmentation, array=segmentation.array.copy()), plan)
     cropped = replace(cropped, image=np.array(cropped.image))
     [(_, result)] = preprocess_cropped(cropped, plan, [configuration], label_scheme)

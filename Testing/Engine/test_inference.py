@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,15 @@ def test_a_model_folder_without_weights_is_named(trained, tmp_path):
     with pytest.raises(UserInputError, match="there are no weights") as refused:
         load_model(tmp_path)
     assert str(tmp_path) in str(refused.value)
+
+
+def test_a_model_whose_network_we_would_build_differently_says_why(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "model")
+    plans = read_json(tmp_path / "model" / "plans.json")
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["conv_bias"] = False
+    write_json(tmp_path / "model" / "plans.json", plans)
+    with pytest.raises(UserInputError, match=r"plans.json: 3d_fullres cannot be used, because its conv_bias is not"):
+        load_model(tmp_path / "model")
 
 
 def test_a_missing_model_folder_is_named(tmp_path):
