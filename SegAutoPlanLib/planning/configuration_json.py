@@ -43,8 +43,8 @@ def configurations_to_json(
     """
     made = {name: _entry(one, configurations) for name, one in configurations.items() if name not in stated}
     entries = {**made, **stated}
-    for _ in configurations:  # what changes an entry also changes those that inherit from it: they follow
-        read, _ = configurations_from_json(entries)
+    for _round in configurations:  # what changes an entry also changes those that inherit from it: they follow
+        read, _unusable = configurations_from_json(entries)
         changed = {
             name: _restated(entries[name], read.get(name), configuration)
             for name, configuration in configurations.items()
@@ -152,7 +152,7 @@ def _restated(entry: Entry, says: Configuration | None, shall_say: Configuration
     """The entry with what it says otherwise corrected, or a whole one if it can no longer be read."""
     now = _complete_entry(shall_say)
     if says is None:
-        return now
+        return {**{key: value for key, value in entry.items() if key != "inherits_from"}, **now}
     before = _complete_entry(says)
     corrected = {key: now.get(key) for key in {**now, **before} if now.get(key) != before.get(key)}
     return {**entry, **corrected}

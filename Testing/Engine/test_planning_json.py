@@ -266,6 +266,14 @@ def test_a_configuration_that_was_taken_out_is_not_written_and_its_heirs_stand_a
     assert again.unusable == read.unusable
 
 
+def test_a_note_survives_when_what_its_configuration_inherited_from_is_gone(edited):
+    edited["configurations"]["3d_bs4_tiny"]["why"] = "a test"
+    read = plan_from_json(edited)
+    kept = {name: one for name, one in read.configurations.items() if name != "3d_bs4"}
+    entry = plan_to_json(replace(read, configurations=kept))["configurations"]["3d_bs4_tiny"]
+    assert (entry["why"], entry["batch_size"], entry.get("inherits_from")) == ("a test", 4, None)
+
+
 def test_a_made_plan_that_was_changed_is_written_as_it_is(plan):
     bigger = {name: replace(one, batch_size=9) for name, one in plan.configurations.items()}
     document = plan_to_json(replace(plan, configurations=bigger))
