@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ..labels import LabelScheme
 from ..planning.plan import Configuration
+from ..planning.resampling import Resampler
 from ..preprocessing import CaseGeometry
 from ..preprocessing.grid import Neighbours, linear_neighbours, nearest_neighbours, separate_axis, spacing_to_reach
 
@@ -28,14 +28,14 @@ def grid_interpolation(
     new_shape: Sequence[int],
     spacing: Sequence[float],
     new_spacing: Sequence[float],
-    settings: dict[str, Any],
+    resampler: Resampler,
 ) -> list[Neighbours]:
-    """Between which voxels of each axis the logits are interpolated, by the plan's settings for probabilities.
+    """Between which voxels of each axis the logits are interpolated, by the plan's resampler of probabilities.
 
     A much coarser axis is taken by nearest neighbour where `order_z` is 0 (nnU-Net's separate z).
     """
-    separate = separate_axis(spacing, new_spacing, settings.get("force_separate_z"))
-    nearest = separate if settings.get("order_z", 0) == 0 else None
+    separate = separate_axis(spacing, new_spacing, resampler.force_separate_z)
+    nearest = separate if resampler.order_z == 0 else None
     return [
         (nearest_neighbours if axis == nearest else linear_neighbours)(old, new)
         for axis, (old, new) in enumerate(zip(shape, new_shape, strict=True))
@@ -99,8 +99,8 @@ def export(
 ) -> Exported:
     """Bring logits (heads, z, y, x) of a preprocessed volume back to where the image was, by its case's geometry."""
     spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
-    settings = configuration.resampling.get("resampling_fn_probabilities_kwargs", {})
-    grid = grid_interpolation(logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, settings)
+    resampler = configuration.resampling.probabilities
+    grid = grid_interpolation(logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, resampler)
     inside = tuple(slice(lower, upper) for lower, upper in geometry.bounding_box)
     full_shape = geometry.shape_before_cropping
     values = np.zeros(full_shape, dtype=np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from ..fingerprint.cropping import crop_to_nonzero
 from ..images import Image
 from ..labels import Label, LabelScheme
 from ..planning.plan import Configuration, Plan
+from ..planning.resampling import Resampler, Resampling
 from .case_geometry import CaseGeometry
 from .foreground import locate_foreground, sampled_classes
 from .grid import spacing_to_reach, target_shape
@@ -64,7 +64,7 @@ def preprocess_case(
         UserInputError: the image does not fit the plan or the segmentation.
     """
     if isinstance(configuration, str):
-        configuration = plan.configurations[configuration]
+        configuration = plan.configuration(configuration)
     cropped = crop_case(image, segmentation and replace(segmentation, array=segmentation.array.copy()), plan)
     cropped = replace(cropped, image=np.array(cropped.image))
     [(_, result)] = preprocess_cropped(cropped, plan, [configuration], label_scheme)
@@ -125,8 +125,8 @@ class _Grid:
     """Where a case is resampled to, and how. Two that are equal give equal results."""
 
     shape: tuple[int, ...]
-    how: tuple[str, tuple[float, ...]] | None
-    """The resampling entries of the plan (as JSON) and the spacing to reach; None if the grid stays as it is."""
+    how: tuple[Resampling, tuple[float, ...]] | None
+    """The plan's functions and the spacing to reach; None if the grid stays as it is."""
 
     @classmethod
     def of(cls, case: CroppedCase, configuration: Configuration) -> _Grid:
@@ -134,19 +134,19 @@ class _Grid:
         shape = target_shape(case.image.shape[1:], case.geometry.spacing, spacing)
         if shape == case.image.shape[1:]:
             return cls(shape, None)
-        return cls(shape, (json.dumps(configuration.resampling, sort_keys=True), spacing))
+        return cls(shape, (configuration.resampling, spacing))
 
     def resample(self, array: np.ndarray, kind: str, current_spacing: tuple[float, ...]) -> np.ndarray:
+        """`kind` is `data` or `seg`."""
         if self.how is None:
             return array
-        resampling = json.loads(self.how[0])
-        name = resampling[f"resampling_fn_{kind}"]
-        if name not in RESAMPLERS:
+        resampling, spacing = self.how
+        resampler: Resampler = getattr(resampling, kind)
+        if resampler.function not in RESAMPLERS:
             raise UserInputError(
-                f"the plan asks for the unknown resampling {name}; use one of {', '.join(RESAMPLERS)}."
+                f"the plan asks for the unknown resampling {resampler.function}; use one of {', '.join(RESAMPLERS)}."
             )
-        options = resampling[f"resampling_fn_{kind}_kwargs"]
-        return RESAMPLERS[name](array, self.shape, current_spacing, self.how[1], **options)
+        return RESAMPLERS[resampler.function](array, self.shape, current_spacing, spacing, **resampler.options)
 
 
 def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, label_scheme: LabelScheme) -> PreprocessedCase:

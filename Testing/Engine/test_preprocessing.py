@@ -294,7 +294,7 @@ def test_too_little_memory_is_one_sentence(raw, preprocessed, monkeypatch):
 
 
 def test_an_unknown_configuration_is_told(raw, preprocessed):
-    with pytest.raises(UserInputError, match=r"no configuration 4d; it has 2d, 3d_fullres"):
+    with pytest.raises(UserInputError, match=r"no configuration '4d'; choose one of 2d, 3d_fullres"):
         run(raw, preprocessed, configurations=["4d"])
 
 
