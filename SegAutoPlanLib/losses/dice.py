@@ -24,7 +24,7 @@ def soft_dice_loss(
         probabilities: (b, c, *space), the channels that count (background already dropped).
         target: (b, c, *space) of 0 and 1.
         mask: (b, 1, *space), 1 where a voxel counts; None means everywhere.
-        batch_dice: sum over the batch before the ratio is taken (nnU-Net does so for 2d), else a ratio a sample.
+        batch_dice: sum over the batch before the ratio is taken (nnU-Net does so for 2d), else one ratio per sample.
         over_ranks: differentiable sum over the processes of a distributed run, used with `batch_dice`.
 
     Returns:

@@ -9,7 +9,8 @@ import torch
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.labels import LabelScheme
-from SegAutoPlanLib.losses import DeepSupervision, build_loss, supervision_weights
+from SegAutoPlanLib.losses import build_loss
+from SegAutoPlanLib.losses.deep_supervision import DeepSupervision, supervision_weights
 
 SMOOTH = 1e-5
 LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
