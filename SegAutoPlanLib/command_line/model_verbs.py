@@ -43,10 +43,10 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
     from ..pipeline.train import TrainOptions, train
 
     options = record(TrainOptions, given)
-    if given.gpus > 1:
+    if options.gpus > 1:
         from ..training.launch import launch_ranks
 
-        return Result(launch_ranks(given.gpus))
+        return Result(launch_ranks(options.gpus))
     trained = train(workspace, options, reporter)
     if trained is None:  # not the main process of a distributed run
         return Result("")

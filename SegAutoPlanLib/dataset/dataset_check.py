@@ -8,17 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..dataset_json import DATASET_FILE
 from ..errors import UserInputError
-from ..files import read_json
 from ..images.image_io import IMAGE_IOS
 from .case_check import CaseFacts
 from .dataset import Dataset
 from .report import Problem
+from .splits import FOLDS, SPLITS_FILE, read_splits
 
-FOLDS = 5
 SIDES = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
-DESCRIPTION = "dataset.json"
 
 
 def check_dataset_json(dataset: Dataset) -> list[Problem]:
@@ -72,7 +71,7 @@ def _check_count(dataset: Dataset) -> Iterable[Problem]:
     if dataset.num_training != count:
         yield Problem(
             "",
-            DESCRIPTION,
+            DATASET_FILE,
             f'"numTraining" is {dataset.num_training}, but there are {count} cases',
             f'write "numTraining": {count} (the batch size depends on it), or add the missing cases',
         )
@@ -85,11 +84,11 @@ def _check_count(dataset: Dataset) -> Iterable[Problem]:
 
 def _check_keys(dataset: Dataset) -> Iterable[Problem]:
     if "channel_names" not in dataset.dataset_json:
-        yield _warning(DESCRIPTION, '"modality" is an old name', 'rename the key to "channel_names"')
+        yield _warning(DATASET_FILE, '"modality" is an old name', 'rename the key to "channel_names"')
     wanted = dataset.dataset_json.get("overwrite_image_reader_writer", "None")
     if wanted != "None" and wanted not in IMAGE_IOS:
         problem = f'"overwrite_image_reader_writer" is {wanted!r}, which is not known; {dataset.image_io} is used'
-        yield _warning(DESCRIPTION, problem, f"remove it or write one of {', '.join(IMAGE_IOS)}")
+        yield _warning(DATASET_FILE, problem, f"remove it or write one of {', '.join(IMAGE_IOS)}")
 
 
 def _check_shared_values(dataset: Dataset) -> Iterable[Problem]:
@@ -98,14 +97,14 @@ def _check_shared_values(dataset: Dataset) -> Iterable[Problem]:
         names[value].append(name)
     for value, twins in names.items():
         if len(twins) > 1:
-            yield _warning(DESCRIPTION, f"the labels {_some(twins)} have the same value {value}", "remove one of them")
+            yield _warning(DATASET_FILE, f"the labels {_some(twins)} have the same value {value}", "remove one of them")
 
 
 def _check_sides(dataset: Dataset) -> Iterable[Problem]:
     sided = [name for name, _ in dataset.label_scheme.entries if SIDES.search(CAMEL_CASE.sub("_", name))]
     if sided:
         yield _warning(
-            DESCRIPTION,
+            DATASET_FILE,
             f"labels name a side ({_some(sided)}), but training and prediction mirror images, which swaps the sides",
             "train with the recipe nomirroring",
         )
@@ -122,13 +121,12 @@ def _check_identifiers(dataset: Dataset) -> Iterable[Problem]:
 
 
 def _check_splits(dataset: Dataset) -> Iterable[Problem]:
-    path = dataset.folder / "splits_final.json"
+    path = dataset.folder / SPLITS_FILE
     if not path.is_file():
         return
     try:
-        splits = read_json(path)
-        named = {name for fold in splits for part in ("train", "val") for name in fold[part]}
-    except (UserInputError, TypeError, KeyError):
+        named = {name for split in read_splits(path) for part in split.values() for name in part}
+    except UserInputError:
         yield Problem("", path.name, "is not a list of folds", 'write [{"train": [ids], "val": [ids]}, …]')
         return
     unknown = sorted(named - {case.identifier for case in dataset.cases})
@@ -151,7 +149,7 @@ def _check_labels_used(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable
     if absent:
         names = [f"{dataset.label_scheme.name_of(value)} ({value})" for value in absent]
         problem = f"no case has the label{'s' if len(names) > 1 else ''} {_some(names)}"
-        yield _warning(DESCRIPTION, problem, "label some cases, or remove the entry and renumber")
+        yield _warning(DATASET_FILE, problem, "label some cases, or remove the entry and renumber")
 
 
 def _check_orientations(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterable[Problem]:

@@ -14,7 +14,7 @@ from ..progress import SILENT, Reporter
 
 FOLDS = 5
 SEED = 12345
-FILE_NAME = "splits_final.json"
+SPLITS_FILE = "splits_final.json"
 
 Split = dict[str, list[str]]
 
@@ -54,7 +54,7 @@ def load_or_make_splits(
         UserInputError: the raw and the preprocessed file disagree, a file is not a list of train/val lists,
             or it names a case that the dataset does not have.
     """
-    users, written = Path(raw_folder) / FILE_NAME, Path(preprocessed_folder) / FILE_NAME
+    users, written = Path(raw_folder) / SPLITS_FILE, Path(preprocessed_folder) / SPLITS_FILE
     if users.is_file() and written.is_file() and not _begins_alike(read_splits(written), read_splits(users)):
         raise UserInputError(
             f"{users}: differs from {written}; delete the one that is out of date "

@@ -49,6 +49,8 @@ class TrainOptions:
     """Training steps per epoch."""
     loss: str | None = None
     device: str = "auto"
+    gpus: int = 1
+    """Processes, one per GPU (Linux)."""
     resume: bool = False
     pretrained: Path | None = None
     save_probabilities: bool = False

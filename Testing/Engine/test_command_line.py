@@ -265,3 +265,112 @@ def test_slices_along_an_odd_axis_train_and_come_back_as_they_were(capsys, tmp_p
     assert code == 0, error
     (result,) = Path(json.loads(out)["checkpoint"]).parent.joinpath("validation").glob("*.nii.gz")
     assert sitk.ReadImage(str(result)).GetSize() == (48, 1, 40)
+
+
+@pytest.fixture
+def segmented(capsys, raw, workspace) -> Path:
+    """A folder of segmentations as `predict` leaves them, here copies of the references."""
+    folder = workspace / "segmented"
+    folder.mkdir()
+    for file in [*(raw / "labelsTr").iterdir(), raw / "dataset.json"]:
+        (folder / file.name).write_bytes(file.read_bytes())
+    assert run_verb(capsys, "plan", raw, "--workspace", workspace)[0] == 0
+    (folder / "plans.json").write_bytes((workspace / "preprocessed" / NAME / "nnUNetPlans.json").read_bytes())
+    return folder
+
+
+def test_segmentations_are_read_as_the_plan_beside_them_says(capsys, raw, segmented, monkeypatch):
+    import SegAutoPlanLib.pipeline.evaluate as verb
+
+    plans = json.loads((segmented / "plans.json").read_text())
+    (segmented / "plans.json").write_text(json.dumps({**plans, "image_reader_writer": "NibabelIO"}))
+    asked = []
+    evaluate_folder = verb.evaluate_folder
+    monkeypatch.setattr(
+        verb, "evaluate_folder", lambda *arguments: asked.append(arguments[4]) or evaluate_folder(*arguments)
+    )
+    assert run_verb(capsys, "evaluate", raw / "labelsTr", segmented)[0] == 0
+    (segmented / "plans.json").unlink()
+    assert run_verb(capsys, "evaluate", raw / "labelsTr", segmented)[0] == 0
+    description = json.loads((segmented / "dataset.json").read_text())
+    description["overwrite_image_reader_writer"] = "NibabelIOWithReorient"
+    (segmented / "dataset.json").write_text(json.dumps(description))
+    assert run_verb(capsys, "evaluate", raw / "labelsTr", segmented)[0] == 0
+    assert asked == ["NibabelIO", "SimpleITKIO", "NibabelIOWithReorient"]
+
+
+def without_file_ending(folder: Path) -> str:
+    description = json.loads((folder / "dataset.json").read_text())
+    del description["file_ending"]
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return '"file_ending"'
+
+
+def without_dataset_json(folder: Path) -> str:
+    (folder / "dataset.json").unlink()
+    return "--dataset-json"
+
+
+def with_a_plan_that_is_none(folder: Path) -> str:
+    (folder / "plans.json").write_text("[]")
+    return "plans.json"
+
+
+def without_segmentations(folder: Path) -> str:
+    for file in folder.glob("*.nii.gz"):
+        file.unlink()
+    return "holds no .nii.gz file"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [without_file_ending, without_dataset_json, with_a_plan_that_is_none, without_segmentations],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_what_cannot_be_evaluated_is_one_sentence(capsys, raw, segmented, spoil):
+    named = spoil(segmented)
+    code, _, error = run_verb(capsys, "evaluate", raw / "labelsTr", segmented)
+    assert code == 2
+    assert named in sentence_of(error)
+    assert not (segmented / "summary.json").exists()
+
+
+def test_folders_that_are_not_there_are_named(capsys, raw, workspace):
+    for folders in ((raw / "labelsTr", workspace / "nothing"), (workspace / "nothing", raw / "labelsTr")):
+        code, _, error = run_verb(capsys, "evaluate", *folders)
+        assert code == 2
+        assert "nothing: the folder does not exist" in sentence_of(error)
+
+
+def test_an_option_is_one_field_and_one_argument():
+    """What an argument fills has a field of its name in the verb's record, so that no value is dropped on the way."""
+    import dataclasses
+
+    from SegAutoPlanLib.command_line.parser import VERBS, build_parser
+    from SegAutoPlanLib.pipeline.check import CheckOptions
+    from SegAutoPlanLib.pipeline.demo import DemoOptions
+    from SegAutoPlanLib.pipeline.evaluate import EvaluateOptions
+    from SegAutoPlanLib.pipeline.fingerprint import FingerprintOptions
+    from SegAutoPlanLib.pipeline.import_dataset import ImportOptions
+    from SegAutoPlanLib.pipeline.plan import PlanOptions
+    from SegAutoPlanLib.pipeline.predict import PredictOptions
+    from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions
+    from SegAutoPlanLib.pipeline.train import TrainOptions
+
+    records = {
+        "import": ImportOptions,
+        "check": CheckOptions,
+        "fingerprint": FingerprintOptions,
+        "plan": PlanOptions,
+        "preprocess": PreprocessOptions,
+        "train": TrainOptions,
+        "predict": PredictOptions,
+        "evaluate": EvaluateOptions,
+        "demo": DemoOptions,
+    }
+    assert {verb.name for verb in VERBS} == {*records, "runs"}
+    [subparsers] = [action for action in build_parser()._actions if hasattr(action, "choices") and action.choices]
+    for name, kind in records.items():
+        filled = {action.dest for action in subparsers.choices[name]._actions}
+        of_every_verb = {"help", "workspace", "json", "run_folder"}
+        assert filled - of_every_verb == {field.name for field in dataclasses.fields(kind)}, name

@@ -22,7 +22,17 @@ STAGES = (
     "inference",
     "evaluation",
 )
-HELPERS = {"blas_threads", "dataset_json", "errors", "executors", "files", "labels", "machine", "progress", "workspace"}
+HELPERS = {
+    "blas_threads",
+    "dataset_json",
+    "errors",
+    "executors",
+    "files",
+    "labels",
+    "machine",
+    "progress",
+    "workspace",
+}
 """Modules beside the stages that any of them may use; they use no stage."""
 
 
@@ -54,6 +64,46 @@ def test_the_helpers_use_no_stage():
 def test_runs_use_no_stage_so_that_watching_needs_nothing():
     for file in (LIBRARY / "runs").glob("*.py"):
         assert imported_names(file) <= {*HELPERS, "runs", "__version__"}
+
+
+def test_only_the_pipeline_and_the_command_line_come_after_the_stages():
+    for name, known in (
+        ("pipeline", {*STAGES, *HELPERS, "pipeline"}),
+        ("command_line", {"models", "pipeline", "planning", "runs", "training", *HELPERS, "command_line"}),
+    ):
+        for file in (LIBRARY / name).glob("*.py"):
+            assert imported_names(file) <= {*known, "__version__"}, file.name
+
+
+def private_imports(file: Path) -> set[str]:
+    """Underscored names that a file imports from another module of ours, or takes from one that it imported."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    ours = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and (node.level > 0 or (node.module or "").startswith(("SegAutoPlanLib", "SegAutoPlanUI")))
+    ]
+    imported = {alias.asname or alias.name for node in ours for alias in node.names}
+    named = {alias.name for node in ours for alias in node.names}
+    taken = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported
+    }
+    return {name for name in named | taken if name.startswith("_") and not name.startswith("__")}
+
+
+@pytest.mark.parametrize("folder", ["SegAutoPlanLib", "SegAutoPlan"])
+def test_no_module_uses_a_private_name_of_another(folder):
+    for file in (LIBRARY.parent / folder).rglob("*.py"):
+        assert private_imports(file) == set(), file
+
+
+def test_a_private_name_would_be_noticed(tmp_path):
+    file = tmp_path / "curious.py"
+    file.write_text("from .files import _secret\nfrom . import progress\nprogress._hidden()\n")
+    assert private_imports(file) == {"_secret", "_hidden"}
 
 
 def test_every_folder_of_the_engine_is_a_stage_or_known():
