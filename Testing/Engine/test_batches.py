@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import signal
 import sys
-import traceback
 
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
-from SegAutoPlanLib.preprocessing import PreprocessedCase
+from SegAutoPlanLib.preprocessing import PreprocessedCase, open_preprocessed
+from SegAutoPlanLib.preprocessing.storage import ENDING
 from SegAutoPlanLib.training import Recipe
 from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
-from SegAutoPlanLib.training.samples import SampleSource
+from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
 from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground, positions_of_rank
 
 from .balls import NAME, ball_workspace
@@ -122,3 +124,90 @@ def test_augmentation_is_decided_by_its_seed_alone(patch):
     assert set(np.unique(results[0].labels)) <= {-1, 0, 1, 2}
 
 
+def test_batches_do_not_depend_on_the_number_of_workers(source):
+    def three_epochs(workers: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        with BatchStream((source, validation_of(source)), batch_order(THREE_EPOCHS), workers) as batches:
+            return list(batches)
+
+    alone, helped = three_epochs(0), three_epochs(2)
+    assert len(alone) == 3 * (3 + 1)
+    for (image, labels), (other_image, other_labels) in zip(alone, helped, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+def test_the_ranks_of_a_distributed_run_make_the_batch_of_one_process(source):
+    def first(rank: int, world: int) -> torch.Tensor:
+        with BatchStream((source,), [(TRAINING, 5)], rank=rank, world=world) as batches:
+            return next(batches)[0]
+
+    assert torch.equal(first(0, 1), torch.cat([first(0, 2), first(1, 2)]))
+
+
+def test_the_order_of_batches_goes_on_in_the_middle_of_an_epoch():
+    whole = list(batch_order(THREE_EPOCHS))
+    assert whole[:5] == [(TRAINING, 0), (TRAINING, 1), (TRAINING, 2), (VALIDATION, 0), (TRAINING, 3)]
+    assert list(batch_order(THREE_EPOCHS, epoch=1, iteration=2)) == whole[6:]
+    assert list(batch_order(THREE_EPOCHS, epoch=3)) == []
+
+
+def test_no_process_is_left_when_the_batches_are_not_all_taken(source):
+    with BatchStream((source, validation_of(source)), batch_order(THREE_EPOCHS), workers=1) as batches:
+        next(batches)
+        assert len(loader_pids()) == 1
+    assert loader_pids() == set()
+
+
+def test_no_process_is_left_after_a_bug_in_one_of_them(source):
+    # An axis of no image: nothing that a user can give.
+    broken = dataclasses.replace(source, mirror_axes=("x",))
+    with (
+        pytest.raises(Exception, match="DataLoader worker") as told,
+        BatchStream((broken,), [(TRAINING, n) for n in range(9)], workers=1) as batches,
+    ):
+        list(batches)
+    assert not issubclass(told.type, UserInputError)
+    assert loader_pids() == set()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_case_is_a_sentence_whoever_reads_it(source, tmp_path, workers):
+    (tmp_path / f"ball_0{ENDING}").write_bytes(b"damaged")
+    broken = dataclasses.replace(source, folder=tmp_path, identifiers=("ball_0",))
+    with pytest.raises(UserInputError) as told, BatchStream((broken,), [(TRAINING, 0)], workers) as batches:
+        next(batches)
+    assert str(told.value).startswith(str(tmp_path))
+    assert "Traceback" not in str(told.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGINT to send to one process")
+def test_loader_processes_leave_ctrl_c_to_the_training(source):
+    with BatchStream((source,), [(TRAINING, n) for n in range(9)], workers=1) as batches:
+        next(batches)
+        for pid in loader_pids():
+            os.kill(pid, signal.SIGINT)
+        assert len(list(batches)) == 8
+
+
+def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):
+    plain = dataclasses.replace(source, augmentation="none", mirror_axes=())
+    image, labels = PatchDataset((plain,))[TRAINING, 3]
+    cases = [open_preprocessed(source.folder, name) for name in source.identifiers]
+    pieces = np.concatenate([sliding_window_view(case.data[0], (16, 16, 16)).reshape(-1, 16**3) for case in cases])
+    assert (labels >= 0).all()
+    assert (pieces == image.numpy().reshape(-1)).all(1).any()
+
+
+def test_mirroring_alone_flips_patches_and_changes_nothing_else(source):
+    plain = dataclasses.replace(source, augmentation="none", mirror_axes=())
+    mirrored = dataclasses.replace(source, augmentation="none", mirror_axes=(2,))
+    pairs = [(PatchDataset((plain,))[TRAINING, n][0], PatchDataset((mirrored,))[TRAINING, n][0]) for n in range(12)]
+    flipped = [torch.equal(image.flip(3), other) for image, other in pairs]
+    kept = [torch.equal(image, other) for image, other in pairs]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    assert any(flipped)
+    assert any(kept)
+
+
+def validation_of(source: SampleSource) -> SampleSource:
+    return dataclasses.replace(source, augmentation="none", mirror_axes=(), seed=source.seed + 1)

@@ -5,27 +5,26 @@ from __future__ import annotations
 import dataclasses
 import errno
 import math
+import multiprocessing
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
+from SegAutoPlanLib.losses import build_loss
 from SegAutoPlanLib.networks import build_network, load_pretrained, read_checkpoint, write_checkpoint
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
-from SegAutoPlanLib.training import RECIPES, find_recipe
-from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
-from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS, AugmentationPreset
-from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
-from SegAutoPlanLib.training.metrics import moving_average
+from SegAutoPlanLib.training.batches import TRAINING, BatchStream
 from SegAutoPlanLib.training.samples import SampleSource
-from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground, positions_of_rank
+from SegAutoPlanLib.training.targets import full_resolution_target
+from SegAutoPlanLib.training.trainer import train_fold
 
 from .balls import NAME, ball_workspace
 
@@ -100,6 +99,104 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace):
     for name, tensor in uninterrupted["network_weights"].items():
         assert torch.allclose(tensor, resumed["network_weights"][name], atol=1e-6), name
     assert resumed["logging"]["train_losses"] == pytest.approx(uninterrupted["logging"]["train_losses"], abs=1e-5)
+
+
+def test_without_deep_supervision_the_loss_is_that_of_the_full_resolution(workspace):
+    options = dataclasses.replace(SHORT, recipe="nodeepsupervision", epochs=1, iterations=1)
+    trained = train(workspace, options)
+    assert trained.model.name == "nnUNetTrainerNoDeepSupervision__nnUNetPlans__3d_fullres"
+    checkpoint = read_checkpoint(trained.checkpoint)
+
+    raw = load_dataset(workspace.raw / NAME)
+    configuration = find_plan(workspace, raw, "nnUNetPlans").configuration("3d_fullres")
+    splits = read_json(workspace.preprocessed / NAME / "splits_final.json")
+    torch.manual_seed(SHORT.seed)
+    network = build_network(configuration.architecture, 1, 3)
+    folder = workspace.preprocessed / NAME / configuration.data_identifier
+    source = SampleSource(folder, tuple(splits[0]["train"]), configuration, 0.33, "default", (0, 1, 2), SHORT.seed)
+    with BatchStream((source,), [(TRAINING, 0)]) as batches:
+        images, labels = next(batches)
+    target = full_resolution_target(labels, raw.label_scheme)
+    loss = build_loss(None, raw.label_scheme, configuration.batch_dice)(network(images), target)
+    assert checkpoint["logging"]["train_losses"] == pytest.approx([loss.item()], rel=1e-6)
+    changed = {
+        name
+        for name, tensor in network.state_dict().items()
+        if ".seg_layers." in name and not torch.equal(tensor, checkpoint["network_weights"][name])
+    }
+    assert changed == {"decoder.seg_layers.1.weight", "decoder.seg_layers.1.bias"}
+
+
+def test_a_training_without_deep_supervision_learns_and_resumes(workspace):
+    options = dataclasses.replace(SHORT, recipe="nodeepsupervision", fold=1, epochs=3)
+    with pytest.raises(StopRequested):
+        train(workspace, options, StopInTraining(step=6))
+    report = Recorder()
+    train(workspace, dataclasses.replace(options, resume=True), report)
+    losses = [event["train_loss"] for event in report.events if event["event"] == "epoch"]
+    assert losses[-1] < 0.9
+
+
+def test_loader_processes_are_started_once_and_none_is_left(workspace, monkeypatch):
+    class PidsPerEpoch(Recorder):
+        def __init__(self):
+            super().__init__()
+            self.pids = []
+
+        def event(self, event, **fields):
+            super().event(event, **fields)
+            if event == "epoch":
+                self.pids.append({process.pid for process in multiprocessing.active_children()})
+
+    def with_two_workers(task, *others):
+        return train_fold(dataclasses.replace(task, workers=2), *others)
+
+    monkeypatch.setattr("SegAutoPlanLib.pipeline.train.train_fold", with_two_workers)
+    options = dataclasses.replace(SHORT, fold=0, epochs=3, iterations=2)
+    report = PidsPerEpoch()
+    train(workspace, options, report)
+    first, second, third = report.pids
+    assert len(first) == 2
+    assert first == second == third
+    assert multiprocessing.active_children() == []
+    helped = weights_of(workspace)
+    monkeypatch.undo()
+    train(workspace, options)
+    for name, tensor in weights_of(workspace)["network_weights"].items():
+        assert torch.equal(tensor, helped["network_weights"][name]), name
+
+
+def test_validation_stops_between_tiles_and_keeps_finished_cases(workspace, monkeypatch):
+    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)  # one tile after the other
+    train(workspace, dataclasses.replace(SHORT, epochs=1))
+    validation = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/validation"
+    cases = sorted(validation.glob("*.nii.gz"))
+    for file in cases:
+        file.unlink()
+    tiles_of_a_case = 8
+
+    class StopInSecondCase(Recorder):
+        """Asked once before each case and once before each tile."""
+
+        def __init__(self):
+            super().__init__(stop_at=1 + tiles_of_a_case + 1 + 3)
+
+    with pytest.raises(StopRequested, match=f"after 1 of {len(cases)} cases"):
+        train(workspace, dataclasses.replace(SHORT, validate_only="final"), StopInSecondCase())
+    assert sorted(validation.glob("*.nii.gz")) == cases[:1]
+
+
+def test_the_tiles_of_validation_are_told_within_its_cases(workspace, monkeypatch):
+    train(workspace, dataclasses.replace(SHORT, epochs=1))
+    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)
+    monkeypatch.setattr("SegAutoPlanLib.progress.SECONDS_BETWEEN_PARTS", 0)
+    report = Recorder()
+    train(workspace, dataclasses.replace(SHORT, validate_only="final"), report)
+    told = [event for event in report.events if event["event"] == "progress" and event["stage"] != "preprocess"]
+    assert {(event["stage"], event["unit"], event["total"]) for event in told} == {("validating", "case", 2)}
+    assert [event["done"] for event in told] == sorted(event["done"] for event in told)
+    tiles = [event["inner"]["done"] for event in told if "inner" in event and event["done"] == 1]
+    assert tiles == list(range(9))
 
 
 class StopInTraining(Recorder):
