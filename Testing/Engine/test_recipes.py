@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from SegAutoPlanLib.command_line import build_parser
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.labels import LabelScheme
-from SegAutoPlanLib.losses import build_loss
+from SegAutoPlanLib.losses import LOSSES, build_loss
 from SegAutoPlanLib.networks import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.training import RECIPES, EpochLog, find_recipe
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
@@ -36,22 +37,31 @@ def test_whatever_a_recipe_names_is_there(recipe):
     assert any(build_loss(recipe.loss, labels, batch_dice=False) for labels in (LABELS, REGIONS))
 
 
-def test_nnunets_variants_have_its_names():
-    assert RECIPES["nomirroring"].mirror_axes(3) == ()
-    named = {recipe.trainer_name: recipe for recipe in RECIPES.values() if recipe.name not in ("default", "short")}
-    assert named.keys() == {
-        "nnUNetTrainer_250epochs",
-        "nnUNetTrainerNoMirroring",
-        "nnUNetTrainerNoDA",
-        "nnUNetTrainerNoDeepSupervision",
-    }
-    # Each differs from the default in nothing but what its name says.
-    assert {name: changed_fields(recipe) for name, recipe in named.items()} == {
-        "nnUNetTrainer_250epochs": {"epochs"},
-        "nnUNetTrainerNoMirroring": {"mirroring"},
-        "nnUNetTrainerNoDA": {"augmentation", "mirroring"},
-        "nnUNetTrainerNoDeepSupervision": {"deep_supervision"},
-    }
+@pytest.mark.parametrize(
+    ("name", "trainer", "changed"),
+    [
+        ("250epochs", "nnUNetTrainer_250epochs", {"epochs"}),
+        ("nomirroring", "nnUNetTrainerNoMirroring", {"mirroring"}),
+        ("noaugmentation", "nnUNetTrainerNoDA", {"augmentation", "mirroring"}),
+        ("nodeepsupervision", "nnUNetTrainerNoDeepSupervision", {"deep_supervision"}),
+    ],
+)
+def test_a_variant_of_nnunet_has_its_name_and_changes_nothing_else(name, trainer, changed):
+    assert RECIPES[name].trainer_name == trainer
+    assert changed_fields(RECIPES[name]) == changed
+
+
+def test_no_two_recipes_that_differ_from_nnunets_share_a_result_folder():
+    names = [recipe.trainer_name for recipe in RECIPES.values() if recipe.name != "short"]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("table", [RECIPES, LOSSES], ids=["recipes", "losses"])
+def test_the_command_line_lists_every_name(table):
+    parser = build_parser()
+    (verbs,) = (action for action in parser._actions if action.choices and "train" in action.choices)
+    words = verbs.choices["train"].format_help().replace(",", " ").split()
+    assert set(table) <= set(words)
 
 
 def changed_fields(recipe) -> set[str]:
@@ -80,12 +90,6 @@ def test_an_epoch_that_saw_no_class_leaves_the_moving_average_alone():
     assert moving_average(None, math.nan) is None
     assert moving_average(0.5, math.nan) == 0.5
     assert moving_average(0.5, 1.0) == pytest.approx(0.55)
-
-
-def test_nnunets_numpy_scalars_in_the_log_can_be_read(tmp_path):
-    path = tmp_path / "checkpoint_final.pth"
-    torch.save({"network_weights": {}, "logging": {"lrs": [np.float64(0.01), np.float32(0.5)]}}, path)
-    assert read_checkpoint(path)["logging"]["lrs"] == [0.01, 0.5]
 
 
 def test_the_log_comes_back_from_nnunets_lists():
