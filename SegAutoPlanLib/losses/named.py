@@ -35,15 +35,21 @@ class NamedLoss:
 
 
 def _dice_ce(label_scheme: LabelScheme, batch_dice: bool, over_ranks: Reduce | None) -> nn.Module:
-    from .compound import DiceCrossEntropy
+    from .compound import SumOfLosses
+    from .cross_entropy import LabelCrossEntropy
+    from .dice import LabelDice
 
-    return DiceCrossEntropy(label_scheme.ignore_label, batch_dice, over_ranks)
+    ignore = label_scheme.ignore_label
+    return SumOfLosses(LabelCrossEntropy(ignore), LabelDice(ignore, batch_dice, over_ranks))
 
 
 def _dice_bce(label_scheme: LabelScheme, batch_dice: bool, over_ranks: Reduce | None) -> nn.Module:
-    from .compound import DiceBinaryCrossEntropy
+    from .compound import SumOfLosses
+    from .cross_entropy import RegionCrossEntropy
+    from .dice import RegionDice
 
-    return DiceBinaryCrossEntropy(label_scheme.ignore_label is not None, batch_dice, over_ranks)
+    has_ignore = label_scheme.ignore_label is not None
+    return SumOfLosses(RegionCrossEntropy(has_ignore), RegionDice(has_ignore, batch_dice, over_ranks))
 
 
 LOSSES = {
