@@ -18,6 +18,7 @@ import pytest
 import SimpleITK as sitk
 
 from SegAutoPlanLib import cluster as cluster_module
+from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.cluster import connected_cluster
 from SegAutoPlanLib.dataset import check_dataset, load_dataset
 from SegAutoPlanLib.errors import FileError, StopRequested, UserInputError
@@ -151,6 +152,27 @@ def test_pairs_are_imported_by_a_cluster(raw, cluster, tmp_path):
     files = [sorted(path for path in (tmp_path / f"Dataset00{n}_X").rglob("*") if path.is_file()) for n in (1, 2)]
     assert [path.name for path in files[0]] == [path.name for path in files[1]]
     assert all(one.read_bytes() == other.read_bytes() for one, other in zip(*files, strict=True))
+
+
+def test_verbs_take_a_scheduler(raw, cluster, tmp_path, capsys):
+    for side, where in (("here", ["--workers", "2"]), ("there", ["--scheduler", cluster.address])):
+        there = ["--workspace", str(tmp_path / side), *where]
+        for verb in ("check", "fingerprint", "plan", "preprocess"):
+            assert main([verb, str(raw), *there]) == 0
+        references = str(raw / "labelsTr")
+        dataset_json = ["--dataset-json", str(raw / "dataset.json"), "--output", str(tmp_path / side / "summary.json")]
+        assert main(["evaluate", references, references, *dataset_json, *there]) == 0
+    files = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*") if path.is_file()]
+    assert len([file for file in files if file.name.endswith(".case.safetensors")]) == 2 * CASES
+    for file in files:
+        assert (tmp_path / "there" / file).read_bytes() == (tmp_path / "here" / file).read_bytes(), file
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(raw, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster_module, "SECONDS_TO_CONNECT", 1)
+    code = main(["check", str(raw), "--scheduler", "tcp://127.0.0.1:9", "--workspace", str(tmp_path)])
+    assert code == 2
+    assert "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there" in capsys.readouterr().err
 
 
 def take_long(number: int) -> int:
