@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 ENDS = ("finished", "stopped", "failed")
@@ -61,13 +61,21 @@ class StateAccumulator:
     """Takes the events of a run one after the other and knows the state they lead to."""
 
     def __init__(self) -> None:
-        self._now = RunState("starting")
+        self._status = "starting"
+        self._progress: dict[str, Any] = {}
+        self._ending: dict[str, Any] = {}
         self._epochs: list[EpochReport] = []
         self._warnings: list[str] = []
 
     @property
     def state(self) -> RunState:
-        return replace(self._now, epochs=tuple(self._epochs), warnings=tuple(self._warnings))
+        return RunState(
+            self._status,
+            **self._progress,
+            **self._ending,
+            epochs=tuple(self._epochs),
+            warnings=tuple(self._warnings),
+        )
 
     def take(self, event: dict[str, Any]) -> None:
         """Go on from one event.
@@ -77,10 +85,10 @@ class StateAccumulator:
         """
         kind = _field(event, "event", str)
         if kind in ENDS:
-            self._end(kind, event)
+            self._status, self._ending = kind, _ending(event)
             return
         if kind == "progress":
-            self._progress(event)
+            self._progress = _progress(event)
         elif kind == "epoch":
             report = _epoch_report(event)
             # A resumed run repeats epochs in the folder of the old one.
@@ -89,22 +97,7 @@ class StateAccumulator:
             self._epochs.append(report)
         elif kind == "warning":
             self._warnings.append(_field(event, "message", str))
-        self._now = replace(self._now, status="running", message="", hint="", result=None)
-
-    def _end(self, status: str, event: dict[str, Any]) -> None:
-        message, hint = _field(event, "message", str, ""), _field(event, "hint", str, "")
-        result = _field(event, "result", dict, None)
-        self._now = replace(self._now, status=status, message=message, hint=hint, result=result)
-
-    def _progress(self, event: dict[str, Any]) -> None:
-        self._now = replace(
-            self._now,
-            stage=_field(event, "stage", str, ""),
-            done=_field(event, "done", int, 0),
-            total=_field(event, "total", int, 0),
-            unit=_field(event, "unit", str, ""),
-            eta_s=_duration(event, "eta_s"),
-        )
+        self._status, self._ending = "running", {}
 
 
 def state_after(events: Sequence[dict[str, Any]]) -> RunState:
@@ -117,6 +110,24 @@ def state_after(events: Sequence[dict[str, Any]]) -> RunState:
     for event in events:
         accumulator.take(event)
     return accumulator.state
+
+
+def _ending(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "message": _field(event, "message", str, ""),
+        "hint": _field(event, "hint", str, ""),
+        "result": _field(event, "result", dict, None),
+    }
+
+
+def _progress(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "stage": _field(event, "stage", str, ""),
+        "done": _field(event, "done", int, 0),
+        "total": _field(event, "total", int, 0),
+        "unit": _field(event, "unit", str, ""),
+        "eta_s": _duration(event, "eta_s"),
+    }
 
 
 def _epoch_report(event: dict[str, Any]) -> EpochReport:

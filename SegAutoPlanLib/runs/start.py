@@ -73,7 +73,8 @@ def start_run(
 def go_where_asked(folder: Path | str) -> None:
     """For a worker: change to the folder in which its run was asked for, if that is known and still there."""
     asked_in = read_description(Path(folder)).asked_in
-    if asked_in:
+    # Given in a shell, the run folder may itself be relative to where the worker is now.
+    if asked_in and Path(folder).is_absolute():
         with contextlib.suppress(OSError):
             os.chdir(asked_in)
 
