@@ -123,6 +123,6 @@ class RunWatcher:
     def _unreadable(self) -> list[str]:
         said = [sentence for sentence in (self._problem, self._description.problem) if sentence]
         if count := self._log.unreadable_lines:
-            lines = "1 line" if count == 1 else f"{count} lines"
-            said.append(f"{self._path / PROGRESS_FILE}: {lines} cannot be read and were skipped.")
+            lines = "1 line was" if count == 1 else f"{count} lines were"
+            said.append(f"{self._path / PROGRESS_FILE}: {lines} skipped, which cannot be read.")
         return said
