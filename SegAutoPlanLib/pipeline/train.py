@@ -16,6 +16,7 @@ from ..losses import build_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, checkpoint_path, fold_path, write_model_files
 from ..networks.device import choose_device
+from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
@@ -131,9 +132,9 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan.to_json(), raw.dataset_json, stored_fingerprint(workspace, raw))
+    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json, stored_fingerprint(workspace, raw))
     return TrainingTask(
-        context=CheckpointContext(plan.to_json(), chosen, options.fold, raw.dataset_json, recipe, options.seed),
+        context=CheckpointContext(plan_to_json(plan), chosen, options.fold, raw.dataset_json, recipe, options.seed),
         label_scheme=raw.label_scheme,
         channels=len(raw.channel_names),
         preprocessed=folders[chosen.name],
