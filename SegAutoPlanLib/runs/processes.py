@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ class ProcessIdentity:
         """
         if self.host != platform.node():
             return f"{folder}: its process runs on another computer ({self.host or 'unknown'}); end it there."
-        seen = _look_at(self.pid)
+        seen = _look_with_command(self.pid)
         if seen is None:
             return ""
         if not self.started or seen.started != self.started:
@@ -114,12 +115,22 @@ def _look_at(pid: int) -> _Seen | None:
     return _look_with_ps(pid)
 
 
+def _look_with_command(pid: int) -> _Seen | None:
+    # While a process ends, or becomes another program, it has no command line for a moment.
+    for _ in range(20):
+        seen = _look_at(pid)
+        if seen is None or seen.command or seen.program:
+            break
+        time.sleep(0.01)
+    return seen
+
+
 def _look_in_proc(pid: int) -> _Seen | None:
     process = Path(f"/proc/{pid}")
     try:
         # The name, in parentheses, may itself hold blanks and parentheses.
         fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        arguments = os.fsdecode((process / "cmdline").read_bytes()).split("\0")
     except (FileNotFoundError, ProcessLookupError):
         return _hidden_or_gone(pid)
     if fields[0] in "ZX":
