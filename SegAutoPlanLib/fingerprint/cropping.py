@@ -64,7 +64,8 @@ def _connected_to_border(empty: np.ndarray) -> np.ndarray:
 
 
 def _follow(empty: np.ndarray) -> np.ndarray:
-    """From the border inwards. A CT holds few voxels of exactly 0: LABELLING."""
+    """From the border inwards. A CT of 512 x 512 x 400 voxels has few of exactly 0: 0.04 s and 0.1 GB here, 0.6 s and
+    0.5 GB if labelled, which is a third of the time of its preprocessing."""
     # A margin that is not empty: every voxel then has all its neighbours.
     room = np.zeros([size + 2 for size in empty.shape], bool)
     unreached = room[1:-1, 1:-1, 1:-1]

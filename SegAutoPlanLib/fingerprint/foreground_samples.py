@@ -46,8 +46,8 @@ def draw_foreground(image: np.ndarray, foreground: np.ndarray, draws: int) -> tu
 class RandomWords:
     """The 32-bit words behind numpy's `RandomState(1234)`, from the first on.
 
-    Each case begins with the same ones, so they are made once and kept: made anew for each case, the fingerprint of
-    200 hippocampi takes KEPT times as long.
+    Each case begins with the same ones, so they are made once and kept; made anew, they cost the fingerprint of
+    200 hippocampi 1.6 times the processor time, that of 28 STS-MR volumes 1.3 times.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,8 @@ def times_drawn(words: RandomWords, population: int, draws: int) -> np.ndarray:
     """How often each of `population` things comes up in numpy's `RandomState.randint(0, population, draws)`.
 
     That function cuts each random word to the bits it needs and passes over those that are still too large; their
-    order does not matter here, so they are counted many at once. Called itself, PLAIN.
+    order does not matter here, so they are counted many at once. `randint` itself would cost the fingerprint of the
+    hippocampi 2.1 times the processor time, that of the STS-MR volumes 1.6 times.
     """
     if population <= 1:
         return np.full(population, draws, np.int64)
