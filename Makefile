@@ -1,6 +1,7 @@
 # make demo   the main job on real images, start to end
 # make test   every test
 # make lint   ruff: lint and format
+# make same   whether another checkout gives equal results, bit by bit (BEFORE=its folder)
 # make bench  speed and memory, side by side with nnU-Net (NNUNET_PYTHON=python of an environment that has it)
 #
 # Everything is set up in .venv by itself; nothing outside this folder changes but missing system libraries.
@@ -14,7 +15,7 @@ TORCH := $(if $(wildcard /dev/nvidia0),torch,torch==2.13.0)
 DEMO_FOLDER ?= demo
 ARGS ?=
 
-.PHONY: demo test lint format bench system clean
+.PHONY: demo test lint format same bench system clean
 
 demo: $(READY) system
 	$(BIN)/python -m Testing.Demo --folder "$(DEMO_FOLDER)" $(ARGS)
@@ -29,6 +30,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+same: $(READY)
+	$(BIN)/python Testing/Benchmarks/same_results.py --before "$(BEFORE)" $(ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m Testing.Benchmarks.preprocessing --nnunet-python "$(NNUNET_PYTHON)" $(ARGS)
