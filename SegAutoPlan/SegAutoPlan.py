@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from SegAutoPlanUI.application_events import resultOf, waitFor
-from SegAutoPlanUI.dataset_export import exportDataset
-from SegAutoPlanUI.engine_process import defaultWorkspaceFolder, startEngine
-from SegAutoPlanUI.panel_parameters import SegAutoPlanParameterNode
-from SegAutoPlanUI.runs_panel import RunsPanel
-from SegAutoPlanUI.segment_panel import SegmentPanel
-from SegAutoPlanUI.segmentation_following import followSegmentation
-from SegAutoPlanUI.segmentation_job import loadResult, startSegmentation
+from SegAutoPlanUI.engine.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.jobs.application_events import resultOf, waitFor
+from SegAutoPlanUI.jobs.segmentation_following import followSegmentation
+from SegAutoPlanUI.jobs.segmentation_job import loadResult, startSegmentation
+from SegAutoPlanUI.panels.runs import RunsPanel
+from SegAutoPlanUI.panels.segment import SegmentPanel
+from SegAutoPlanUI.parameters import SegAutoPlanParameterNode
+from SegAutoPlanUI.scene.dataset_export import exportDataset
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder

@@ -46,7 +46,7 @@ def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None
     os.environ["SEGAUTOPLAN_WORKSPACE"] = str(folder)  # where the panel looks for runs
     host = start_application()
     widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
-    from SegAutoPlanUI.volume_files import checkFileEnding
+    from SegAutoPlanUI.scene.volume_files import checkFileEnding
 
     from SegAutoPlan import SegAutoPlanLogic
 

@@ -59,14 +59,14 @@ def module(host, workspace) -> SimpleNamespace:
     """The module file and the parts of it that tests look into, loaded as Slicer loads them."""
     host.load_module("SegAutoPlan")
     names = (
-        "segmentation_job",
-        "segmentation_following",
-        "segment_view",
-        "segment_panel",
-        "engine_process",
-        "run_follower",
+        "jobs.segmentation_job",
+        "jobs.segmentation_following",
+        "panels.segment.segment_view",
+        "panels.segment.segment_panel",
+        "engine.engine_process",
+        "engine.run_follower",
     )
-    parts = {name: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
+    parts = {name.rpartition(".")[2]: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
     return SimpleNamespace(SegAutoPlan=sys.modules["SegAutoPlan"], **parts)
 
 

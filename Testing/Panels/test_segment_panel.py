@@ -114,7 +114,7 @@ def test_weights_that_come_later_are_seen_when_the_module_is_entered_again(panel
 
 
 def test_pressing_segment_puts_the_result_into_the_scene(host, ready, expected_labels):
-    from SegAutoPlanUI.scene_bridge import labelsFromSegmentation
+    from SegAutoPlanUI.scene.scene_bridge import labelsFromSegmentation
 
     start(host, ready)
     host.process_events(until=lambda: ready.ui.show3DButton.enabled, timeout_s=30)
@@ -268,7 +268,7 @@ def test_reload_takes_the_libraries_along(host, ready):
     before = dict(sys.modules)
     try:
         ready.widget.onReload()
-        for name in ("SegAutoPlanUI.segment_panel", "SegAutoPlanLib.runs"):
+        for name in ("SegAutoPlanUI.panels.segment.segment_panel", "SegAutoPlanLib.runs"):
             assert sys.modules[name] is not before[name]
         host.slicer.modules.SegAutoPlanWidget.cleanup()
     finally:

@@ -10,9 +10,9 @@ from slicer.i18n import tr as _
 
 from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
 
-from .run_follower import cancel
-from .segment_view import outcomeOf, runningStatus, timeLeft
-from .segmentation_job import resultWaits
+from ...engine.run_follower import cancel
+from ...jobs.segmentation_job import resultWaits
+from ..segment.segment_view import outcomeOf, runningStatus, timeLeft
 
 SHOWN_RUNS = 20
 REFRESH_MILLISECONDS = 2000

@@ -12,15 +12,15 @@ from slicer.i18n import tr as _
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from ...engine.dependency_installer import InstallError, installTorch, missingSentence
+from ...engine.engine_process import torchInstalled
+from ...engine.run_follower import RunFollower, cancel
+from ...jobs.segmentation_following import followSegmentation, stopFollowing
+from ...jobs.segmentation_job import resultNode, resultWaits
+from ...parameters import SegAutoPlanParameterNode
 from .channel_selectors import ChannelSelectors
-from .dependency_installer import InstallError, installTorch, missingSentence
-from .engine_process import torchInstalled
-from .panel_parameters import SegAutoPlanParameterNode
-from .run_follower import RunFollower, cancel
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
-from .segmentation_following import followSegmentation, stopFollowing
-from .segmentation_job import resultNode, resultWaits
 
 LOG_LINES = 200
 CHANNELS_ROW = 2
