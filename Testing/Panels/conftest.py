@@ -24,6 +24,11 @@ SEGMENTS = {
 }
 
 
+def section(widget, name: str):
+    """The panel of that class in the module's widget."""
+    return next(panel for panel in widget.panels if type(panel).__name__ == name)
+
+
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "Dokumente mit Ümlaut" / "workspace"
@@ -98,11 +103,12 @@ def engine(module, monkeypatch, tmp_path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture
 def panel(host, module, engine) -> Iterator[SimpleNamespace]:
-    """The shown panel: its widgets, as the user has them, and the parameter node behind."""
+    """The "Segment" section in the shown module: its widgets, as the user has them, and the parameter node behind."""
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.load_module("SegAutoPlan")
     widget.enter()
-    yield SimpleNamespace(widget=widget, ui=widget.ui, parameters=lambda: widget._parameterNode)
+    segment = section(widget, "SegmentPanel")
+    yield SimpleNamespace(widget=widget, segment=segment, ui=segment.ui, parameters=lambda: widget._parameterNode)
     widget.exit()
     widget.cleanup()
 

@@ -11,7 +11,7 @@ from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
 from ..engine.run_follower import RunFollower, stopPatienceIsOver
-from ..panels.segment.segment_view import outcomeOf
+from ..engine.run_words import outcomeOf
 from .segmentation_job import loadResult, removeFiles, resultNode
 
 OnFinished = Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None]

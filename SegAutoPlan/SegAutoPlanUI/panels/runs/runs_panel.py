@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
 
 from ...engine.run_follower import cancel
-from ...jobs.segmentation_job import resultWaits
-from ..segment.segment_view import outcomeOf, runningStatus, timeLeft
+from ...engine.run_words import outcomeOf, runningStatus, timeLeft
+from ...jobs.segmentation_job import loadResult, resultWaits
+from ...parameters import SegAutoPlanParameterNode
+from ..panel import loadSection
 
+UI_FILE = Path(__file__).with_name("runs.ui")
 SHOWN_RUNS = 20
 REFRESH_MILLISECONDS = 2000
 
 
 class RunsPanel:
-    """Lists run folders, newest first, and stops or loads the chosen one.
+    """Lists the runs of a folder, newest first, and stops or loads the chosen one."""
 
-    `loadRun(run)` puts the result of a finished segmentation into the scene.
-    """
-
-    def __init__(self, ui, runsFolder: Path, loadRun: Callable[[RunFolder], None]) -> None:
-        self._ui = ui
+    def __init__(self, runsFolder: Path) -> None:
+        self.widget, self.ui = loadSection(UI_FILE)
         self._runsFolder = runsFolder
-        self._loadRun = loadRun
         self._runs: list[RunFolder] = []
         self._rows: list[tuple[str, str]] = []
         self._known: dict[Path, tuple[float, RunState]] = {}
         self._timer = qt.QTimer()
         self._timer.interval = REFRESH_MILLISECONDS
         self._timer.timeout.connect(self.refresh)
+        ui = self.ui
         ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
         ui.loadRunButton.connect("clicked(bool)", self._onLoad)
         ui.stopRunButton.connect("clicked(bool)", self._onStop)
         ui.openRunButton.connect("clicked(bool)", self._onOpen)
+
+    def setParameters(self, parameters: SegAutoPlanParameterNode | None) -> None:
+        """The runs are the same whatever is chosen, but what can be loaded depends on the scene."""
+        self.refresh()
 
     def enter(self) -> None:
         self.refresh()
@@ -46,15 +50,16 @@ class RunsPanel:
     def exit(self) -> None:
         self._timer.stop()
 
+    def release(self) -> None:
+        self._timer.stop()
+
     def refresh(self) -> None:
         """Read the run folders again."""
         chosen = self._chosen()
         self._runs = list_runs(self._runsFolder)[:SHOWN_RUNS]
         states = [self._state(run) for run in self._runs]
         running = sum(not state.over for state in states)
-        self._ui.runsCollapsibleButton.text = (
-            _("Runs ({count} running)").format(count=running) if running else _("Runs")
-        )
+        self.ui.runsCollapsibleButton.text = _("Runs ({count} running)").format(count=running) if running else _("Runs")
         rows = [(run.name, inWords(run, state)) for run, state in zip(self._runs, states, strict=True)]
         if rows != self._rows:
             self._rows = rows
@@ -71,7 +76,7 @@ class RunsPanel:
         return self._known[run.path][1]
 
     def _fill(self, chosen: RunFolder | None) -> None:
-        tree = self._ui.runsTreeWidget
+        tree = self.ui.runsTreeWidget
         tree.clear()
         for run, texts in zip(self._runs, self._rows, strict=True):
             item = qt.QTreeWidgetItem()
@@ -84,18 +89,19 @@ class RunsPanel:
         tree.resizeColumnToContents(0)
 
     def _chosen(self) -> RunFolder | None:
-        tree = self._ui.runsTreeWidget
+        tree = self.ui.runsTreeWidget
         row = tree.indexOfTopLevelItem(tree.currentItem()) if tree.currentItem() else -1
         return self._runs[row] if 0 <= row < len(self._runs) else None
 
     def _showButtons(self) -> None:
         run = self._chosen()
-        self._ui.loadRunButton.enabled = run is not None and _canLoad(run, run.state())
-        self._ui.stopRunButton.enabled = run is not None and not run.state().over
-        self._ui.openRunButton.enabled = run is not None
+        self.ui.loadRunButton.enabled = run is not None and _canLoad(run, run.state())
+        self.ui.stopRunButton.enabled = run is not None and not run.state().over
+        self.ui.openRunButton.enabled = run is not None
 
     def _onLoad(self, _checked: bool = False) -> None:
-        self._loadRun(self._chosen())
+        with slicer.util.tryWithErrorDisplay(_("The result could not be loaded.")):
+            loadResult(self._chosen(), anywhere=True)
         self.refresh()
 
     def _onStop(self, _checked: bool = False) -> None:
