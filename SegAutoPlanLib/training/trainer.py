@@ -18,7 +18,7 @@ from ..labels import LabelScheme
 from ..losses import DeepSupervision, build_loss
 from ..models import checkpoint_path
 from ..networks import build_network
-from ..networks.device import choose_device, keep_freed_memory
+from ..networks.device import choose_device
 from ..planning.plan import Configuration
 from ..progress import SILENT, Reporter
 from .batches import BatchSource, batches
@@ -69,7 +69,6 @@ def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = A
     """
     if not task.training_cases:
         raise UserInputError(f"{task.preprocessed}: the fold has no training cases; check splits_final.json.")
-    keep_freed_memory()
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)

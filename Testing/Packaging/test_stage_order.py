@@ -23,6 +23,7 @@ STAGES = (
     "evaluation",
 )
 HELPERS = {
+    "allocator",
     "blas_threads",
     "dataset_json",
     "errors",

@@ -34,6 +34,8 @@ class RunsPanel:
         self._timer.interval = REFRESH_MILLISECONDS
         self._timer.timeout.connect(self.refresh)
         ui = self.ui
+        # In a narrow panel both columns are seen, if not whole; their tool tips are.
+        ui.runsTreeWidget.header().setSectionResizeMode(qt.QHeaderView.Stretch)
         ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
         ui.loadRunButton.connect("clicked(bool)", self._onLoad)
         ui.stopRunButton.connect("clicked(bool)", self._onStop)
@@ -86,7 +88,6 @@ class RunsPanel:
             tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
                 tree.setCurrentItem(item)
-        tree.resizeColumnToContents(0)
 
     def _chosen(self) -> RunFolder | None:
         tree = self.ui.runsTreeWidget
