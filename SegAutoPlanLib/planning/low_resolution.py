@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .configuration import Budget, Sizing, size_configuration
+from .sizing import Budget, Sizing, size_configuration
 from .spacing import Grid
 
 ENOUGH_SEEN = 0.25
@@ -48,4 +48,5 @@ def plan_low_resolution(budget: Budget, grid: Grid, full: Sizing, case_count: in
 
 
 def rounded(shape: np.ndarray) -> tuple[int, ...]:
+    """Whole voxels, halves to even."""
     return tuple(round(edge) for edge in shape.tolist())

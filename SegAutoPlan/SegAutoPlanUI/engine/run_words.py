@@ -23,9 +23,8 @@ def timeLeft(state: RunState) -> str:
     return _("{duration} left").format(duration=duration_in_words(state.eta_s))
 
 
-def outcomeOf(state: RunState, stopRequested: bool = False) -> str:
+def outcomeOf(state: RunState) -> str:
     """How a run ended that gave no result, in a sentence or two."""
-    # A process that had to be killed after "Stop" says nothing itself.
-    if state.status == "stopped" or (state.status == "lost" and stopRequested):
+    if state.status == "stopped":
         return _("Cancelled.")
     return " ".join(filter(None, (state.message, state.hint))) or _("It failed; the log tells more.")

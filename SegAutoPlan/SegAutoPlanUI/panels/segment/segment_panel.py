@@ -77,7 +77,9 @@ class SegmentPanel:
         return RunFolder(folder) if folder.is_dir() else None
 
     def _attach(self, run: RunFolder | None) -> None:
-        if self._follower is not None and run is not None and self._follower.run.path == run.path:
+        shown = self._follower is not None and run is not None and self._follower.run.path == run.path
+        # One that seemed lost (another computer's, a network that was away) may have come back.
+        if shown and self._follower.state.status != "lost":
             return
         self._stopFollowing()
         if run is not None:
@@ -89,6 +91,9 @@ class SegmentPanel:
         if self._follower is not None:
             stopFollowing(self._follower)
             self._follower = None
+
+    def _state(self) -> RunState | None:
+        return self._follower.state if self._follower is not None else None
 
     def _onState(self, _state: RunState) -> None:
         self._render()
@@ -105,13 +110,21 @@ class SegmentPanel:
             self._parameters.modelFolder = folder
 
     def _onSegmentButton(self, _checked: bool = False) -> None:
-        run = self.shownRun()
-        state = run.state() if run else None
+        if self._follower is not None:
+            self._follower.poll()
+        state = self._state()
         if state is None or state.over:
             self._start()
         else:
-            cancel(run)
+            self._cancel(state)
         self.refresh()
+
+    def _cancel(self, state: RunState) -> None:
+        try:
+            cancel(self._follower.run, state)
+        except UserInputError as error:
+            self._notice = str(error)
+        self._follower.poll()
 
     def _start(self) -> None:
         self._notice = ""
@@ -147,8 +160,7 @@ class SegmentPanel:
         result = resultNode(run) if run else None
         view = viewOf(
             problem,
-            run.state() if run else None,
-            stopRequested=run is not None and (run.path / "STOP").exists(),
+            self._state(),
             resultWaits=run is not None and resultWaits(run),
         )
         folder = self._parameters.modelFolder if self._parameters else ""
