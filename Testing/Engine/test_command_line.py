@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SegAutoPlanLib import __main__ as command_line_process
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.workspace import Workspace
 
@@ -374,3 +375,22 @@ def test_an_option_is_one_field_and_one_argument():
         filled = {action.dest for action in subparsers.choices[name]._actions}
         of_every_verb = {"help", "workspace", "json", "run_folder"}
         assert filled - of_every_verb == {field.name for field in dataclasses.fields(kind)}, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["predict", "--model", "nowhere", "--input", "nowhere", "--output", "out"], True),
+        (["train", "Dataset009_Nowhere", "3d_fullres", "0"], True),
+        (["check", "Dataset009_Nowhere"], False),
+        (["plan", "Dataset009_Nowhere"], False),
+        (["runs", "list"], False),
+    ],
+)
+def test_only_a_process_that_runs_networks_keeps_freed_memory(monkeypatch, tmp_path, capsys, arguments, kept):
+    asked = []
+    monkeypatch.setattr(command_line_process, "keep_freed_memory", lambda: asked.append(True))
+    monkeypatch.chdir(tmp_path)
+    main([*arguments, "--workspace", str(tmp_path)])
+    capsys.readouterr()
+    assert bool(asked) is kept
