@@ -100,8 +100,8 @@ def write_result(result: Segmentation, folder: Path, name: str, ending: str, ima
             np.savez_compressed(temporary, probabilities=result.probabilities)
         # nnU-Net's format. We never read a pickle.
         with atomic_path(folder / f"{name}.pkl") as temporary:
-            temporary.write_bytes(pickle.dumps(result.properties))
-    write_segmentation(result.labels, target, result.properties, image_io)
+            temporary.write_bytes(pickle.dumps(result.geometry.to_nnunet()))
+    write_segmentation(result.labels, target, result.geometry.header, image_io)
     return target
 
 

@@ -29,6 +29,7 @@ def segment_preprocessed_folder(
     ending = model.file_ending
     written = []
     for identifier in reporter.track(identifiers, "validating"):
-        result = segmenter.segment_preprocessed(open_preprocessed(preprocessed, identifier), save_probabilities)
+        case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
+        result = segmenter.segment_preprocessed(case, save_probabilities)
         written.append(write_result(result, output, identifier, ending, model.plan.image_io))
     return written

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..planning.plan import Configuration
-from ..preprocessing import PreprocessedCase, open_preprocessed
+from ..preprocessing import TrainingCase, open_training_case
 from .augmentation import Augmentation, augmentation_geometry, centre_crop
 from .sampling import Patch, draw_patch, must_hold_foreground
 
@@ -85,8 +85,8 @@ class PatchDataset(Dataset):
             self._augmentation = Augmentation(self._geometry, axes, masked)
         return self._augmentation(patch, seed)
 
-    def _open_case(self, identifier: str) -> PreprocessedCase:
-        return open_preprocessed(self._source.folder, identifier)
+    def _open_case(self, identifier: str) -> TrainingCase:
+        return open_training_case(self._source.folder, identifier)
 
 
 def batches(

@@ -18,7 +18,7 @@ from SegAutoPlanLib.networks.checkpoint import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.preprocessing import PreprocessedCase
+from SegAutoPlanLib.preprocessing import TrainingCase
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import RECIPES, find_recipe
 from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
@@ -216,11 +216,11 @@ def test_the_crop_before_rotation_is_nnunets(patch, crop, in_plane):
     assert geometry.in_plane_only == in_plane
 
 
-def one_case(shape=(10, 12, 14)) -> PreprocessedCase:
+def one_case(shape=(10, 12, 14)) -> TrainingCase:
     data = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
     segmentation = np.zeros(shape, np.int16)
     segmentation[9, 11, 13] = 1
-    return PreprocessedCase(data, segmentation, {}, {1: np.array([[9, 11, 13]])})
+    return TrainingCase(data, segmentation, {1: np.array([[9, 11, 13]])})
 
 
 def test_a_forced_patch_holds_its_voxel_even_at_the_border():
