@@ -80,7 +80,7 @@ def executor_for(workers: Workers, cases: int, bytes_per_case: int) -> Iterator[
         count = worker_count(cases, bytes_per_case, workers.count)
         remedy = f"run it again with fewer workers than {count} (--workers), or on a machine with more memory"
         with ThreadPoolExecutor(count, thread_name_prefix="case") as threads:
-            yield Pool(threads, lambda: 2 * count, remedy, abandons=False)
+            yield Pool(threads, lambda: count, remedy, abandons=False)
 
 
 def run_cases(

@@ -10,10 +10,8 @@ from typing import Any
 from ..errors import UserInputError
 from ..labels import LabelScheme
 from ..models import PLANS_FILE, ModelFolder, fold_path
-from ..networks import UNet, build_network, without_aliases
-from ..networks.checkpoint import read_checkpoint
+from ..networks import UNet, build_network, load_weights, read_checkpoint, without_aliases
 from ..planning.plan import Configuration, Plan
-from ..training.state import load_weights
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
 """Trainers of nnU-Net whose networks are not those that the plan describes."""

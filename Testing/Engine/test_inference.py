@@ -20,8 +20,7 @@ from SegAutoPlanLib.inference.export import grid_interpolation, logits_to_segmen
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
 from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
 from SegAutoPlanLib.labels import LabelScheme
-from SegAutoPlanLib.networks import build_network
-from SegAutoPlanLib.networks.checkpoint import write_checkpoint
+from SegAutoPlanLib.networks import build_network, write_checkpoint
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.planning.resampling import Resampler
