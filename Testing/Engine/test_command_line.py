@@ -212,6 +212,14 @@ def test_a_missing_package_is_one_sentence_with_the_remedy(raw, workspace, missi
     assert not [file for file in produced(workspace) if "results" in file]
 
 
+def test_a_planner_goes_by_nnunets_name_too(raw, workspace, capsys):
+    code, out, _ = run_verb(
+        capsys, "plan", NAME, "--planner", "nnUNetPlannerResEncM", "--json", "--workspace", workspace
+    )
+    assert code == 0
+    assert json.loads(out)["plans_name"] == "nnUNetResEncUNetMPlans"
+
+
 def test_checking_and_planning_need_no_torch(raw, workspace):
     code = (
         "import sys; from SegAutoPlanLib.__main__ import main;"
