@@ -44,7 +44,7 @@ def test_a_released_follower_and_its_panel_go_away(host, module, run):
     follower, kept = weakref.ref(panel.follower), weakref.ref(panel)
     panel.follower.release()
     panel.follower.release()  # a second time does no harm
-    del panel
+    panel = None
     gc.collect()
     assert (follower(), kept()) == (None, None)
 
@@ -53,7 +53,7 @@ def test_a_connected_timer_keeps_what_it_calls_which_is_why_it_is_released(host,
     panel = Panel(module, run)
     kept = weakref.ref(panel)
     timer = panel.follower._timer._timer
-    del panel
+    panel = None
     gc.collect()
     assert kept() is not None
     kept().follower.release()
