@@ -9,15 +9,17 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from .command_line import build_parser
 from .errors import StopRequested, UserInputError
 from .progress import ConsoleReporter, Reporter
+from .rank import rank_from_environment
 from .runs import RunReporter
 from .workspace import Workspace
 
@@ -55,7 +57,8 @@ def _run(options: argparse.Namespace, reporter: Reporter) -> int:
         return 0
     if isinstance(reporter, RunReporter):
         reporter.event("finished", result=_strict(result.summary))
-    print(json.dumps(_strict(result.summary)) if options.json else result.text)
+    if rank_from_environment().is_main:
+        print(json.dumps(_strict(result.summary)) if options.json else result.text)
     return result.exit_code
 
 
@@ -71,11 +74,18 @@ def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> i
 
 @contextlib.contextmanager
 def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Reporter]:
+    if not rank_from_environment().is_main:
+        # The main process speaks for all. This one still hears signals, which torchrun sends to each.
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            follower = _StoppableConsole(nowhere)
+            with follower.hearing_interrupts():
+                yield follower
+        return
     if options.run_folder is not None:
         with RunReporter(options.run_folder, arguments) as reporter:
             yield reporter
         return
-    reporter = _StoppableConsole()
+    reporter = _StoppableConsole(sys.stderr)
     with reporter.hearing_interrupts():
         yield reporter
 
@@ -83,8 +93,8 @@ def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Rep
 class _StoppableConsole(ConsoleReporter):
     """The terminal; the first Ctrl-C asks for a clean stop, the second one ends at once."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
         self._stop = threading.Event()
 
     def stop_requested(self) -> bool:

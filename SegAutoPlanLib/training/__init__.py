@@ -1,6 +1,6 @@
 """Plan and preprocessed cases → a trained fold. Importing this needs torch; training itself, batchgenerators."""
 
-from .distributed import ALONE, Ranks, join_ranks, leave_ranks
+from .distributed import ALONE, Ranks, joined
 from .recipe import RECIPES, Recipe, find_recipe
 from .state import CheckpointContext
 from .trainer import TrainingTask, train_fold
@@ -13,7 +13,6 @@ __all__ = [
     "Recipe",
     "TrainingTask",
     "find_recipe",
-    "join_ranks",
-    "leave_ranks",
+    "joined",
     "train_fold",
 ]

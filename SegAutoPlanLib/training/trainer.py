@@ -183,7 +183,7 @@ class _Training:
         last_report = 0.0
         left = recipe.iterations_per_epoch - state.iteration
         for images, labels in self._batches(self.training_source, offset + state.iteration, left):
-            if self.ranks.any_rank(self.reporter.stop_requested(), self.device):
+            if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             state.losses.append(self._step(images, labels))
             state.iteration += 1
