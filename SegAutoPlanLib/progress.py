@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import IO, Any, TypeVar
 
 from .errors import StopRequested
 
 Item = TypeVar("Item")
 
+SECONDS_BETWEEN_PARTS = 1.0
+"""At least, between two events about the parts of one item: they go by quickly."""
 QUIET_S = 30.0
 """How long a log may go without a line while there is progress."""
 
@@ -21,8 +23,8 @@ class Reporter:
     Subclasses override `event` (what happens with what is said) and `stop_requested` (whether to go on).
     """
 
-    def event(self, event: str, **fields: Any) -> None:
-        """Take one event; the names and fields are those of `progress.jsonl` (see runs/run_folder.py)."""
+    def event(self, event: str, /, **fields: Any) -> None:
+        """Take one event; the names and fields are those of `progress.jsonl` (see runs/run_state.py)."""
 
     def stop_requested(self) -> bool:
         return False
@@ -58,6 +60,38 @@ class Reporter:
             yield item
             self.progress(stage, done, total, unit, started)
 
+    def track_parts(self, items: Sequence[Item], stage: str, unit: str = "case") -> Iterator[tuple[Item, Reporter]]:
+        """Yield each item with the reporter for the work on it; see `track`.
+
+        What that work says of its own progress is shown within the item's, as the event's field `inner`.
+        """
+        started = time.monotonic()
+        for done, item in enumerate(self.track(items, stage, unit)):
+            yield item, _PartReporter(self, stage, done, len(items), unit, started)
+
+
+class _PartReporter(Reporter):
+    """Listens to the work on one item of many."""
+
+    def __init__(self, whole: Reporter, stage: str, done: int, total: int, unit: str, started: float) -> None:
+        self.stop_requested = whole.stop_requested
+        self._whole = whole
+        self._item = {"stage": stage, "done": done, "total": total, "unit": unit}
+        self._started = self._last = started
+
+    def event(self, event: str, /, **fields: Any) -> None:
+        if event != "progress":
+            self._whole.event(event, **fields)
+            return
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_PARTS:
+            return
+        self._last = now
+        done = self._item["done"] + fields["done"] / max(fields["total"], 1)
+        eta = (now - self._started) / done * (self._item["total"] - done) if done else None
+        inner = {name: fields[name] for name in self._item}
+        self._whole.event("progress", **self._item, eta_s=None if eta is None else round(eta, 1), inner=inner)
+
 
 SILENT = Reporter()
 
@@ -75,10 +109,12 @@ def duration_in_words(seconds: float) -> str:
 def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
     """One line for a person; None for events that need no line of their own (plain progress)."""
     if event == "epoch":
-        dice = ", ".join("-" if d is None else f"{d:.3f}" for d in fields.get("dice", []))
+        dice = ", ".join(map(_figure, fields.get("dice") or []))
+        losses = " / ".join(_figure(fields.get(name)) for name in ("train_loss", "val_loss"))
+        seconds = fields.get("seconds")
         return (
-            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['train_loss']:.3f} / {fields['val_loss']:.3f}"
-            f"  Dice {dice}  {duration_in_words(fields['seconds'])}"
+            f"epoch {fields['epoch']}/{fields.get('epochs') or '-'}  loss {losses}  Dice {dice}"
+            f"  {'-' if seconds is None else duration_in_words(seconds)}"
         )
     if event == "checkpoint":
         return None
@@ -88,6 +124,10 @@ def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
         hint = f" {fields['hint']}" if fields.get("hint") else ""
         return f"{event}: {fields['message']}{hint}"
     return event
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 class ConsoleReporter(Reporter):
@@ -100,7 +140,7 @@ class ConsoleReporter(Reporter):
         self._last_line = 0.0
         self._bar_open = False
 
-    def event(self, event: str, **fields: Any) -> None:
+    def event(self, event: str, /, **fields: Any) -> None:
         if event == "progress":
             self._show_progress(**fields)
             return
@@ -109,11 +149,22 @@ class ConsoleReporter(Reporter):
             self._close_bar()
             print(line, file=self._stream, flush=True)
 
-    def _show_progress(self, stage: str, done: int, total: int, unit: str, eta_s: float | None, **_: Any) -> None:
+    def _show_progress(
+        self,
+        /,
+        stage: str = "",
+        done: int = 0,
+        total: int = 0,
+        unit: str = "",
+        eta_s: float | None = None,
+        inner: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
         left = "" if eta_s is None or done == total else f", {duration_in_words(eta_s)} left"
-        text = f"{stage} {done}/{total} {unit}s{left}"
+        part = f", {inner['unit']} {inner['done']}/{inner['total']}" if inner else ""
+        text = f"{stage} {done}/{total} {unit}s{part}{left}"
         if self._terminal:
-            filled = 24 * done // max(total, 1)
+            filled = 24 * min(done, total) // max(total, 1)
             print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)
             self._bar_open = True
             if done >= total:

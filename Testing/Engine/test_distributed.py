@@ -23,7 +23,7 @@ from SegAutoPlanLib.command_line import build_parser
 from SegAutoPlanLib.command_line.arguments import record
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
-from SegAutoPlanLib.networks.checkpoint import read_checkpoint
+from SegAutoPlanLib.networks import read_checkpoint
 from SegAutoPlanLib.pipeline import train as train_module
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
@@ -221,7 +221,7 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
         sent.append((pickle.loads(pickle.dumps(work)), count, device))
         raise StopRequested
 
-    monkeypatch.setattr(train_module, "build_loss", lambda *_, **__: None)
+    monkeypatch.setattr(train_module, "find_loss", lambda *_, **__: None)
     monkeypatch.setattr(train_module, "launch_ranks", take)
     with pytest.raises(StopRequested):
         train(Workspace.at(tmp_path), options)

@@ -47,7 +47,7 @@ def test_a_missing_label_file_is_in_the_report(logic, dataset):
 
 def test_the_plan_is_read_back_and_explains_itself(logic, dataset, workspace):
     plan = logic.plan(dataset)
-    assert "3d_fullres" in plan.to_json()["configurations"]
+    assert "3d_fullres" in plan.configurations
     assert "patch" in str(plan).lower()
     assert (workspace / "preprocessed" / "Dataset001_Blocks" / "nnUNetPlans.json").is_file()
 
@@ -60,7 +60,7 @@ def test_a_dataset_that_is_not_there_is_named(logic, workspace):
 def test_training_starts_at_once_with_what_was_asked(host, logic, dataset, workspace):
     run = logic.startTraining(dataset, "3d_fullres", fold=0, options=["--recipe", "short"])
     try:
-        arguments = run.description()["arguments"]
+        arguments = list(run.description().arguments)
         assert arguments[:4] == ["train", str(dataset), "3d_fullres", "0"]
         assert arguments[4:6] == ["--recipe", "short"]
         assert arguments[6:] == ["--workspace", str(workspace)]
