@@ -17,13 +17,14 @@ from ..errors import StopRequested, UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
 from ..networks import build_network, load_pretrained
-from ..networks.device import choose_device, keep_freed_memory
+from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .samples import SampleSource
+from .schedules import learning_rate_at
 from .state import TrainingState
 from .targets import full_resolution_target, supervision_targets
 from .task import TrainingTask
@@ -45,7 +46,6 @@ def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = A
     """
     if not task.training_cases:
         raise UserInputError(f"{task.preprocessed}: the fold has no training cases; check splits_final.json.")
-    keep_freed_memory()
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)
@@ -140,7 +140,7 @@ class _Training:
     def _epoch(self, batches: BatchStream) -> None:
         state, recipe = self.state, self.recipe
         epoch_started, wall_started = time.monotonic(), time.time()
-        learning_rate = recipe.learning_rate_at(state.epoch)
+        learning_rate = learning_rate_at(recipe, state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
         self._train_epoch(batches)
