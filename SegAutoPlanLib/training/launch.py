@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import torch
 from torch.distributed import TCPStore
 
+from ..allocator import keep_freed_memory
 from ..errors import StopRequested, UserInputError
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
@@ -179,7 +180,8 @@ def _follow(launched: list[_Launched], reporter: Reporter) -> Any:
 
 
 def _run_rank(task: _Task, connection: Connection) -> None:
-    """A rank's whole life."""
+    """A rank's whole life: the process is its own, as that of the command line is."""
+    keep_freed_memory()
     for number in (signal.SIGINT, signal.SIGTERM):
         # They reach the whole process group; what they mean is decided by the launching process alone.
         signal.signal(number, _not_for_ranks)
