@@ -83,8 +83,8 @@ def evaluate_folder(
     image_io: str,
     summary: Path | None = None,
     ignore_missing: bool = False,
-    workers: Workers | int | None = None,
     reporter: Reporter = SILENT,
+    workers: Workers | int | None = None,
 ) -> Evaluation:
     """Compare every prediction with the reference of the same name and write `summary` if given.
 
