@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import IO, Any, TypeVar
 
 from .errors import StopRequested
 
 Item = TypeVar("Item")
 
+SECONDS_BETWEEN_PARTS = 1.0
+"""At least, between two events about the parts of one item: they go by quickly."""
 QUIET_S = 30.0
 """How long a log may go without a line while there is progress."""
 
@@ -57,6 +59,38 @@ class Reporter:
                 raise StopRequested(f"{stage} was stopped after {done - 1} of {total} {unit}s.")
             yield item
             self.progress(stage, done, total, unit, started)
+
+    def track_parts(self, items: Sequence[Item], stage: str, unit: str = "case") -> Iterator[tuple[Item, Reporter]]:
+        """Yield each item with the reporter for the work on it; see `track`.
+
+        What that work says of its own progress is shown within the item's, as the event's field `inner`.
+        """
+        started = time.monotonic()
+        for done, item in enumerate(self.track(items, stage, unit)):
+            yield item, _PartReporter(self, stage, done, len(items), unit, started)
+
+
+class _PartReporter(Reporter):
+    """Listens to the work on one item of many."""
+
+    def __init__(self, whole: Reporter, stage: str, done: int, total: int, unit: str, started: float) -> None:
+        self.stop_requested = whole.stop_requested
+        self._whole = whole
+        self._item = {"stage": stage, "done": done, "total": total, "unit": unit}
+        self._started = self._last = started
+
+    def event(self, event: str, /, **fields: Any) -> None:
+        if event != "progress":
+            self._whole.event(event, **fields)
+            return
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_PARTS:
+            return
+        self._last = now
+        done = self._item["done"] + fields["done"] / max(fields["total"], 1)
+        eta = (now - self._started) / done * (self._item["total"] - done) if done else None
+        inner = {name: fields[name] for name in self._item}
+        self._whole.event("progress", **self._item, eta_s=None if eta is None else round(eta, 1), inner=inner)
 
 
 SILENT = Reporter()
@@ -109,9 +143,19 @@ class ConsoleReporter(Reporter):
             self._close_bar()
             print(line, file=self._stream, flush=True)
 
-    def _show_progress(self, stage: str, done: int, total: int, unit: str, eta_s: float | None, **_: Any) -> None:
+    def _show_progress(
+        self,
+        stage: str,
+        done: int,
+        total: int,
+        unit: str,
+        eta_s: float | None,
+        inner: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
         left = "" if eta_s is None or done == total else f", {duration_in_words(eta_s)} left"
-        text = f"{stage} {done}/{total} {unit}s{left}"
+        part = f", {inner['unit']} {inner['done']}/{inner['total']}" if inner else ""
+        text = f"{stage} {done}/{total} {unit}s{part}{left}"
         if self._terminal:
             filled = 24 * done // max(total, 1)
             print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)

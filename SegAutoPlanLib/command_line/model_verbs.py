@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
+from ..training import RECIPES
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, fold, part, positive, record
+from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, positive, record
 from .verb import Result, Verb
 
 
@@ -19,10 +21,10 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres, 3d_lowres …")
     parser.add_argument("fold", metavar="FOLD", type=fold, help="0 to 4, or all")
     add_plans(parser)
-    parser.add_argument("--recipe", default="default", metavar="NAME", help="default, short, 250epochs, nomirroring")
+    parser.add_argument("--recipe", default="default", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument("--epochs", type=int, metavar="N")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
-    parser.add_argument("--loss", metavar="NAME", help="dice_ce or dice_bce (default: what fits the labels)")
+    parser.add_argument("--loss", metavar="NAME", help=f"one of {', '.join(LOSSES)} (default: what fits the labels)")
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -95,6 +97,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-json", type=Path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: summary.json in PREDICTIONS")
     parser.add_argument("--ignore-missing", action="store_true", help="references without a prediction are fine")
+    add_workers(parser)
 
 
 def _evaluate(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:

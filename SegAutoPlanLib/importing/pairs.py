@@ -17,7 +17,7 @@ from ..executors import Workers, run_cases
 from ..files import write_json
 from ..images.image_io import write_segmentation
 from ..images.image_size import largest_image
-from ..images.simpleitk_io import image_from_sitk, read_sitk_image, write_sitk_image
+from ..images.simpleitk_io import header_from_sitk, read_sitk_image, write_sitk_image
 from ..progress import SILENT, Reporter
 from .label_plan import LabelPlan, codes_of, names_in_order, plan_of_codes
 from .pairing import ENDINGS, Pair, PairFiles, as_pairs
@@ -139,8 +139,8 @@ def _write_case(plan: LabelPlan, value_names: Mapping[int, str], folder: Path, e
             write_sitk_image(image, target, target)
     masks = file.masks_on(images[0])
     labels = _labels(masks, plan, images[0], pair)
-    properties = image_from_sitk(images[0], pair.images[0]).properties
-    write_segmentation(labels, folder / "labelsTr" / f"{pair.identifier}{ending}", properties, "SimpleITKIO")
+    target = folder / "labelsTr" / f"{pair.identifier}{ending}"
+    write_segmentation(labels, target, header_from_sitk(images[0]), "SimpleITKIO")
     named = {segment.name for segment in file.segments if segment.name in plan.names}
     outside = sorted(name for name in named - masks.keys() if file.has_voxels(name))
     return CaseNotes(pair.identifier, not file.lies_on_lattice_of(images[0]), tuple(outside))

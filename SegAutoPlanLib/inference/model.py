@@ -10,10 +10,8 @@ from typing import Any
 from ..errors import UserInputError
 from ..labels import LabelScheme
 from ..models import PLANS_FILE, ModelFolder, fold_path
-from ..networks import UNet, build_network, without_aliases
-from ..networks.checkpoint import read_checkpoint
+from ..networks import UNet, build_network, load_weights, read_checkpoint, without_aliases
 from ..planning.plan import Configuration, Plan
-from ..training.state import load_weights
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
 """Trainers of nnU-Net whose networks are not those that the plan describes."""
@@ -83,6 +81,8 @@ def load_model(
             "use a model of another trainer."
         )
     name = first["init_args"]["configuration"]
+    if name in files.plan.unusable:
+        raise UserInputError(f"{files.path / PLANS_FILE}: {name} cannot be used, because {files.plan.unusable[name]}.")
     if name not in files.plan.configurations:
         raise UserInputError(
             f'{files.path / PLANS_FILE}: has no configuration "{name}", which the checkpoint was trained with.'

@@ -1,10 +1,11 @@
-"""The last look at a trained fold: its validation cases segmented whole and compared with their labels."""
+"""The last look at a trained fold: its validation cases segmented whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import StopRequested
 from ..preprocessing import open_preprocessed
 from ..progress import SILENT, Reporter
 from .predict import write_result
@@ -26,9 +27,15 @@ def segment_preprocessed_folder(
     """
     output.mkdir(parents=True, exist_ok=True)
     model = segmenter.model
-    ending = model.file_ending
-    written = []
-    for identifier in reporter.track(identifiers, "validating"):
-        result = segmenter.segment_preprocessed(open_preprocessed(preprocessed, identifier), save_probabilities)
-        written.append(write_result(result, output, identifier, ending, model.plan.image_io))
+    written: list[Path] = []
+    try:
+        for identifier, inner in reporter.track_parts(identifiers, "validating"):
+            case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
+            result = segmenter.segment_preprocessed(case, save_probabilities, inner)
+            written.append(write_result(result, output, identifier, model.file_ending, model.plan.image_io))
+    except StopRequested:
+        raise StopRequested(
+            f"Validation was stopped after {len(written)} of {len(identifiers)} cases; the network is trained, and "
+            "train --validate-only begins its validation again."
+        ) from None
     return written

@@ -1,14 +1,5 @@
-"""(logits, target) → a scalar that training lowers."""
+"""(logits, target) → a scalar that training lowers. The names need no torch, the losses themselves do."""
 
-from .compound import DiceBinaryCrossEntropy, DiceCrossEntropy
-from .deep_supervision import DeepSupervision, supervision_weights
-from .named import LOSSES, build_loss
+from .named import LOSSES, NamedLoss, build_loss, find_loss
 
-__all__ = [
-    "LOSSES",
-    "DeepSupervision",
-    "DiceBinaryCrossEntropy",
-    "DiceCrossEntropy",
-    "build_loss",
-    "supervision_weights",
-]
+__all__ = ["LOSSES", "NamedLoss", "build_loss", "find_loss"]

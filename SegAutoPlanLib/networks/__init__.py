@@ -1,6 +1,16 @@
-"""Architecture → network, with nnU-Net's parameter names."""
+"""Architecture → network, with nnU-Net's parameter names; its weights and their file, the checkpoint."""
 
-from .nnunet_names import with_aliases, without_aliases
+from .checkpoint import read_checkpoint, write_checkpoint
 from .unet import UNet, build_network
+from .weights import load_pretrained, load_weights, with_aliases, without_aliases
 
-__all__ = ["UNet", "build_network", "with_aliases", "without_aliases"]
+__all__ = [
+    "UNet",
+    "build_network",
+    "load_pretrained",
+    "load_weights",
+    "read_checkpoint",
+    "with_aliases",
+    "without_aliases",
+    "write_checkpoint",
+]

@@ -14,7 +14,7 @@ from ..files import atomic_path
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write atomically: a kill while writing leaves the previous checkpoint.
+    """Write a checkpoint atomically: a kill while writing leaves the previous one.
 
     Raises:
         UserInputError: the disk is full.
@@ -27,7 +27,9 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read to the CPU, refusing everything but tensors, plain values and nnU-Net's numpy scalars.
+    """The content of a checkpoint, on the CPU.
+
+    Everything but tensors, plain values and nnU-Net's numpy scalars is refused.
 
     Raises:
         UserInputError: the file is missing, damaged, or would have to execute code to be read.

@@ -8,28 +8,24 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
+from ..dataset_json import DATASET_FILE, parse_dataset_json
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
-from ..losses import build_loss
+from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, checkpoint_path, fold_path, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
 from ..networks.device import choose_device
+from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
-from ..training import (
-    CheckpointContext,
-    Recipe,
-    TrainingTask,
-    find_recipe,
-    join_ranks,
-    leave_ranks,
-    train_fold,
-)
+from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
+from ..training.distributed import join_ranks, leave_ranks
+from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .plan import find_plan
@@ -95,7 +91,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
-    build_loss(recipe.loss, raw.label_scheme, batch_dice=False)
+    find_loss(recipe.loss, raw.label_scheme)
     ranks = join_ranks(device)
     succeeded = False
     try:
@@ -131,15 +127,18 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan.to_json(), raw.dataset_json, stored_fingerprint(workspace, raw))
+    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json, stored_fingerprint(workspace, raw))
     return TrainingTask(
-        context=CheckpointContext(plan.to_json(), chosen, options.fold, raw.dataset_json, recipe, options.seed),
-        label_scheme=raw.label_scheme,
-        channels=len(raw.channel_names),
+        plan=plan,
+        configuration_name=chosen.name,
+        fold=options.fold,
+        dataset_json=parse_dataset_json(raw.dataset_json, raw.folder / DATASET_FILE),
+        recipe=recipe,
+        seed=options.seed,
         preprocessed=folders[chosen.name],
         training_cases=tuple(training_cases),
         validation_cases=tuple(validation_cases),
-        fold_folder=fold_path(model_folder, options.fold),
+        model_folder=model_folder,
         device=device.type,
         # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
@@ -153,7 +152,7 @@ def _validate(
     workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, reporter: Reporter
 ) -> TrainedFold:
     checkpoint = options.validate_only or "final"
-    model = load_model(task.fold_folder.parent, [task.context.fold], checkpoint)
+    model = load_model(task.model_folder, [task.fold], checkpoint)
     output = task.fold_folder / VALIDATION_FOLDER
     segment_preprocessed_folder(
         Segmenter(model, options.device),
@@ -175,7 +174,7 @@ def _validate(
     )
     return TrainedFold(
         folder=task.fold_folder,
-        checkpoint=checkpoint_path(task.fold_folder, checkpoint),
+        checkpoint=task.checkpoint(checkpoint),
         validation_dice=evaluation.foreground_mean(),
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
     )

@@ -72,13 +72,7 @@ def ground_truth_folder(preprocessed: Path) -> Path:
 def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
     if names is None:
         names = [name for name in DEFAULT_CONFIGURATIONS if name in plan.configurations]
-    unknown = [name for name in names if name not in plan.configurations]
-    if unknown:
-        raise UserInputError(
-            f"The plan {plan.plans_name} has no configuration {', '.join(unknown)}; "
-            f"it has {', '.join(plan.configurations)}."
-        )
-    return tuple(plan.configurations[name] for name in names)
+    return tuple(plan.configuration(name) for name in names)
 
 
 def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:

@@ -1,19 +1,11 @@
-"""Plan and preprocessed cases → a trained fold. Importing this needs torch; training itself, batchgenerators."""
+"""Plan and preprocessed cases → a trained fold.
 
-from .distributed import ALONE, Ranks, join_ranks, leave_ranks
+Here is what a training is told, for which no torch is needed. `trainer.train_fold` trains, `distributed` joins several
+processes; these need torch, and training itself batchgenerators.
+"""
+
+from .epoch_log import EpochLog
 from .recipe import RECIPES, Recipe, find_recipe
-from .state import CheckpointContext
-from .trainer import TrainingTask, train_fold
+from .task import TrainingTask
 
-__all__ = [
-    "ALONE",
-    "RECIPES",
-    "CheckpointContext",
-    "Ranks",
-    "Recipe",
-    "TrainingTask",
-    "find_recipe",
-    "join_ranks",
-    "leave_ranks",
-    "train_fold",
-]
+__all__ = ["RECIPES", "EpochLog", "Recipe", "TrainingTask", "find_recipe"]

@@ -1,4 +1,4 @@
-"""nnU-Net's augmentation, in its order and with its probabilities, through batchgenerators.
+"""nnU-Net's augmentation, in its order, through batchgenerators; how strong it is says the preset.
 
 batchgenerators draws from the global generators of numpy and of Python; `Augmentation` seeds both for each sample, so
 what happens to a sample depends on nothing but its seed.
@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserInputError
+from .augmentation_presets import AugmentationPreset
 from .sampling import PADDING_LABEL, Patch
 
 ANISOTROPY = 3
-SCALING = (0.7, 1.4)
-INTENSITY_SPREAD = (0.75, 1.25)
-GAMMA = (0.7, 1.5)
 CROP_MARGIN = 0.85
 """The crop is enlarged by 1/0.85 for downscaling; larger zooms show padding at the border, as in nnU-Net."""
 
@@ -72,63 +70,43 @@ def _enlarged(patch_size: tuple[int, ...], angle: float) -> tuple[int, ...]:
 class Augmentation:
     """Patch and seed → augmented patch of the final size.
 
-    `masked_channels` are set to 0 where the label is -1 (outside the crop), as their normalisation did.
+    Args:
+        preset: how strongly; None only crops (and mirrors).
+        mirror_axes: spatial axes along which a coin decides.
+        masked_channels: are set to 0 where the label is -1 (outside the crop), as their normalisation did.
     """
 
     def __init__(
         self,
         geometry: AugmentationGeometry,
+        preset: AugmentationPreset | None,
         mirror_axes: tuple[int, ...],
         masked_channels: tuple[int, ...] = (),
     ) -> None:
         self._geometry = geometry
-        self._masked_channels = list(masked_channels)
-        transforms = load_transforms()
-        in_plane = geometry.patch_size[1:] if geometry.in_plane_only else geometry.patch_size
-        angles = (-geometry.rotation, geometry.rotation)
-        still = (0.0, 0.0)
-        self._spatial = transforms.SpatialTransform(
-            in_plane,
-            do_elastic_deform=False,
-            angle_x=angles,
-            angle_y=angles if len(in_plane) == 3 else still,
-            angle_z=angles if len(in_plane) == 3 else still,
-            p_rot_per_sample=0.2,
-            scale=SCALING,
-            p_scale_per_sample=0.2,
-            border_mode_data="constant",
-            border_cval_seg=PADDING_LABEL,
-            order_data=1,
-            order_seg=1,
-            random_crop=False,
-        )
-        self._intensity = transforms.Compose(
-            [
-                transforms.GaussianNoiseTransform(p_per_sample=0.1),
-                transforms.GaussianBlurTransform((0.5, 1.0), p_per_sample=0.2, p_per_channel=0.5),
-                transforms.BrightnessMultiplicativeTransform(INTENSITY_SPREAD, p_per_sample=0.15),
-                transforms.ContrastAugmentationTransform(INTENSITY_SPREAD, p_per_sample=0.15),
-                transforms.SimulateLowResolutionTransform(
-                    zoom_range=(0.5, 1),
-                    per_channel=True,
-                    p_per_channel=0.5,
-                    order_downsample=0,
-                    order_upsample=1,
-                    p_per_sample=0.25,
-                    ignore_axes=(0,) if geometry.in_plane_only else None,
-                ),
-                transforms.GammaTransform(GAMMA, True, True, retain_stats=True, p_per_sample=0.1),
-                transforms.GammaTransform(GAMMA, False, True, retain_stats=True, p_per_sample=0.3),
-            ]
-        )
-        self._mirror = transforms.MirrorTransform(mirror_axes) if mirror_axes else None
+        self._preset = preset
+        # nnU-Net leaves them as they are where it does not augment.
+        self._masked_channels = [] if preset is None else list(masked_channels)
+        if preset is not None:
+            transforms = load_transforms()
+            self._spatial = _spatial_transform(transforms, geometry, preset)
+            self._intensity = transforms.Compose(_intensity_transforms(transforms, geometry, preset))
+        self._mirror = load_transforms().MirrorTransform(mirror_axes) if mirror_axes else None
+
+    @property
+    def crop_size(self) -> tuple[int, ...]:
+        """The size of the patches that are taken."""
+        return self._geometry.patch_size if self._preset is None else self._geometry.crop_size
 
     def __call__(self, patch: Patch, seed: int) -> Patch:
-        """`patch` arrays have the geometry's `crop_size` (2d: without the slice axis)."""
+        """`patch` arrays have the `crop_size` (2d: without the slice axis)."""
         np.random.seed(seed % 2**32)
         random.seed(seed)
-        batch = self._transform_space(patch.image[None], patch.labels[None, None].astype(np.float32))
-        batch = self._intensity(**batch)
+        data, seg = patch.image[None], patch.labels[None, None]
+        if self._preset is None:
+            batch = {"data": data, "seg": seg}
+        else:
+            batch = self._intensity(**self._transform_space(data, seg.astype(np.float32)))
         if self._mirror is not None:
             batch = self._mirror(**batch)
         image, labels = batch["data"][0], np.rint(batch["seg"][0, 0]).astype(np.int16)
@@ -150,11 +128,47 @@ class Augmentation:
         return batch
 
 
-def centre_crop(patch: Patch, size: tuple[int, ...]) -> Patch:
-    """The middle of a patch, for training without augmentation."""
-    lower = [(have - want) // 2 for have, want in zip(patch.labels.shape, size, strict=True)]
-    window = tuple(slice(low, low + want) for low, want in zip(lower, size, strict=True))
-    return Patch(np.ascontiguousarray(patch.image[(slice(None), *window)]), np.ascontiguousarray(patch.labels[window]))
+def _spatial_transform(transforms: Any, geometry: AugmentationGeometry, preset: AugmentationPreset) -> Any:
+    in_plane = geometry.patch_size[1:] if geometry.in_plane_only else geometry.patch_size
+    angles = (-geometry.rotation, geometry.rotation)
+    still = (0.0, 0.0)
+    return transforms.SpatialTransform(
+        in_plane,
+        do_elastic_deform=False,
+        angle_x=angles,
+        angle_y=angles if len(in_plane) == 3 else still,
+        angle_z=angles if len(in_plane) == 3 else still,
+        p_rot_per_sample=preset.p_rotation,
+        scale=preset.scaling,
+        p_scale_per_sample=preset.p_scaling,
+        border_mode_data="constant",
+        border_cval_seg=PADDING_LABEL,
+        order_data=1,
+        order_seg=1,
+        random_crop=False,
+    )
+
+
+def _intensity_transforms(transforms: Any, geometry: AugmentationGeometry, preset: AugmentationPreset) -> list[Any]:
+    return [
+        transforms.GaussianNoiseTransform(preset.noise_variance, p_per_sample=preset.p_noise),
+        transforms.GaussianBlurTransform(
+            preset.blur_sigma_voxels, p_per_sample=preset.p_blur, p_per_channel=preset.blur_per_channel
+        ),
+        transforms.BrightnessMultiplicativeTransform(preset.brightness, p_per_sample=preset.p_brightness),
+        transforms.ContrastAugmentationTransform(preset.contrast, p_per_sample=preset.p_contrast),
+        transforms.SimulateLowResolutionTransform(
+            zoom_range=preset.low_resolution_zoom,
+            per_channel=True,
+            p_per_channel=preset.low_resolution_per_channel,
+            order_downsample=0,
+            order_upsample=1,
+            p_per_sample=preset.p_low_resolution,
+            ignore_axes=(0,) if geometry.in_plane_only else None,
+        ),
+        transforms.GammaTransform(preset.gamma, True, True, retain_stats=True, p_per_sample=preset.p_inverted_gamma),
+        transforms.GammaTransform(preset.gamma, False, True, retain_stats=True, p_per_sample=preset.p_gamma),
+    ]
 
 
 class _Transforms:

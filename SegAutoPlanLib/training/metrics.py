@@ -42,7 +42,7 @@ def confusion_counts(logits: Tensor, target: Tensor, label_scheme: LabelScheme) 
 
 
 def dice_of_counts(counts: Tensor) -> list[float]:
-    """2 TP / (2 TP + FP + FN) a class; NaN for a class that is neither present nor predicted."""
+    """2 TP / (2 TP + FP + FN) per class; NaN for a class that is neither present nor predicted."""
     true_positive, false_positive, false_negative = counts.cpu()
     return ((2 * true_positive) / (2 * true_positive + false_positive + false_negative)).tolist()
 

@@ -1,40 +1,58 @@
-"""How long and how hard to train: one frozen record, its variants rows of a table."""
+"""How long, how hard and on what to train: one frozen record, its variants rows of a table. No torch needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from ..errors import UserInputError
+from .mirroring import MIRRORINGS
+from .schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training that the plan does not decide. The defaults are nnU-Net's."""
+    """Everything about a training that the plan does not decide. The defaults are nnU-Net's.
+
+    What is named here is a row of a table of its own: a variant of nnU-Net is a row below, and at most one function
+    there.
+    """
 
     name: str = "default"
     epochs: int = 1000
     iterations_per_epoch: int = 250
     validation_iterations: int = 50
+    optimizer: str = "sgd"
+    """A name of optimizers.OPTIMIZERS."""
     learning_rate: float = 1e-2
     momentum: float = 0.99
     weight_decay: float = 3e-5
-    polynomial_power: float = 0.9
     gradient_clip: float = 12.0
+    """The largest norm of a step's gradient."""
+    schedule: str = "poly"
+    """A name of schedules.SCHEDULES."""
+    polynomial_power: float = 0.9
+    loss: str | None = None
+    """A name of losses.LOSSES; None is the one that fits the labels."""
+    deep_supervision: bool = True
+    """Whether the loss sees every resolution of the decoder, or only the full one."""
+    augmentation: str = "default"
+    """A name of augmentation_presets.AUGMENTATIONS."""
+    mirroring: str = "all"
+    """A name of mirroring.MIRRORINGS: in training; inference may then mirror along the same axes."""
     oversample_foreground: float = 0.33
     """Share of each batch that must contain foreground."""
-    loss: str | None = None
-    """A name of `losses.LOSSES`; None is the one that fits the labels."""
-    augment: bool = True
-    mirror: bool = True
-    """Mirror along all axes in training; inference may then mirror too."""
     checkpoint_every: int = 50
     """Epochs between two `checkpoint_latest.pth`; a stop always writes one."""
     trainer_name: str = "nnUNetTrainer"
     """What nnU-Net's tools are told the trainer was (a name they know), and the result folder's first part."""
 
     def learning_rate_at(self, epoch: int) -> float:
-        """Polynomial decay, constant within an epoch: lr · (1 - epoch/epochs)^power."""
-        return self.learning_rate * (1 - epoch / self.epochs) ** self.polynomial_power
+        """The learning rate of an epoch (from 0), constant within it."""
+        return SCHEDULES[self.schedule](self, epoch)
+
+    def mirror_axes(self, dimensions: int) -> tuple[int, ...]:
+        """The spatial axes (transposed order) that are mirrored in training."""
+        return MIRRORINGS[self.mirroring](dimensions)
 
 
 RECIPES = {
@@ -42,7 +60,9 @@ RECIPES = {
     for recipe in (
         Recipe(),
         Recipe(name="250epochs", epochs=250, trainer_name="nnUNetTrainer_250epochs"),
-        Recipe(name="nomirroring", mirror=False, trainer_name="nnUNetTrainerNoMirroring"),
+        Recipe(name="nomirroring", mirroring="none", trainer_name="nnUNetTrainerNoMirroring"),
+        Recipe(name="noaugmentation", augmentation="none", mirroring="none", trainer_name="nnUNetTrainerNoDA"),
+        Recipe(name="nodeepsupervision", deep_supervision=False, trainer_name="nnUNetTrainerNoDeepSupervision"),
         # Minutes on a CPU: enough to see a network learn, not to publish. Momentum 0.99 needs more steps to gather
         # speed than these have; with 0.9 the step size makes up for it.
         Recipe(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..preprocessing import PreprocessedCase
+from ..preprocessing import TrainingCase
 
 PADDING_LABEL = -1
 
@@ -29,14 +29,21 @@ def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
     return position >= round(batch_size * (1 - share))
 
 
+def positions_of_rank(batch_size: int, rank: int, world: int) -> range:
+    """The places of the global batch that one of `world` processes fills; the first take what does not divide."""
+    share, rest = divmod(batch_size, world)
+    start = rank * share + min(rank, rest)
+    return range(start, start + share + (rank < rest))
+
+
 def draw_patch(
-    case: PreprocessedCase,
+    case: TrainingCase,
     rng: np.random.Generator,
     crop_size: Sequence[int],
     final_size: Sequence[int],
     forced: bool,
 ) -> Patch:
-    """Crop `crop_size` voxels (three axes), padded where the image ends.
+    """A crop of `crop_size` voxels (three axes) at a random place, padded where the image ends.
 
     `final_size` is what is left after augmentation; the part lost to it may lie outside the image, so that borders
     are seen as often as centres.
@@ -56,7 +63,7 @@ def draw_patch(
     return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL))
 
 
-def _draw_foreground_voxel(case: PreprocessedCase, rng: np.random.Generator) -> np.ndarray | None:
+def _draw_foreground_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray | None:
     present = [points for points in case.foreground_locations.values() if len(points)]
     if not present:
         return None

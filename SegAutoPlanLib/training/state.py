@@ -8,26 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from .. import __version__
 from ..errors import UserInputError
-from ..networks import UNet, with_aliases, without_aliases
-from ..networks.checkpoint import read_checkpoint, write_checkpoint
-from ..planning.plan import Configuration
+from ..networks import UNet, load_weights, read_checkpoint, with_aliases, write_checkpoint
+from ..planning import plan_to_json
+from .epoch_log import EpochLog, from_nnunet, to_nnunet
+from .optimizers import OPTIMIZERS
 from .recipe import Recipe
-
-LOG_NAMES = (
-    "mean_fg_dice",
-    "ema_fg_dice",
-    "dice_per_class_or_region",
-    "train_losses",
-    "val_losses",
-    "lrs",
-    "epoch_start_timestamps",
-    "epoch_end_timestamps",
-)
-"""nnU-Net's names of the curves that a checkpoint carries, a value an epoch."""
+from .task import TrainingTask
 
 
 @dataclass
@@ -43,25 +32,27 @@ class TrainingState:
     """Finished iterations of the running epoch; not 0 only in a checkpoint of a stopped epoch."""
     losses: list[float] = field(default_factory=list)
     """Training losses of the running epoch."""
-    log: dict[str, list] = field(default_factory=lambda: {name: [] for name in LOG_NAMES})
+    log: tuple[EpochLog, ...] = ()
+    """The finished epochs, oldest first."""
     best_ema: float | None = None
 
     @classmethod
     def fresh(cls, network: UNet, recipe: Recipe, device: torch.device) -> TrainingState:
-        optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
-        )
+        """Before the first step."""
+        optimizer = OPTIMIZERS[recipe.optimizer](network.parameters(), recipe)
         return cls(network, optimizer, torch.amp.GradScaler() if device.type == "cuda" else None)
 
     @property
     def ema_dice(self) -> float | None:
-        return self.log["ema_fg_dice"][-1] if self.log["ema_fg_dice"] else None
+        """The moving average of the Dice after the last finished epoch."""
+        return self.log[-1].ema_dice if self.log else None
 
-    def save(self, path: Path, context: CheckpointContext) -> None:
+    def finish_epoch(self, log: EpochLog) -> None:
+        """Go on to the next epoch."""
+        self.log = (*self.log, log)
+        self.epoch, self.iteration, self.losses = self.epoch + 1, 0, []
+
+    def save(self, path: Path, task: TrainingTask) -> None:
         """Write a checkpoint that nnU-Net reads and that needs no code to be read."""
         write_checkpoint(
             path,
@@ -69,35 +60,27 @@ class TrainingState:
                 "network_weights": with_aliases(self.network.state_dict()),
                 "optimizer_state": self.optimizer.state_dict(),
                 "grad_scaler_state": self.scaler.state_dict() if self.scaler else None,
-                "logging": self.log,
+                "logging": to_nnunet(self.log),
                 "_best_ema": self.best_ema,
                 "current_epoch": self.epoch,
-                "init_args": {
-                    "plans": context.plan_document,
-                    "configuration": context.configuration.name,
-                    "fold": context.fold,
-                    "dataset_json": context.dataset_json,
-                    "device": torch.device("cpu"),
-                },
-                "trainer_name": context.recipe.trainer_name,
-                "inference_allowed_mirroring_axes": context.mirror_axes,
+                **_description(task),
                 "segautoplan": {
                     "version": __version__,
                     "torch": str(torch.__version__),
                     "python": platform.python_version(),
-                    "recipe": vars(context.recipe),
-                    "seed": context.seed,
+                    "recipe": vars(task.recipe),
+                    "seed": task.seed,
                     "iteration": self.iteration,
                     "losses_of_epoch": self.losses,
                 },
             },
         )
 
-    def load(self, path: Path, context: CheckpointContext) -> None:
+    def load(self, path: Path, recipe: Recipe) -> None:
         """Continue from a checkpoint of ours or of nnU-Net.
 
         Raises:
-            UserInputError: it belongs to another network, or it cannot be read.
+            UserInputError: it belongs to another network, was trained for longer, or cannot be read.
         """
         content = read_checkpoint(path)
         load_weights(self.network, content["network_weights"], path)
@@ -105,69 +88,28 @@ class TrainingState:
         if self.scaler and content.get("grad_scaler_state"):
             self.scaler.load_state_dict(content["grad_scaler_state"])
         self.epoch = int(content["current_epoch"])
-        self.best_ema = content.get("_best_ema")
-        for name in LOG_NAMES:
-            # nnU-Net logs numpy scalars; plain floats keep our own files readable with weights_only.
-            self.log[name] = _plain(content["logging"].get(name, []))
+        best = content.get("_best_ema")
+        self.best_ema = None if best is None else float(best)
+        self.log = from_nnunet(content["logging"])
         ours = content.get("segautoplan", {})
         self.iteration = int(ours.get("iteration", 0))
         self.losses = list(ours.get("losses_of_epoch", []))
-        if self.epoch > context.recipe.epochs:
+        if self.epoch > recipe.epochs:
             raise UserInputError(
                 f"{path}: has already been trained for {self.epoch} epochs; give --epochs above that to continue it."
             )
 
 
-@dataclass(frozen=True)
-class CheckpointContext:
-    """What a checkpoint says about itself beside the weights."""
-
-    plan_document: dict[str, Any]
-    configuration: Configuration
-    fold: int | str
-    dataset_json: dict[str, Any]
-    recipe: Recipe
-    seed: int
-
-    @property
-    def mirror_axes(self) -> tuple[int, ...] | None:
-        return tuple(range(len(self.configuration.patch_size))) if self.recipe.mirror else None
-
-
-def load_weights(network: nn.Module, weights: dict[str, Any], source: Path) -> None:
-    """Load a state dict with or without nnU-Net's aliases.
-
-    Raises:
-        UserInputError: it does not fit this network.
-    """
-    weights = without_aliases(weights)
-    expected = network.state_dict()
-    missing = sorted(expected.keys() - weights.keys())
-    surplus = sorted(weights.keys() - expected.keys())
-    misfits = [name for name in expected.keys() & weights.keys() if expected[name].shape != weights[name].shape]
-    wrong = missing or surplus or misfits
-    if wrong:
-        raise UserInputError(
-            f"{source}: does not fit the network of its plan (first difference: {wrong[0]}); "
-            "the checkpoint belongs to another plan, configuration or network."
-        )
-    network.load_state_dict(weights)
-
-
-def load_pretrained(network: nn.Module, path: Path) -> None:
-    """Take all weights but those of the segmentation heads, which depend on the labels.
-
-    Raises:
-        UserInputError: another network, or a file that cannot be read.
-    """
-    own = network.state_dict()
-    weights = without_aliases(read_checkpoint(path)["network_weights"])
-    heads = {name: tensor for name, tensor in own.items() if ".seg_layers." in name}
-    body = {name: tensor for name, tensor in weights.items() if ".seg_layers." not in name}
-    load_weights(network, {**body, **heads}, path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if value is None else float(value)
+def _description(task: TrainingTask) -> dict[str, Any]:
+    """What a checkpoint says about itself beside the weights, by nnU-Net's keys."""
+    return {
+        "init_args": {
+            "plans": plan_to_json(task.plan),
+            "configuration": task.configuration_name,
+            "fold": task.fold,
+            "dataset_json": task.dataset_json.document,
+            "device": torch.device("cpu"),
+        },
+        "trainer_name": task.recipe.trainer_name,
+        "inference_allowed_mirroring_axes": task.mirror_axes or None,
+    }

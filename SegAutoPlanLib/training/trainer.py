@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,53 +14,29 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import StopRequested, UserInputError
-from ..labels import LabelScheme
-from ..losses import DeepSupervision, build_loss
-from ..models import checkpoint_path
-from ..networks import build_network
+from ..losses import build_loss
+from ..losses.deep_supervision import DeepSupervision
+from ..networks import build_network, load_pretrained
 from ..networks.device import choose_device, keep_freed_memory
-from ..planning.plan import Configuration
 from ..progress import SILENT, Reporter
-from .batches import BatchSource, batches
+from .batches import BatchStream, batch_order
 from .distributed import ALONE, Ranks, SumOverRanks
+from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
-from .state import CheckpointContext, TrainingState, load_pretrained
+from .samples import SampleSource
+from .state import TrainingState
 from .targets import full_resolution_target, supervision_targets
+from .task import TrainingTask
 
 REPORT_EVERY_S = 2.0
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
 
 
-@dataclass(frozen=True)
-class TrainingTask:
-    """What is to be trained: one fold of one configuration."""
-
-    context: CheckpointContext
-    label_scheme: LabelScheme
-    channels: int
-    preprocessed: Path
-    """The configuration's folder of preprocessed cases."""
-    training_cases: tuple[str, ...]
-    validation_cases: tuple[str, ...]
-    fold_folder: Path
-    """Where checkpoints go."""
-    device: str = "auto"
-    workers: int = 0
-    resume: bool = False
-    pretrained: Path | None = None
-    """A checkpoint whose weights, but for the segmentation heads, training starts from."""
-    checkpoints: bool = True
-
-    @property
-    def configuration(self) -> Configuration:
-        return self.context.configuration
-
-
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint.
 
-    `report.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
+    `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
     with `resume` goes on as if nothing had happened.
 
     Raises:
@@ -88,101 +64,113 @@ class _Training:
 
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, reporter: Reporter) -> None:
         self.task, self.device, self.ranks, self.reporter = task, device, ranks, reporter
-        self.recipe = task.context.recipe
+        self.recipe = task.recipe
         self._pace_from: tuple[int, float] | None = None
-        torch.manual_seed(task.context.seed)
+        torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
-        network.deep_supervision = True
+        network.deep_supervision = self.recipe.deep_supervision
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         self.loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
-        self.model = DistributedDataParallel(network) if ranks.world > 1 else network
-        self.training_source = BatchSource(
-            folder=task.preprocessed,
-            identifiers=task.training_cases,
-            configuration=task.configuration,
-            batch_size=task.configuration.batch_size,
-            oversample_foreground=self.recipe.oversample_foreground,
-            augment=self.recipe.augment,
-            mirror=self.recipe.mirror,
-            seed=task.context.seed,
-            rank=ranks.rank,
-            world=ranks.world,
-        )
-        self.validation_source = replace(
-            self.training_source,
-            identifiers=task.validation_cases or task.training_cases,
-            augment=False,
-            seed=task.context.seed + VALIDATION_SEED_OFFSET,
-        )
+        self.model = network
+        if ranks.world > 1:
+            # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
+            self.model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
 
     def run(self) -> Path:
         self._resume_or_start()
-        while self.state.epoch < self.recipe.epochs:
-            self._epoch()
-        final = self._path("final")
+        with self._batches() as batches:
+            while self.state.epoch < self.recipe.epochs:
+                self._epoch(batches)
         self._save("final")
         if self.ranks.is_main and self.task.checkpoints:
-            self._path("latest").unlink(missing_ok=True)
-        return final
+            self.task.checkpoint("latest").unlink(missing_ok=True)
+        return self.task.checkpoint("final")
+
+    def _batches(self) -> BatchStream:
+        """Every batch from where the training stands to its end; each epoch takes its own."""
+        task, recipe, state = self.task, self.recipe, self.state
+        training = SampleSource(
+            folder=task.preprocessed,
+            identifiers=task.training_cases,
+            configuration=task.configuration,
+            oversample_foreground=recipe.oversample_foreground,
+            augmentation=recipe.augmentation,
+            mirror_axes=task.mirror_axes,
+            seed=task.seed,
+        )
+        validation = replace(
+            training,
+            identifiers=task.validation_cases or task.training_cases,
+            augmentation="none",
+            mirror_axes=(),
+            seed=task.seed + VALIDATION_SEED_OFFSET,
+        )
+        return BatchStream(
+            (training, validation),
+            batch_order(recipe, state.epoch, state.iteration),
+            task.workers,
+            pin_memory=self.device.type == "cuda",
+            rank=self.ranks.rank,
+            world=self.ranks.world,
+        )
 
     def _resume_or_start(self) -> None:
         if self.task.resume:
             if (newest := self._newest_checkpoint()) is not None:
-                self.state.load(newest, self.task.context)
+                self.state.load(newest, self.recipe)
                 self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
                 return
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
         elif self.task.pretrained is not None:
             load_pretrained(self.state.network, self.task.pretrained)
             self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif self._path("final").is_file() and self.ranks.is_main:
-            self.reporter.event("warning", message=f"{self._path('final')} will be replaced when training ends.")
+        elif (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
+            self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
 
     def _newest_checkpoint(self) -> Path | None:
         """Of final and latest the one written last (a new training may have been stopped beside an old final one);
         best, which lags behind, only where there is neither."""
-        ends = [path for path in map(self._path, ("final", "latest")) if path.is_file()]
-        best = self._path("best")
+        ends = [path for path in map(self.task.checkpoint, ("final", "latest")) if path.is_file()]
+        best = self.task.checkpoint("best")
         return max(ends, key=lambda path: path.stat().st_mtime, default=best if best.is_file() else None)
 
-    def _epoch(self) -> None:
+    def _epoch(self, batches: BatchStream) -> None:
         state, recipe = self.state, self.recipe
         epoch_started, wall_started = time.monotonic(), time.time()
         learning_rate = recipe.learning_rate_at(state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
-        self._train_epoch()
+        self._train_epoch(batches)
         train_loss = self._mean_over_ranks(state.losses)
-        val_loss, dice = self._validate()
-        self._write_log(train_loss, val_loss, dice, learning_rate, wall_started)
-        state.epoch, state.iteration, state.losses = state.epoch + 1, 0, []
-        self.reporter.event(
-            "epoch",
-            epoch=state.epoch,
-            epochs=recipe.epochs,
+        val_loss, dice = self._validate(batches)
+        mean_dice = mean_of_known(dice)
+        log = EpochLog(
+            mean_dice=mean_dice,
+            ema_dice=moving_average(state.ema_dice, mean_dice),
+            dice=tuple(dice),
             train_loss=train_loss,
             val_loss=val_loss,
-            dice=[None if math.isnan(value) else value for value in dice],
-            ema_dice=state.ema_dice,
             learning_rate=learning_rate,
-            seconds=round(time.monotonic() - epoch_started, 3),
+            started=wall_started,
+            ended=time.time(),
         )
+        state.finish_epoch(log)
+        self._report_epoch(log, time.monotonic() - epoch_started)
         if state.epoch % recipe.checkpoint_every == 0 and state.epoch < recipe.epochs:
             self._save("latest")
         if state.ema_dice is not None and (state.best_ema is None or state.ema_dice > state.best_ema):
             state.best_ema = state.ema_dice
             self._save("best")
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, batches: BatchStream) -> None:
         state, recipe = self.state, self.recipe
         self.model.train()
         offset = state.epoch * recipe.iterations_per_epoch
         last_report = 0.0
-        left = recipe.iterations_per_epoch - state.iteration
-        for images, labels in self._batches(self.training_source, offset + state.iteration, left):
+        for images, labels in islice(batches, recipe.iterations_per_epoch - state.iteration):
             if self.ranks.any_rank(self.reporter.stop_requested(), self.device):
                 self._stop()
             state.losses.append(self._step(images, labels))
@@ -213,32 +201,24 @@ class _Training:
         scheme = self.task.label_scheme
         target = full_resolution_target(labels.to(self.device, non_blocking=True), scheme)
         outputs = self.model(images.to(self.device, non_blocking=True))
+        if not self.recipe.deep_supervision:
+            outputs = [outputs]
         targets = supervision_targets(target, scheme, [output.shape[2:] for output in outputs])
         return self.loss(outputs, targets), outputs[0], target
 
     @torch.no_grad()
-    def _validate(self) -> tuple[float, list[float]]:
+    def _validate(self, batches: BatchStream) -> tuple[float, list[float]]:
+        """Mean loss, and Dice per foreground class, of the epoch's validation batches."""
         self.model.eval()
-        count = self.recipe.validation_iterations
         losses: list[float] = []
         counts = torch.zeros(3, len(self.task.label_scheme.foreground), dtype=torch.float64)
-        for images, labels in self._batches(self.validation_source, self.state.epoch * count, count):
+        for images, labels in islice(batches, self.recipe.validation_iterations):
             with self._autocast():
                 loss, logits, target = self._forward(images, labels)
             losses.append(float(loss))
             counts += confusion_counts(logits, target, self.task.label_scheme)
         counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
         return self._mean_over_ranks(losses), dice_of_counts(counts)
-
-    def _write_log(
-        self, train_loss: float, val_loss: float, dice: list[float], learning_rate: float, started: float
-    ) -> None:
-        log = self.state.log
-        mean = mean_of_known(dice)
-        ema = moving_average(self.state.ema_dice, mean)
-        values = (mean, ema, dice, train_loss, val_loss, learning_rate, started, time.time())
-        for name, value in zip(log, values, strict=True):
-            log[name].append(value)
 
     def _stop(self) -> None:
         self._save("latest")
@@ -250,14 +230,8 @@ class _Training:
     def _save(self, name: str) -> None:
         if not self.ranks.is_main or not (self.task.checkpoints or name == "final"):
             return
-        self.state.save(self._path(name), self.task.context)
+        self.state.save(self.task.checkpoint(name), self.task)
         self.reporter.event("checkpoint", name=name, epoch=self.state.epoch)
-
-    def _path(self, name: str) -> Path:
-        return checkpoint_path(self.task.fold_folder, name)
-
-    def _batches(self, source: BatchSource, first: int, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return batches(source, first, count, self.task.workers, pin_memory=self.device.type == "cuda")
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         return torch.autocast("cuda") if self.device.type == "cuda" else contextlib.nullcontext()
@@ -265,6 +239,19 @@ class _Training:
     def _mean_over_ranks(self, values: list[float]) -> float:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))
         return float(total[0] / total[1])
+
+    def _report_epoch(self, log: EpochLog, seconds: float) -> None:
+        self.reporter.event(
+            "epoch",
+            epoch=self.state.epoch,
+            epochs=self.recipe.epochs,
+            train_loss=log.train_loss,
+            val_loss=log.val_loss,
+            dice=[None if math.isnan(value) else value for value in log.dice],
+            ema_dice=log.ema_dice,
+            learning_rate=log.learning_rate,
+            seconds=round(seconds, 3),
+        )
 
     def _report_progress(self, done: int) -> None:
         total = self.recipe.epochs * self.recipe.iterations_per_epoch

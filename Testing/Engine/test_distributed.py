@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from SegAutoPlanLib.files import read_json, write_json
-from SegAutoPlanLib.networks.checkpoint import read_checkpoint
+from SegAutoPlanLib.networks import read_checkpoint
 
 from .balls import NAME, ball_workspace
 

@@ -9,7 +9,8 @@ import torch
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.labels import LabelScheme
-from SegAutoPlanLib.losses import DeepSupervision, build_loss, supervision_weights
+from SegAutoPlanLib.losses import LOSSES, NamedLoss, build_loss, find_loss
+from SegAutoPlanLib.losses.deep_supervision import DeepSupervision, supervision_weights
 
 SMOOTH = 1e-5
 LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
@@ -87,3 +88,17 @@ def test_a_loss_that_does_not_fit_the_labels_is_refused():
         build_loss("dice_ce", REGIONS, False)
     with pytest.raises(UserInputError, match="no such loss"):
         build_loss("best_loss", LABELS, False)
+
+
+def test_without_a_name_the_loss_is_the_one_that_fits_the_labels():
+    assert find_loss(None, LABELS).name == "dice_ce"
+    assert find_loss(None, REGIONS).name == "dice_bce"
+
+
+def test_a_loss_that_fits_both_kinds_of_labels_is_nobodys_default(monkeypatch):
+    monkeypatch.setitem(LOSSES, "new", NamedLoss("new", lambda *_: torch.nn.Identity()))
+    for labels, default in ((LABELS, "dice_ce"), (REGIONS, "dice_bce")):
+        assert find_loss("new", labels).name == "new"
+        assert find_loss(None, labels).name == default
+    with pytest.raises(UserInputError, match="dice_ce or new"):
+        find_loss("dice_bce", LABELS)

@@ -1,11 +1,22 @@
-"""The network is the plan's, and nnU-Net would recognise its weights."""
+"""The network is the plan's, nnU-Net would recognise its weights, and a checkpoint is safe to write and to read."""
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from SegAutoPlanLib.networks import build_network, with_aliases, without_aliases
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.networks import (
+    build_network,
+    read_checkpoint,
+    with_aliases,
+    without_aliases,
+    write_checkpoint,
+)
 from SegAutoPlanLib.planning import Architecture
 
 
@@ -87,3 +98,46 @@ def test_a_residual_block_starts_as_its_shortcut():
     features = torch.randn(1, 4, 8, 8, 8)
     expected = torch.nn.functional.leaky_relu(block.skip(features), 0.01)
     assert torch.allclose(block(features), expected)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "checkpoint_final.pth"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserInputError, match=r"checkpoint_final\.pth"):
+        read_checkpoint(path)
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path):
+    import pickle
+
+    marker = tmp_path / "executed"
+
+    class Harmful:
+        def __reduce__(self):
+            return (open, (str(marker), "w"))
+
+    path = tmp_path / "checkpoint_final.pth"
+    torch.save({"network_weights": Harmful()}, path, pickle_module=pickle)
+    with pytest.raises(UserInputError, match="safely"):
+        read_checkpoint(path)
+    assert not marker.exists()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint_latest.pth"
+    write_checkpoint(path, {"network_weights": {"a": torch.ones(3)}})
+
+    def fills_the_disk(_path, _content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fills_the_disk)
+    with pytest.raises(UserInputError, match="the disk is full"):
+        write_checkpoint(path, {"network_weights": {"a": torch.zeros(3)}})
+    assert read_checkpoint(path)["network_weights"]["a"].tolist() == [1, 1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_nnunets_numpy_scalars_in_the_log_can_be_read(tmp_path):
+    path = tmp_path / "checkpoint_final.pth"
+    torch.save({"network_weights": {}, "logging": {"lrs": [np.float64(0.01), np.float32(0.5)]}}, path)
+    assert read_checkpoint(path)["logging"]["lrs"] == [0.01, 0.5]

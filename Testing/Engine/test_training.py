@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import math
-from pathlib import Path
+import multiprocessing
 
-import numpy as np
 import pytest
 import torch
 
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.errors import StopRequested, UserInputError
-from SegAutoPlanLib.networks import build_network
-from SegAutoPlanLib.networks.checkpoint import read_checkpoint, write_checkpoint
+from SegAutoPlanLib.errors import StopRequested
+from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
+from SegAutoPlanLib.losses import build_loss
+from SegAutoPlanLib.networks import build_network, load_pretrained, read_checkpoint
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.preprocessing import PreprocessedCase
 from SegAutoPlanLib.progress import Reporter
-from SegAutoPlanLib.training import RECIPES, find_recipe
-from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
-from SegAutoPlanLib.training.batches import BatchSource, batches
-from SegAutoPlanLib.training.metrics import moving_average
-from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground
-from SegAutoPlanLib.training.state import load_pretrained
+from SegAutoPlanLib.training.batches import TRAINING, BatchStream
+from SegAutoPlanLib.training.samples import SampleSource
+from SegAutoPlanLib.training.targets import full_resolution_target
+from SegAutoPlanLib.training.trainer import train_fold
 
 from .balls import NAME, ball_workspace
 
@@ -102,6 +99,104 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace):
     assert resumed["logging"]["train_losses"] == pytest.approx(uninterrupted["logging"]["train_losses"], abs=1e-5)
 
 
+def test_without_deep_supervision_the_loss_is_that_of_the_full_resolution(workspace):
+    options = dataclasses.replace(SHORT, recipe="nodeepsupervision", epochs=1, iterations=1)
+    trained = train(workspace, options)
+    assert trained.model.name == "nnUNetTrainerNoDeepSupervision__nnUNetPlans__3d_fullres"
+    checkpoint = read_checkpoint(trained.checkpoint)
+
+    raw = load_dataset(workspace.raw / NAME)
+    configuration = find_plan(workspace, raw, "nnUNetPlans").configuration("3d_fullres")
+    splits = read_json(workspace.preprocessed / NAME / "splits_final.json")
+    torch.manual_seed(SHORT.seed)
+    network = build_network(configuration.architecture, 1, 3)
+    folder = workspace.preprocessed / NAME / configuration.data_identifier
+    source = SampleSource(folder, tuple(splits[0]["train"]), configuration, 0.33, "default", (0, 1, 2), SHORT.seed)
+    with BatchStream((source,), [(TRAINING, 0)]) as batches:
+        images, labels = next(batches)
+    target = full_resolution_target(labels, raw.label_scheme)
+    loss = build_loss(None, raw.label_scheme, configuration.batch_dice)(network(images), target)
+    assert checkpoint["logging"]["train_losses"] == pytest.approx([loss.item()], rel=1e-6)
+    changed = {
+        name
+        for name, tensor in network.state_dict().items()
+        if ".seg_layers." in name and not torch.equal(tensor, checkpoint["network_weights"][name])
+    }
+    assert changed == {"decoder.seg_layers.1.weight", "decoder.seg_layers.1.bias"}
+
+
+def test_a_training_without_deep_supervision_learns_and_resumes(workspace):
+    options = dataclasses.replace(SHORT, recipe="nodeepsupervision", fold=1, epochs=3)
+    with pytest.raises(StopRequested):
+        train(workspace, options, StopInTraining(step=6))
+    report = Recorder()
+    train(workspace, dataclasses.replace(options, resume=True), report)
+    losses = [event["train_loss"] for event in report.events if event["event"] == "epoch"]
+    assert losses[-1] < 0.9
+
+
+def test_loader_processes_are_started_once_and_none_is_left(workspace, monkeypatch):
+    class PidsPerEpoch(Recorder):
+        def __init__(self):
+            super().__init__()
+            self.pids = []
+
+        def event(self, event, **fields):
+            super().event(event, **fields)
+            if event == "epoch":
+                self.pids.append({process.pid for process in multiprocessing.active_children()})
+
+    def with_two_workers(task, *others):
+        return train_fold(dataclasses.replace(task, workers=2), *others)
+
+    monkeypatch.setattr("SegAutoPlanLib.pipeline.train.train_fold", with_two_workers)
+    options = dataclasses.replace(SHORT, fold=0, epochs=3, iterations=2)
+    report = PidsPerEpoch()
+    train(workspace, options, report)
+    first, second, third = report.pids
+    assert len(first) == 2
+    assert first == second == third
+    assert multiprocessing.active_children() == []
+    helped = weights_of(workspace)
+    monkeypatch.undo()
+    train(workspace, options)
+    for name, tensor in weights_of(workspace)["network_weights"].items():
+        assert torch.equal(tensor, helped["network_weights"][name]), name
+
+
+def test_validation_stops_between_tiles_and_keeps_finished_cases(workspace, monkeypatch):
+    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)  # one tile after the other
+    train(workspace, dataclasses.replace(SHORT, epochs=1))
+    validation = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/validation"
+    cases = sorted(validation.glob("*.nii.gz"))
+    for file in cases:
+        file.unlink()
+    tiles_of_a_case = 8
+
+    class StopInSecondCase(Recorder):
+        """Asked once before each case and once before each tile."""
+
+        def __init__(self):
+            super().__init__(stop_at=1 + tiles_of_a_case + 1 + 3)
+
+    with pytest.raises(StopRequested, match=f"after 1 of {len(cases)} cases"):
+        train(workspace, dataclasses.replace(SHORT, validate_only="final"), StopInSecondCase())
+    assert sorted(validation.glob("*.nii.gz")) == cases[:1]
+
+
+def test_the_tiles_of_validation_are_told_within_its_cases(workspace, monkeypatch):
+    train(workspace, dataclasses.replace(SHORT, epochs=1))
+    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)
+    monkeypatch.setattr("SegAutoPlanLib.progress.SECONDS_BETWEEN_PARTS", 0)
+    report = Recorder()
+    train(workspace, dataclasses.replace(SHORT, validate_only="final"), report)
+    told = [event for event in report.events if event["event"] == "progress" and event["stage"] != "preprocess"]
+    assert {(event["stage"], event["unit"], event["total"]) for event in told} == {("validating", "case", 2)}
+    assert [event["done"] for event in told] == sorted(event["done"] for event in told)
+    tiles = [event["inner"]["done"] for event in told if "inner" in event and event["done"] == 1]
+    assert tiles == list(range(9))
+
+
 class StopInTraining(Recorder):
     """Asks for a stop before the given training step (counted from 0)."""
 
@@ -155,158 +250,3 @@ def test_a_training_says_which_weights_it_starts_from(workspace):
     train(workspace, dataclasses.replace(options, fold=4), report)
     (told,) = [event["message"] for event in report.events if event["event"] == "pretrained"]
     assert str(source) in told
-
-
-def test_a_damaged_checkpoint_is_named(workspace, tmp_path):
-    path = tmp_path / "checkpoint_final.pth"
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(UserInputError, match=r"checkpoint_final\.pth"):
-        read_checkpoint(path)
-
-
-def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path):
-    import pickle
-
-    marker = tmp_path / "executed"
-
-    class Harmful:
-        def __reduce__(self):
-            return (open, (str(marker), "w"))
-
-    path = tmp_path / "checkpoint_final.pth"
-    torch.save({"network_weights": Harmful()}, path, pickle_module=pickle)
-    with pytest.raises(UserInputError, match="safely"):
-        read_checkpoint(path)
-    assert not marker.exists()
-
-
-def test_nnunets_numpy_scalars_in_the_log_can_be_read(tmp_path):
-    path = tmp_path / "checkpoint_final.pth"
-    torch.save({"network_weights": {}, "logging": {"lrs": [np.float64(0.01), np.float32(0.5)]}}, path)
-    assert read_checkpoint(path)["logging"]["lrs"] == [0.01, 0.5]
-
-
-@pytest.mark.parametrize(("batch", "forced"), [(2, [1]), (3, [2]), (12, [8, 9, 10, 11])])
-def test_the_last_third_of_a_batch_holds_foreground(batch, forced):
-    assert [j for j in range(batch) if must_hold_foreground(j, batch, 0.33)] == forced
-
-
-def test_the_ranks_of_a_distributed_run_share_out_each_batch():
-    source = BatchSource(None, (), None, 5, 0.33, False, False, 0)
-    parts = [dataclasses.replace(source, rank=rank, world=2).local_positions for rank in range(2)]
-    assert [list(part) for part in parts] == [[0, 1, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(
-    ("patch", "crop", "in_plane"),
-    # Read off the real nnU-Net.
-    [
-        ((128, 128, 128), (205, 205, 205), False),
-        ((40, 56, 40), (73, 80, 64), False),
-        ((80, 192, 160), (194, 289, 210), False),
-        ((20, 256, 224), (20, 301, 301), True),
-        ((56, 40), (65, 65), False),
-        ((512, 512), (602, 602), False),
-        ((320, 192), (422, 225), False),
-    ],
-)
-def test_the_crop_before_rotation_is_nnunets(patch, crop, in_plane):
-    geometry = augmentation_geometry(patch)
-    assert geometry.crop_size == crop
-    assert geometry.in_plane_only == in_plane
-
-
-def one_case(shape=(10, 12, 14)) -> PreprocessedCase:
-    data = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
-    segmentation = np.zeros(shape, np.int16)
-    segmentation[9, 11, 13] = 1
-    return PreprocessedCase(data, segmentation, {}, {1: np.array([[9, 11, 13]])})
-
-
-def test_a_forced_patch_holds_its_voxel_even_at_the_border():
-    case = one_case()
-    for seed in range(20):
-        patch = draw_patch(case, np.random.default_rng(seed), (8, 8, 8), (8, 8, 8), forced=True)
-        assert (patch.labels == 1).any()
-
-
-def test_a_patch_larger_than_the_image_is_padded_with_zero_and_minus_one():
-    patch = draw_patch(one_case(), np.random.default_rng(0), (16, 16, 16), (16, 16, 16), forced=False)
-    inside = patch.labels >= 0
-    assert inside.sum() == 10 * 12 * 14
-    assert (patch.image[0][~inside] == 0).all()
-    assert sorted(patch.image[0][inside]) == list(range(10 * 12 * 14))
-
-
-def test_random_patches_reach_every_voxel():
-    seen = np.zeros(10 * 12 * 14, bool)
-    for seed in range(5000):
-        patch = draw_patch(one_case(), np.random.default_rng(seed), (6, 6, 6), (6, 6, 6), forced=False)
-        seen[patch.image.astype(int).ravel()] = True
-    assert seen.all()
-
-
-@pytest.mark.parametrize("patch", [(16, 16, 16), (6, 24, 24), (24, 16)])
-def test_augmentation_is_decided_by_its_seed_alone(patch):
-    geometry = augmentation_geometry(patch)
-    rng = np.random.default_rng(0)
-    image = rng.normal(size=(2, *geometry.crop_size)).astype(np.float32)
-    labels = rng.integers(-1, 3, geometry.crop_size).astype(np.int16)
-    augment = Augmentation(geometry, tuple(range(len(patch))))
-    results = [augment(Patch(image.copy(), labels.copy()), seed) for seed in (1, 1, 2)]
-    assert results[0].image.shape == (2, *patch)
-    assert results[0].labels.shape == patch
-    np.testing.assert_array_equal(results[0].image, results[1].image)
-    assert not np.array_equal(results[0].image, results[2].image)
-    assert set(np.unique(results[0].labels)) <= {-1, 0, 1, 2}
-
-
-def test_batches_do_not_depend_on_the_number_of_workers(workspace):
-    plan = find_plan(workspace, load_dataset(workspace.raw / NAME), "nnUNetPlans")
-    configuration = plan.configurations["3d_fullres"]
-    source = BatchSource(
-        workspace.preprocessed / NAME / configuration.data_identifier,
-        ("ball_0", "ball_1"),
-        configuration,
-        batch_size=2,
-        oversample_foreground=0.33,
-        augment=True,
-        mirror=True,
-        seed=3,
-    )
-    alone = list(batches(source, 0, 3, workers=0))
-    helped = list(batches(source, 0, 3, workers=2))
-    for (image, labels), (other_image, other_labels) in zip(alone, helped, strict=True):
-        assert torch.equal(image, other_image)
-        assert torch.equal(labels, other_labels)
-
-
-def test_the_learning_rate_falls_as_nnunets():
-    recipe = RECIPES["default"]
-    rates = [recipe.learning_rate_at(epoch) for epoch in (0, 500, 999)]
-    assert rates == pytest.approx([0.01, 0.00535887, 1.99526e-5], rel=1e-5)
-
-
-def test_an_epoch_that_saw_no_class_leaves_the_moving_average_alone():
-    assert moving_average(None, math.nan) is None
-    assert moving_average(0.5, math.nan) == 0.5
-    assert moving_average(0.5, 1.0) == pytest.approx(0.55)
-
-
-def test_an_unknown_recipe_names_those_there_are():
-    with pytest.raises(UserInputError, match="short"):
-        find_recipe("fastest")
-
-
-def test_a_full_disk_is_a_sentence_and_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint_latest.pth"
-    write_checkpoint(path, {"network_weights": {"a": torch.ones(3)}})
-
-    def fills_the_disk(_path, _content):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fills_the_disk)
-    with pytest.raises(UserInputError, match="the disk is full"):
-        write_checkpoint(path, {"network_weights": {"a": torch.zeros(3)}})
-    assert read_checkpoint(path)["network_weights"]["a"].tolist() == [1, 1, 1]
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -108,9 +108,10 @@ def test_segmenting_needs_torch_and_what_slicer_bundles_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "module", ["dataset", "fingerprint", "planning", "preprocessing", "runs", "pipeline", "__main__"]
+    "module",
+    ["dataset", "fingerprint", "planning", "preprocessing", "losses", "training", "runs", "pipeline", "__main__"],
 )
-def test_what_comes_before_the_network_needs_no_torch(module):
+def test_what_is_chosen_before_there_is_a_network_needs_no_torch(module):
     code = ONLY_BUNDLED + f"import SegAutoPlanLib.{module}; print('imported')"
     assert run_python(code, "numpy scipy simpleitk").endswith("imported\n")
 

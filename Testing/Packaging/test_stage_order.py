@@ -57,6 +57,11 @@ def test_a_stage_imports_only_those_before_it(stage):
         assert imported_names(file) <= allowed, f"{file.relative_to(LIBRARY)} imports a later stage"
 
 
+def test_segmenting_knows_nothing_of_training():
+    for file in (LIBRARY / "inference").rglob("*.py"):
+        assert not imported_names(file) & {"losses", "training"}, file.name
+
+
 def test_the_helpers_use_no_stage():
     for name in HELPERS:
         assert imported_names(LIBRARY / f"{name}.py") <= {*HELPERS, "__version__"}
@@ -70,7 +75,7 @@ def test_runs_use_no_stage_so_that_watching_needs_nothing():
 def test_only_the_pipeline_and_the_command_line_come_after_the_stages():
     for name, known in (
         ("pipeline", {*STAGES, *HELPERS, "pipeline"}),
-        ("command_line", {"models", "pipeline", "planning", "runs", "training", *HELPERS, "command_line"}),
+        ("command_line", {"losses", "models", "pipeline", "planning", "runs", "training", *HELPERS, "command_line"}),
     ):
         for file in (LIBRARY / name).glob("*.py"):
             assert imported_names(file) <= {*known, "__version__"}, file.name

@@ -1,0 +1,213 @@
+"""Batches are what was promised, whoever makes them; the processes that do live as long as the training."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+
+from SegAutoPlanLib.dataset import load_dataset
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.pipeline.plan import find_plan
+from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
+from SegAutoPlanLib.preprocessing import TrainingCase, open_training_case
+from SegAutoPlanLib.preprocessing.storage import ENDING
+from SegAutoPlanLib.training import Recipe
+from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
+from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
+from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
+from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
+from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground, positions_of_rank
+
+from .balls import NAME, ball_workspace
+
+THREE_EPOCHS = Recipe(epochs=3, iterations_per_epoch=3, validation_iterations=1)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> SampleSource:
+    workspace = ball_workspace(tmp_path_factory.mktemp("batches ü"))
+    preprocess(workspace, PreprocessOptions(NAME, configurations=("3d_fullres",)))
+    configuration = find_plan(workspace, load_dataset(workspace.raw / NAME), "nnUNetPlans").configuration("3d_fullres")
+    return SampleSource(
+        workspace.preprocessed / NAME / configuration.data_identifier,
+        ("ball_0", "ball_1"),
+        configuration,
+        oversample_foreground=0.33,
+        augmentation="default",
+        mirror_axes=(0, 1, 2),
+        seed=3,
+    )
+
+
+def loader_pids() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+@pytest.mark.parametrize(("batch", "forced"), [(2, [1]), (3, [2]), (12, [8, 9, 10, 11])])
+def test_the_last_third_of_a_batch_holds_foreground(batch, forced):
+    assert [j for j in range(batch) if must_hold_foreground(j, batch, 0.33)] == forced
+
+
+def test_the_ranks_of_a_distributed_run_share_out_each_batch():
+    assert [list(positions_of_rank(5, rank, world=2)) for rank in range(2)] == [[0, 1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("patch", "crop", "in_plane"),
+    # Read off the real nnU-Net.
+    [
+        ((128, 128, 128), (205, 205, 205), False),
+        ((40, 56, 40), (73, 80, 64), False),
+        ((80, 192, 160), (194, 289, 210), False),
+        ((20, 256, 224), (20, 301, 301), True),
+        ((56, 40), (65, 65), False),
+        ((512, 512), (602, 602), False),
+        ((320, 192), (422, 225), False),
+    ],
+)
+def test_the_crop_before_rotation_is_nnunets(patch, crop, in_plane):
+    geometry = augmentation_geometry(patch)
+    assert geometry.crop_size == crop
+    assert geometry.in_plane_only == in_plane
+
+
+def one_case(shape=(10, 12, 14)) -> TrainingCase:
+    data = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
+    segmentation = np.zeros(shape, np.int16)
+    segmentation[9, 11, 13] = 1
+    return TrainingCase(data, segmentation, {1: np.array([[9, 11, 13]])})
+
+
+def test_a_forced_patch_holds_its_voxel_even_at_the_border():
+    case = one_case()
+    for seed in range(20):
+        patch = draw_patch(case, np.random.default_rng(seed), (8, 8, 8), (8, 8, 8), forced=True)
+        assert (patch.labels == 1).any()
+
+
+def test_a_patch_larger_than_the_image_is_padded_with_zero_and_minus_one():
+    patch = draw_patch(one_case(), np.random.default_rng(0), (16, 16, 16), (16, 16, 16), forced=False)
+    inside = patch.labels >= 0
+    assert inside.sum() == 10 * 12 * 14
+    assert (patch.image[0][~inside] == 0).all()
+    assert sorted(patch.image[0][inside]) == list(range(10 * 12 * 14))
+
+
+def test_random_patches_reach_every_voxel():
+    seen = np.zeros(10 * 12 * 14, bool)
+    for seed in range(5000):
+        patch = draw_patch(one_case(), np.random.default_rng(seed), (6, 6, 6), (6, 6, 6), forced=False)
+        seen[patch.image.astype(int).ravel()] = True
+    assert seen.all()
+
+
+@pytest.mark.parametrize("patch", [(16, 16, 16), (6, 24, 24), (24, 16)])
+def test_augmentation_is_decided_by_its_seed_alone(patch):
+    geometry = augmentation_geometry(patch)
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(2, *geometry.crop_size)).astype(np.float32)
+    labels = rng.integers(-1, 3, geometry.crop_size).astype(np.int16)
+    augment = Augmentation(geometry, AUGMENTATIONS["default"], tuple(range(len(patch))))
+    results = [augment(Patch(image.copy(), labels.copy()), seed) for seed in (1, 1, 2)]
+    assert results[0].image.shape == (2, *patch)
+    assert results[0].labels.shape == patch
+    np.testing.assert_array_equal(results[0].image, results[1].image)
+    assert not np.array_equal(results[0].image, results[2].image)
+    assert set(np.unique(results[0].labels)) <= {-1, 0, 1, 2}
+
+
+def test_batches_do_not_depend_on_the_number_of_workers(source):
+    def three_epochs(workers: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        with BatchStream((source, validation_of(source)), batch_order(THREE_EPOCHS), workers) as batches:
+            return list(batches)
+
+    alone, helped = three_epochs(0), three_epochs(2)
+    assert len(alone) == 3 * (3 + 1)
+    for (image, labels), (other_image, other_labels) in zip(alone, helped, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+def test_the_ranks_of_a_distributed_run_make_the_batch_of_one_process(source):
+    def first(rank: int, world: int) -> torch.Tensor:
+        with BatchStream((source,), [(TRAINING, 5)], rank=rank, world=world) as batches:
+            return next(batches)[0]
+
+    assert torch.equal(first(0, 1), torch.cat([first(0, 2), first(1, 2)]))
+
+
+def test_the_order_of_batches_goes_on_in_the_middle_of_an_epoch():
+    whole = list(batch_order(THREE_EPOCHS))
+    assert whole[:5] == [(TRAINING, 0), (TRAINING, 1), (TRAINING, 2), (VALIDATION, 0), (TRAINING, 3)]
+    assert list(batch_order(THREE_EPOCHS, epoch=1, iteration=2)) == whole[6:]
+    assert list(batch_order(THREE_EPOCHS, epoch=3)) == []
+
+
+def test_no_process_is_left_when_the_batches_are_not_all_taken(source):
+    with BatchStream((source, validation_of(source)), batch_order(THREE_EPOCHS), workers=1) as batches:
+        next(batches)
+        assert len(loader_pids()) == 1
+    assert loader_pids() == set()
+
+
+def test_no_process_is_left_after_a_bug_in_one_of_them(source):
+    # An axis of no image: nothing that a user can give.
+    broken = dataclasses.replace(source, mirror_axes=("x",))
+    with (
+        pytest.raises(Exception, match="DataLoader worker") as told,
+        BatchStream((broken,), [(TRAINING, n) for n in range(9)], workers=1) as batches,
+    ):
+        list(batches)
+    assert not issubclass(told.type, UserInputError)
+    assert loader_pids() == set()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_case_is_a_sentence_whoever_reads_it(source, tmp_path, workers):
+    (tmp_path / f"ball_0{ENDING}").write_bytes(b"damaged")
+    broken = dataclasses.replace(source, folder=tmp_path, identifiers=("ball_0",))
+    with pytest.raises(UserInputError) as told, BatchStream((broken,), [(TRAINING, 0)], workers) as batches:
+        next(batches)
+    assert str(told.value).startswith(str(tmp_path))
+    assert "Traceback" not in str(told.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGINT to send to one process")
+def test_loader_processes_leave_ctrl_c_to_the_training(source):
+    with BatchStream((source,), [(TRAINING, n) for n in range(9)], workers=1) as batches:
+        next(batches)
+        for pid in loader_pids():
+            os.kill(pid, signal.SIGINT)
+        assert len(list(batches)) == 8
+
+
+def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):
+    plain = dataclasses.replace(source, augmentation="none", mirror_axes=())
+    image, labels = PatchDataset((plain,))[TRAINING, 3]
+    cases = [open_training_case(source.folder, name) for name in source.identifiers]
+    pieces = np.concatenate([sliding_window_view(case.data[0], (16, 16, 16)).reshape(-1, 16**3) for case in cases])
+    assert (labels >= 0).all()
+    assert (pieces == image.numpy().reshape(-1)).all(1).any()
+
+
+def test_mirroring_alone_flips_patches_and_changes_nothing_else(source):
+    plain = dataclasses.replace(source, augmentation="none", mirror_axes=())
+    mirrored = dataclasses.replace(source, augmentation="none", mirror_axes=(2,))
+    pairs = [(PatchDataset((plain,))[TRAINING, n][0], PatchDataset((mirrored,))[TRAINING, n][0]) for n in range(12)]
+    flipped = [torch.equal(image.flip(3), other) for image, other in pairs]
+    kept = [torch.equal(image, other) for image, other in pairs]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    assert any(flipped)
+    assert any(kept)
+
+
+def validation_of(source: SampleSource) -> SampleSource:
+    return dataclasses.replace(source, augmentation="none", mirror_axes=(), seed=source.seed + 1)
