@@ -82,16 +82,17 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._uiWidget = None
         self._segmentPanel = None
         self._runsPanel = None
 
     def setup(self) -> None:
         """Make the panel; called once, when the module is first opened or reloaded."""
         ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SegAutoPlan.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self._uiWidget = slicer.util.loadUI(self.resourcePath("UI/SegAutoPlan.ui"))
+        self.layout.addWidget(self._uiWidget)
+        self.ui = slicer.util.childWidgetVariables(self._uiWidget)
+        self._uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = SegAutoPlanLogic()
         self._segmentPanel = SegmentPanel(self.ui, self.ui.segmentCollapsibleButton.layout(), self.logic.segment)
@@ -106,8 +107,10 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Stop watching; what runs goes on without Slicer."""
         self._disconnectParameterNode()
         self._segmentPanel.release()
-        self._runsPanel.exit()
+        self._runsPanel.release()
         self.removeObservers()
+        # Reload only hides what was there; its connections would keep the old panels alive.
+        self._uiWidget.deleteLater()
 
     def enter(self) -> None:
         """Show the truth each time the module is opened: files may have changed meanwhile."""
