@@ -12,7 +12,7 @@ from ..errors import UserInputError
 from ..executors import Workers
 from ..files import read_json, write_json
 from ..machine import core_count, multiply_adds_per_second
-from ..planning import PLANNERS, Machine, Plan, plan_experiments, read_plan, write_plan
+from ..planning import PLANNERS, Machine, Plan, plan_experiments, planner_named, read_plan, write_plan
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 from .fingerprint import current_fingerprint
@@ -75,16 +75,13 @@ def stored_plan(workspace: Workspace, raw: Dataset, plans_name: str) -> Path:
 def _plan(
     workspace: Workspace, raw: Dataset, options: PlanOptions, workers: Workers | None, reporter: Reporter
 ) -> Plan:
-    if options.planner not in PLANNERS:
-        raise UserInputError(
-            f"--planner {options.planner}: there is no such planner; choose one of {', '.join(PLANNERS)}."
-        )
+    planner = planner_named(options.planner)
     known = current_fingerprint(workspace, raw, workers, reporter)
-    name = options.plans_name or PLANNERS[options.planner].plans_name
+    name = options.plans_name or planner.plans_name
     target = stored_plan(workspace, raw, name)
     existing = read_json(target) if target.is_file() else None
     made = plan_experiments(
-        known, raw, options.planner, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
+        known, raw, planner.name, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
     )
     write_plan(made, target)
     write_json(target.with_name(DATASET_FILE), raw.dataset_json)
