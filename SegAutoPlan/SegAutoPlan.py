@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -224,7 +225,8 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         found = resultOf(self._start("plan", folder, *options))
         name = self.workspace.dataset_name(self.workspace.raw_folder(folder))
         made = read_plan(self.workspace.preprocessed / name / f"{found['plans_name']}.json")
-        return made.with_words(tuple(found["explanation"]), tuple(found["warnings"]))
+        caveats = tuple(warning for warning in found["warnings"] if warning not in made.warnings)
+        return replace(made, explanation=tuple(found["explanation"]), caveats=caveats)
 
     def startTraining(
         self, folder: Path | str, configuration: str = "3d_fullres", fold: int | str = 0, options: Sequence[str] = ()

@@ -10,7 +10,7 @@ from ..pipeline.fingerprint import FingerprintOptions, fingerprint
 from ..pipeline.import_dataset import KINDS, ImportOptions, import_dataset
 from ..pipeline.plan import PlanOptions, plan
 from ..pipeline.preprocess import PreprocessOptions, preprocess
-from ..planning import PLANNERS
+from ..planning import PLANNERS, plan_to_json
 from ..progress import Reporter
 from ..workspace import Workspace
 from .arguments import add_dataset, add_plans, add_workers, record
@@ -73,7 +73,7 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
 def _plan(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     made = plan(workspace, record(PlanOptions, given), reporter)
     words = {"explanation": list(made.explanation), "warnings": list(made.warnings)}
-    return Result(str(made), {**made.to_json(), **words})
+    return Result(str(made), {**plan_to_json(made), **words})
 
 
 def _preprocess_arguments(parser: argparse.ArgumentParser) -> None:

@@ -140,9 +140,9 @@ def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image
 
 def _note_facts(image: Image, facts: CaseFacts) -> None:
     facts.is_flat = image.array.shape[1] == 1
-    facts.orientation = orientation(image.properties)
+    facts.orientation = orientation(image.header)
     facts.digest = hashlib.blake2b(np.ascontiguousarray(image.array[0]), digest_size=16).digest()
-    facts.missing_spacing_file = image.properties.get("spacing_missing")
+    facts.missing_spacing_file = image.header.missing_sidecar
 
 
 def _check_contrast(image: Image, path: Path, facts: CaseFacts) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..images.image_size import ImageSize, largest_image
 from ..labels import LabelScheme
 
 
@@ -34,3 +35,11 @@ class Dataset:
     cases: tuple[Case, ...]
     dataset_json: dict[str, Any]
     """dataset.json as it stands, key order kept."""
+
+    def without_cases(self) -> Dataset:
+        """What the work on one case needs to know, small enough to go with every task to another process."""
+        return replace(self, cases=(), dataset_json={})
+
+    def largest_case(self) -> ImageSize:
+        """By the headers of the largest files."""
+        return largest_image((case.image_files[0] for case in self.cases), len(self.channel_names))

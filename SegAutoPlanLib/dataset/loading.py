@@ -26,7 +26,8 @@ def load_dataset(folder: Path | str) -> Dataset:
     Raises:
         UserInputError: dataset.json is missing or wrong, or there is no case.
     """
-    folder = Path(folder)
+    # What is absolute means the same to a worker on another computer.
+    folder = Path(folder).absolute()
     source = folder / DATASET_FILE
     description = parse_dataset_json(_read(source), source, required=("numTraining",))
     document, file_ending = description.document, description.file_ending

@@ -10,11 +10,10 @@ import numpy as np
 
 from ..dataset import Case, Dataset, read_case
 from ..errors import UserInputError
-from ..executors import run_cases, worker_count
+from ..executors import Workers, run_cases
 from ..files import read_json, write_json
 from ..images import Image
 from ..progress import SILENT, Reporter
-from .case_size import largest_case
 from .cropping import crop_to_nonzero
 from .fingerprint import Fingerprint
 from .foreground_samples import SAMPLES_IN_TOTAL, DrawnValues, draw_foreground
@@ -28,14 +27,15 @@ BYTES_PER_VALUE = 12
 class CaseFingerprint:
     """What one case adds to the fingerprint."""
 
-    position: int
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     relative_size: float
     drawn: tuple[DrawnValues, ...]
 
 
-def extract_fingerprint(dataset: Dataset, workers: int | None = None, reporter: Reporter = SILENT) -> Fingerprint:
+def extract_fingerprint(
+    dataset: Dataset, workers: Workers | int | None = None, reporter: Reporter = SILENT
+) -> Fingerprint:
     """Sizes, spacings and foreground intensities of all training cases; equal to nnU-Net's.
 
     Memory does not grow with the number of cases.
@@ -44,14 +44,24 @@ def extract_fingerprint(dataset: Dataset, workers: int | None = None, reporter: 
         UserInputError: a case cannot be used, or no case has any foreground.
         StopRequested: the reporter was asked to stop.
     """
-    count = worker_count(len(dataset.cases), BYTES_PER_VALUE * largest_case(dataset).values, workers)
-    look = partial(_fingerprint_of_case, dataset=dataset, draws=SAMPLES_IN_TOTAL // len(dataset.cases))
-    shapes, spacings, sizes = {}, {}, {}
+    look = partial(_fingerprint_of_case, dataset.without_cases(), SAMPLES_IN_TOTAL // len(dataset.cases))
+    needed = BYTES_PER_VALUE * dataset.largest_case().values
+    shapes, spacings, sizes = [], [], []
     pools = [SamplePool() for _ in dataset.channel_names]
     try:
-        for case in run_cases(look, list(enumerate(dataset.cases)), count, "fingerprint", reporter):
-            shapes[case.position], spacings[case.position] = case.shape, case.spacing
-            sizes[case.position] = case.relative_size
+        # In order, because sums of floating-point numbers depend on it in their last digits.
+        for case in run_cases(
+            look,
+            dataset.cases,
+            stage="fingerprint",
+            workers=workers,
+            bytes_per_case=needed,
+            reporter=reporter,
+            ordered=True,
+        ):
+            shapes.append(case.shape)
+            spacings.append(case.spacing)
+            sizes.append(case.relative_size)
             for pool, drawn in zip(pools, case.drawn, strict=True):
                 pool.add(drawn)
         if not len(pools[0]):
@@ -62,12 +72,11 @@ def extract_fingerprint(dataset: Dataset, workers: int | None = None, reporter: 
     finally:
         for pool in pools:
             pool.close()
-    order = range(len(dataset.cases))
     return Fingerprint(
-        spacings=tuple(spacings[i] for i in order),
-        shapes_after_crop=tuple(shapes[i] for i in order),
+        spacings=tuple(spacings),
+        shapes_after_crop=tuple(shapes),
         foreground_intensities=intensities,
-        median_relative_size_after_cropping=float(np.median([sizes[i] for i in order])),
+        median_relative_size_after_cropping=float(np.median(sizes)),
     )
 
 
@@ -111,13 +120,11 @@ def read_labelled_case(dataset: Dataset, case: Case) -> tuple[Image, Image]:
     return image, segmentation
 
 
-def _fingerprint_of_case(numbered: tuple[int, Case], dataset: Dataset, draws: int) -> CaseFingerprint:
-    position, case = numbered
+def _fingerprint_of_case(dataset: Dataset, draws: int, case: Case) -> CaseFingerprint:
     image, segmentation = read_labelled_case(dataset, case)
     crop = crop_to_nonzero(image.array, segmentation.array[0])
     require_image(crop.blank, case)
     return CaseFingerprint(
-        position=position,
         shape=crop.image.shape[1:],
         spacing=tuple(image.spacing),
         relative_size=crop.image[0].size / image.array[0].size,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -19,6 +20,23 @@ class Intensities:
     std: float
 
 
+def intensities_to_json(channels: Sequence[Intensities]) -> dict[str, dict[str, float]]:
+    """By channel number, as text."""
+    return {str(channel): dict(vars(values)) for channel, values in enumerate(channels)}
+
+
+def intensities_from_json(channels: Mapping[str, Mapping[str, float]]) -> tuple[Intensities, ...]:
+    """One per channel number from 0 on; what else is said of a channel is left aside.
+
+    Raises:
+        KeyError: a channel or one of its numbers is missing.
+    """
+    names = [field.name for field in fields(Intensities)]
+    return tuple(
+        Intensities(**{name: channels[str(channel)][name] for name in names}) for channel in range(len(channels))
+    )
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """nnU-Net's dataset_fingerprint.json. Cases in identifier order; axes z, y, x; spacing in mm."""
@@ -26,14 +44,12 @@ class Fingerprint:
     spacings: tuple[tuple[float, float, float], ...]
     shapes_after_crop: tuple[tuple[int, int, int], ...]
     foreground_intensities: tuple[Intensities, ...]
-    """One a channel."""
+    """One per channel."""
     median_relative_size_after_cropping: float
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "foreground_intensity_properties_per_channel": {
-                str(channel): dict(vars(values)) for channel, values in enumerate(self.foreground_intensities)
-            },
+            "foreground_intensity_properties_per_channel": intensities_to_json(self.foreground_intensities),
             "median_relative_size_after_cropping": self.median_relative_size_after_cropping,
             "shapes_after_crop": [list(shape) for shape in self.shapes_after_crop],
             "spacings": [list(spacing) for spacing in self.spacings],
@@ -41,10 +57,9 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Fingerprint:
-        channels = content["foreground_intensity_properties_per_channel"]
         return cls(
             spacings=tuple(tuple(map(float, spacing)) for spacing in content["spacings"]),
             shapes_after_crop=tuple(tuple(map(int, shape)) for shape in content["shapes_after_crop"]),
-            foreground_intensities=tuple(Intensities(**channels[str(c)]) for c in range(len(channels))),
+            foreground_intensities=intensities_from_json(content["foreground_intensity_properties_per_channel"]),
             median_relative_size_after_cropping=float(content["median_relative_size_after_cropping"]),
         )

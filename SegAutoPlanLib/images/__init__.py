@@ -2,5 +2,6 @@
 
 from .image import Image
 from .image_io import read_image, read_segmentation, write_segmentation
+from .source_header import SourceHeader
 
-__all__ = ["Image", "read_image", "read_segmentation", "write_segmentation"]
+__all__ = ["Image", "SourceHeader", "read_image", "read_segmentation", "write_segmentation"]

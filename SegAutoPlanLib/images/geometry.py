@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import FileError
 from .image import Image
+from .source_header import SourceHeader
 
 WORLD_LETTERS = ("LR", "PA", "IS")
 """For each RAS axis the letters of its negative and positive end."""
 
 
 def require_same_grid(image: Image, path: Path, reference: Image, reference_path: Path) -> None:
-    """Raises:
-    FileError: shape or spacing differ (a shifted origin alone is no error, as in nnU-Net).
+    """Refuse an image on another grid than the reference; a shifted origin alone is none, as in nnU-Net.
+
+    Raises:
+        FileError: shape or spacing differ.
     """
     if image.array.shape[1:] != reference.array.shape[1:]:
         raise FileError(
@@ -37,8 +39,10 @@ def require_same_grid(image: Image, path: Path, reference: Image, reference_path
 
 
 def require_sound_spacing(image: Image, path: Path) -> None:
-    """Raises:
-    FileError: the spacing is zero, negative, NaN or infinite.
+    """Refuse a spacing with which nothing can be computed.
+
+    Raises:
+        FileError: the spacing is zero, negative, NaN or infinite.
     """
     if not all(math.isfinite(value) and value > 0 for value in image.spacing):
         raise FileError(path, f"its spacing is {_by(image.spacing)} mm (z, y, x)", "correct the header")
@@ -46,7 +50,7 @@ def require_sound_spacing(image: Image, path: Path) -> None:
 
 def displacement(image: Image, reference: Image) -> str | None:
     """How two images of equal shape lie differently in space, in words; None where they do not or it is unknown."""
-    affine, other = affine_ras(image.properties), affine_ras(reference.properties)
+    affine, other = affine_ras(image.header), affine_ras(reference.header)
     if affine is None or other is None or affine.shape != other.shape:
         return None
     size = len(affine) - 1
@@ -59,9 +63,9 @@ def displacement(image: Image, reference: Image) -> str | None:
     return None
 
 
-def orientation(properties: dict[str, Any]) -> str | None:
+def orientation(header: SourceHeader) -> str | None:
     """Towards which side of the patient the axes x, y, z grow, e.g. `LPS`; None for 2-D or unknown geometry."""
-    affine = affine_ras(properties)
+    affine = affine_ras(header)
     if affine is None or len(affine) != 4:
         return None
     axes, flips = nearest_axes(affine)
@@ -89,19 +93,19 @@ def nearest_axes(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, 
     return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])
 
 
-def affine_ras(properties: dict[str, Any]) -> np.ndarray | None:
+def affine_ras(header: SourceHeader) -> np.ndarray | None:
     """(4, 4), or (3, 3) in 2-D: voxel (i, j, k) to RAS mm; None where the file type has no geometry."""
-    if "nibabel_stuff" in properties:
-        return np.array(properties["nibabel_stuff"]["original_affine"])
-    if "sitk_stuff" not in properties:
+    if header.nibabel is not None:
+        return np.array(header.nibabel.original_affine)
+    if header.sitk is None:
         return None
-    stuff = properties["sitk_stuff"]
-    rank = len(stuff["spacing"])
+    grid = header.sitk
+    rank = len(grid.spacing)
     size = min(rank, 3)
     affine = np.eye(size + 1)
-    direction = np.reshape(stuff["direction"], (rank, rank))[:size, :size]
-    affine[:size, :size] = direction * np.array(stuff["spacing"][:size])
-    affine[:size, size] = stuff["origin"][:size]
+    direction = np.reshape(grid.direction, (rank, rank))[:size, :size]
+    affine[:size, :size] = direction * np.array(grid.spacing[:size])
+    affine[:size, size] = grid.origin[:size]
     affine[:2] *= -1  # ITK's world is LPS
     return affine
 

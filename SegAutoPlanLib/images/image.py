@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from .source_header import SourceHeader
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,10 @@ class Image:
 
     array: np.ndarray
     """(c, z, y, x); float32 for images, int16 or int32 with c = 1 for segmentations. 2-D has z = 1."""
-    spacing: tuple[float, float, float]
-    """(z, y, x) in mm; a 2-D image has a z spacing far above the others, as nnU-Net has it."""
-    properties: dict[str, Any]
-    """What a writer needs to give the geometry back, JSON-able, under nnU-Net's keys."""
+    header: SourceHeader
+    """What a writer needs to give the geometry back."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """(z, y, x) in mm, see `SourceHeader.spacing`."""
+        return self.header.spacing

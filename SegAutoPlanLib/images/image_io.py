@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from .simpleitk_io import (
     write_simpleitk,
     write_simpleitk_reoriented,
 )
+from .source_header import SourceHeader
 from .tiff_io import read_tiff_image, read_tiff_segmentation, write_tiff
 
 
@@ -33,7 +33,7 @@ class ImageIO:
     endings: tuple[str, ...]
     """Those for which nnU-Net considers the reader by itself; a reader asked for by name takes more."""
     read: Callable[[Path], Image]
-    write: Callable[[np.ndarray, Path, dict[str, Any]], None]
+    write: Callable[[np.ndarray, Path, SourceHeader], None]
     read_labels: Callable[[Path], Image]
     opens: Callable[[Path], object]
     """Raises FileError for a file that this reader does not take."""
@@ -57,8 +57,10 @@ IMAGE_IOS = {io.name: io for io in (*AUTOMATIC_IOS, *BY_NAME_ONLY)}
 
 
 def image_io_named(name: str) -> ImageIO:
-    """Raises:
-    UserInputError: there is no such reader.
+    """The reader and writer under one of nnU-Net's names.
+
+    Raises:
+        UserInputError: there is no such reader.
     """
     try:
         return IMAGE_IOS[name]
@@ -108,7 +110,7 @@ def read_image(files: Sequence[Path | str], image_io: str) -> Image:
         array = np.require(parts[0].array, np.float32, ["C", "W"])
     else:
         array = np.concatenate([part.array for part in parts], axis=0, dtype=np.float32, casting="unsafe")
-    return Image(array, parts[0].spacing, parts[0].properties)
+    return Image(array, parts[0].header)
 
 
 def read_segmentation(file: Path | str, image_io: str) -> Image:
@@ -139,27 +141,29 @@ def as_segmentation(image: Image, path: Path) -> Image:
         dtype = np.int16 if largest <= np.iinfo(np.int16).max else np.int32
     else:
         dtype = np.int16
-    return Image(np.require(array, dtype, ["C", "W"]), image.spacing, image.properties)
+    return Image(np.require(array, dtype, ["C", "W"]), image.header)
 
 
-def write_segmentation(array_zyx: np.ndarray, path: Path | str, properties: dict[str, Any], image_io: str) -> None:
-    """Write (z, y, x) labels on the grid of the image that `properties` came from, compressed and atomically.
+def write_segmentation(array_zyx: np.ndarray, path: Path | str, header: SourceHeader, image_io: str) -> None:
+    """Write (z, y, x) labels on the grid of the image that `header` came from, compressed and atomically.
 
     The file has 8 bits a voxel where every label is below 255, else 16 (nnU-Net's rule).
 
     Raises:
-        FileError: the file cannot be written there.
+        FileError: the file cannot be written there, or the image was read by another library than the writer's.
     """
     largest = int(array_zyx.max(initial=0))
     if largest > np.iinfo(np.uint16).max or int(array_zyx.min(initial=0)) < 0:
         raise ValueError(f"labels must lie in 0..65535 to be written, but reach {largest}")
     labels = array_zyx.astype(np.uint8 if largest < 255 else np.uint16, copy=False)
-    image_io_named(image_io).write(labels, Path(path), properties)
+    image_io_named(image_io).write(labels, Path(path), header)
 
 
 def require_finite(array: np.ndarray, path: Path) -> None:
-    """Raises:
-    FileError: some voxel is NaN or infinite.
+    """Refuse an image with voxels that are no numbers.
+
+    Raises:
+        FileError: some voxel is NaN or infinite.
     """
     if array.dtype.kind != "f":
         return

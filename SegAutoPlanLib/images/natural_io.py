@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,6 +12,7 @@ from ..errors import FileError
 from ..files import atomic_path
 from .image import Image
 from .simpleitk_io import SPACING_FACTOR_2D, read_sitk_image, write_sitk_image
+from .source_header import SourceHeader
 from .tiff import read_tiff
 
 NATURAL_SPACING = (float(SPACING_FACTOR_2D), 1.0, 1.0)
@@ -33,11 +33,11 @@ def read_natural(path: Path) -> Image:
         channels = np.moveaxis(array, -1, 0)[:, None]
     else:
         raise FileError(path, f"is not a grey or colour picture (its shape is {array.shape})", "give 2-D pictures")
-    return Image(channels, NATURAL_SPACING, {"spacing": list(NATURAL_SPACING)})
+    return Image(channels, SourceHeader(NATURAL_SPACING))
 
 
-def write_natural(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
-    """Write labels (1, y, x) as a picture, atomically; `properties` have nothing to say here."""
+def write_natural(array: np.ndarray, path: Path, header: SourceHeader) -> None:
+    """Write labels (1, y, x) as a picture, atomically; `header` has nothing to say here."""
     with atomic_path(path) as temporary:
         write_sitk_image(sitk.GetImageFromArray(array[0]), temporary, path)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ..files import atomic_path
 from .geometry import nearest_axes
 from .image import Image
 from .nifti import NiftiHeader, read_nifti
+from .source_header import NibabelGeometry, SourceHeader, matrix, read_otherwise
 
 NIFTI_UINT8, NIFTI_UINT16 = 2, 512
 XFORM_ALIGNED = 2
@@ -30,7 +30,7 @@ def read_nibabel(path: Path) -> Image:
         FileError: the file is missing, damaged, or not 3-D.
     """
     header, array = _read_3d(path)
-    return _image(array, header.zooms_xyz, {"original_affine": header.affine.tolist()})
+    return _image(array, header.zooms_xyz, NibabelGeometry(matrix(header.affine)))
 
 
 def read_nibabel_reoriented(path: Path) -> Image:
@@ -46,18 +46,17 @@ def read_nibabel_reoriented(path: Path) -> Image:
     # nibabel takes the zooms of a turned image from its affine, in single precision.
     turning = (axes, flips) != ((0, 1, 2), (False, False, False))
     zooms = tuple(np.linalg.norm(affine[:3, :3], axis=0).astype(np.float32).tolist()) if turning else header.zooms_xyz
-    stuff = {"original_affine": header.affine.tolist(), "reoriented_affine": affine.tolist()}
-    return _image(turned.transpose(2, 1, 0), zooms, stuff)
+    return _image(turned.transpose(2, 1, 0), zooms, NibabelGeometry(matrix(header.affine), matrix(affine)))
 
 
-def write_nibabel(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+def write_nibabel(array: np.ndarray, path: Path, header: SourceHeader) -> None:
     """Write a segmentation (z, y, x) with the affine it was read with."""
-    write_nifti(array, np.array(properties["nibabel_stuff"]["original_affine"]), path)
+    write_nifti(array, _file_affine(header, path), path)
 
 
-def write_nibabel_reoriented(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+def write_nibabel_reoriented(array: np.ndarray, path: Path, header: SourceHeader) -> None:
     """Turn a segmentation (z, y, x) back to the file's own axes and write it."""
-    affine = np.array(properties["nibabel_stuff"]["original_affine"])
+    affine = _file_affine(header, path)
     axes, flips = nearest_axes(affine)
     flipped = array.transpose(2, 1, 0)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
     write_nifti(flipped.transpose(np.argsort(axes)).transpose(2, 1, 0), affine, path)
@@ -102,9 +101,15 @@ def _read_3d(path: Path) -> tuple[NiftiHeader, np.ndarray]:
     return header, array
 
 
-def _image(array: np.ndarray, zooms_xyz: tuple[float, ...], stuff: dict[str, Any]) -> Image:
-    spacing = (zooms_xyz[2], zooms_xyz[1], zooms_xyz[0])
-    return Image(array[None], spacing, {"nibabel_stuff": stuff, "spacing": list(spacing)})
+def _image(array: np.ndarray, zooms_xyz: tuple[float, ...], geometry: NibabelGeometry) -> Image:
+    x, y, z = zooms_xyz
+    return Image(array[None], SourceHeader((z, y, x), nibabel=geometry))
+
+
+def _file_affine(header: SourceHeader, path: Path) -> np.ndarray:
+    if header.nibabel is None:
+        raise FileError(path, *read_otherwise("a nibabel reader"))
+    return np.array(header.nibabel.original_affine)
 
 
 def _turn(array_xyz: np.ndarray, axes: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:

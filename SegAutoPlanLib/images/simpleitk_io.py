@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,6 +13,7 @@ from ..files import atomic_path
 from .image import Image
 from .itk_warnings import no_itk_warnings
 from .nifti import parse_header, read_content, voxels
+from .source_header import SitkGeometry, SourceHeader, read_otherwise
 from .truncation import check_is_complete, is_complete
 
 SPACING_FACTOR_2D = 999
@@ -54,9 +54,7 @@ def read_simpleitk_reoriented(path: Path) -> Image:
             'use "SimpleITKIO" as "overwrite_image_reader_writer" in dataset.json',
         )
     original = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    turned = image_from_sitk(sitk.DICOMOrient(image, ORIENTATION), path)
-    turned.properties["sitk_stuff"]["original_orientation"] = original
-    return turned
+    return image_from_sitk(sitk.DICOMOrient(image, ORIENTATION), path, original)
 
 
 def can_open(path: Path) -> None:
@@ -80,8 +78,12 @@ def read_sitk_image(path: Path) -> sitk.Image:
         raise _unreadable(path, error) from error
 
 
-def image_from_sitk(image: sitk.Image, path: Path) -> Image:
-    """The array (c, z, y, x), the spacing (z, y, x) and nnU-Net's properties of a SimpleITK image."""
+def image_from_sitk(image: sitk.Image, path: Path, original_orientation: str | None = None) -> Image:
+    """The array (c, z, y, x) and the header of a SimpleITK image.
+
+    Raises:
+        FileError: it has other dimensions than an image can have; `path` is named.
+    """
     array = sitk.GetArrayFromImage(image)
     components = image.GetNumberOfComponentsPerPixel()
     dimension = image.GetDimension()
@@ -93,32 +95,38 @@ def image_from_sitk(image: sitk.Image, path: Path) -> Image:
         array = array if components > 1 else array[None]
     elif dimension != 4 or components > 1:
         raise FileError(path, f"has {dimension} dimensions", "give 2-D, 3-D or 4-D images")
-    return _image(array, (image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
+    return Image(array, header_from_sitk(image, original_orientation))
 
 
-def write_simpleitk(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
-    """Write a segmentation (z, y, x) on the grid that `properties` describe, compressed and atomically."""
-    _write(sitk_segmentation(array, properties), path)
+def header_from_sitk(image: sitk.Image, original_orientation: str | None = None) -> SourceHeader:
+    """Where the voxels of a SimpleITK image lie; `original_orientation` is that of a file whose axes were turned."""
+    return _header(SitkGeometry(image.GetSpacing(), image.GetOrigin(), image.GetDirection(), original_orientation))
 
 
-def write_simpleitk_reoriented(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+def write_simpleitk(array: np.ndarray, path: Path, header: SourceHeader) -> None:
+    """Write a segmentation (z, y, x) on the grid that `header` describes, compressed and atomically."""
+    _write(sitk_segmentation(array, _sitk_grid(header, path)), path)
+
+
+def write_simpleitk_reoriented(array: np.ndarray, path: Path, header: SourceHeader) -> None:
     """Turn a segmentation (z, y, x) back to the orientation of the file it belongs to, and write it."""
-    original = properties["sitk_stuff"]["original_orientation"]
-    _write(sitk.DICOMOrient(sitk_segmentation(array, properties), original), path)
+    grid = _sitk_grid(header, path)
+    if grid.original_orientation is None:
+        raise FileError(path, *read_otherwise("a reader that reorients"))
+    _write(sitk.DICOMOrient(sitk_segmentation(array, grid), grid.original_orientation), path)
 
 
-def sitk_segmentation(array: np.ndarray, properties: dict[str, Any]) -> sitk.Image:
-    """The segmentation (z, y, x) as a SimpleITK image with the geometry of `sitk_stuff`.
+def sitk_segmentation(array: np.ndarray, grid: SitkGeometry) -> sitk.Image:
+    """The segmentation (z, y, x) as a SimpleITK image on the grid.
 
     The channel axis of a 4-D input is dropped: a segmentation has three.
     """
-    geometry = properties["sitk_stuff"]
-    rank = len(geometry["spacing"])
+    rank = len(grid.spacing)
     image = sitk.GetImageFromArray(array[0] if rank == 2 else array)
     dimension = image.GetDimension()
-    direction = np.reshape(geometry["direction"], (rank, rank))[:dimension, :dimension]
-    image.SetSpacing([float(value) for value in geometry["spacing"][:dimension]])
-    image.SetOrigin([float(value) for value in geometry["origin"][:dimension]])
+    direction = np.reshape(grid.direction, (rank, rank))[:dimension, :dimension]
+    image.SetSpacing([float(value) for value in grid.spacing[:dimension]])
+    image.SetOrigin([float(value) for value in grid.origin[:dimension]])
     image.SetDirection([float(value) for value in direction.ravel()])
     return image
 
@@ -145,14 +153,19 @@ def _write(image: sitk.Image, path: Path) -> None:
 
 
 def _image(array: np.ndarray, geometry: Geometry) -> Image:
-    spacing, origin, direction = geometry
-    absolute = [abs(value) for value in spacing]
-    if len(spacing) == 2:
-        zyx = (max(absolute) * SPACING_FACTOR_2D, absolute[1], absolute[0])
-    else:
-        zyx = (absolute[2], absolute[1], absolute[0])
-    stuff = {"spacing": list(spacing), "origin": list(origin), "direction": list(direction)}
-    return Image(array, zyx, {"sitk_stuff": stuff, "spacing": list(zyx)})
+    return Image(array, _header(SitkGeometry(*geometry)))
+
+
+def _header(grid: SitkGeometry) -> SourceHeader:
+    absolute = [abs(value) for value in grid.spacing]
+    z = max(absolute) * SPACING_FACTOR_2D if len(absolute) == 2 else absolute[2]
+    return SourceHeader((z, absolute[1], absolute[0]), sitk=grid)
+
+
+def _sitk_grid(header: SourceHeader, path: Path) -> SitkGeometry:
+    if header.sitk is None:
+        raise FileError(path, *read_otherwise("a SimpleITK reader"))
+    return header.sitk
 
 
 _known_geometries: dict[bytes, Geometry] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,6 +11,7 @@ from ..errors import FileError
 from ..files import atomic_path, read_json, write_json
 from .image import Image
 from .simpleitk_io import write_sitk_image
+from .source_header import SourceHeader
 from .tiff import read_tiff
 
 CHANNEL_SUFFIX_LENGTH = len("_0000")
@@ -36,22 +36,20 @@ def read_tiff_segmentation(path: Path) -> Image:
     return _read(path, path.with_suffix(".json"))
 
 
-def write_tiff(array: np.ndarray, path: Path, properties: dict[str, Any]) -> None:
+def write_tiff(array: np.ndarray, path: Path, header: SourceHeader) -> None:
     """Write labels (z, y, x) as a compressed stack, with the sidecar that carries its spacing."""
     with atomic_path(path) as temporary:
         write_sitk_image(sitk.GetImageFromArray(array), temporary, path)
-    write_json(path.with_suffix(".json"), {"spacing": list(properties["spacing"])})
+    write_json(path.with_suffix(".json"), {"spacing": list(header.spacing)})
 
 
 def _read(path: Path, sidecar: Path) -> Image:
     array = read_tiff(path)
     if array.ndim != 3 or array.shape[2] in (3, 4):
         raise FileError(path, "is not a 3-D stack of grey pictures", "save the volume as one TIFF with a page a slice")
-    spacing = _sidecar_spacing(sidecar) if sidecar.is_file() else UNIT_SPACING
-    properties: dict[str, Any] = {"spacing": list(spacing)}
-    if not sidecar.is_file():
-        properties["spacing_missing"] = sidecar.name
-    return Image(array[None], spacing, properties)
+    if sidecar.is_file():
+        return Image(array[None], SourceHeader(_sidecar_spacing(sidecar)))
+    return Image(array[None], SourceHeader(UNIT_SPACING, missing_sidecar=sidecar.name))
 
 
 def _sidecar_spacing(sidecar: Path) -> tuple[float, float, float]:

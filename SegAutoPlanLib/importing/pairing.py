@@ -36,7 +36,7 @@ def as_pairs(source: Path | str | Sequence[PairFiles]) -> tuple[Pair, ...]:
         UserInputError: as `find_pairs`, or two cases would have the same name.
     """
     if isinstance(source, str | Path):
-        pairs = find_pairs(Path(source))
+        pairs = find_pairs(Path(source).absolute())
     else:
         pairs = tuple(_with_unique_names([_given_pair(images, segmentation) for images, segmentation in source]))
     twice = [name for name, count in Counter(pair.identifier for pair in pairs).items() if count > 1]
@@ -47,8 +47,8 @@ def as_pairs(source: Path | str | Sequence[PairFiles]) -> tuple[Pair, ...]:
 
 def _given_pair(images: Path | str | Sequence[Path | str], segmentation: Path | str) -> Pair:
     files = (images,) if isinstance(images, str | Path) else tuple(images)
-    paths = tuple(Path(file) for file in files)
-    return Pair(_image_stem(paths[0]), paths, Path(segmentation))
+    paths = tuple(Path(file).absolute() for file in files)
+    return Pair(_image_stem(paths[0]), paths, Path(segmentation).absolute())
 
 
 def find_pairs(folder: Path) -> tuple[Pair, ...]:

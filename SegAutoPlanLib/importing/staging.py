@@ -8,18 +8,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from ..errors import UserInputError
-from ..progress import Reporter
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,8 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
         UserInputError: the id is taken or impossible, the name has letters that file systems refuse, or the
             disk is full. Nothing is left behind.
     """
-    root = Path(raw_root)
+    # Absolute, so that it means the same to a worker on another computer.
+    root = Path(raw_root).absolute()
     target = root / _folder_name(root, dataset_id, name)
     root.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".importing_", dir=root))
@@ -53,21 +47,6 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
         raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def for_each(
-    work: Callable[[Item], Result], items: Sequence[Item], reporter: Reporter, stage: str = "import"
-) -> list[Result]:
-    """The results of `work` in order, computed in threads, with progress.
-
-    Raises:
-        StopRequested: between two items, once a stop was asked for.
-    """
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS))
-    try:
-        return list(reporter.track(pool.map(work, items), stage, total=len(items)))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _folder_name(root: Path, dataset_id: int, name: str) -> str:

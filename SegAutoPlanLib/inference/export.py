@@ -9,43 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..labels import LabelScheme
-from ..planning.plan import Configuration, Plan
-from ..preprocessing.resampling import separate_axis
+from ..planning.plan import Configuration
+from ..planning.resampling import Resampler
+from ..preprocessing import CaseGeometry
+from ..preprocessing.grid import Neighbours, linear_neighbours, nearest_neighbours, separate_axis, spacing_to_reach
 
 SLAB_BYTES = 128 * 2**20
-
-
-@dataclass(frozen=True)
-class AxisInterpolation:
-    """Voxel i of the new axis is (1 - fraction[i]) * old[lower[i]] + fraction[i] * old[upper[i]]."""
-
-    lower: np.ndarray
-    upper: np.ndarray
-    fraction: np.ndarray
-
-    def part(self, start: int, stop: int) -> AxisInterpolation:
-        return AxisInterpolation(self.lower[start:stop], self.upper[start:stop], self.fraction[start:stop])
-
-    def shifted(self, offset: int) -> AxisInterpolation:
-        return AxisInterpolation(self.lower - offset, self.upper - offset, self.fraction)
-
-
-def axis_interpolation(size: int, new_size: int, nearest: bool = False) -> AxisInterpolation:
-    """Linear (or nearest) interpolation between grids that share their outer edges; edge values continue."""
-    position = (np.arange(new_size) + 0.5) * size / new_size - 0.5
-    if nearest:
-        index = np.minimum(np.floor(position + 0.5).astype(int), size - 1)
-        return AxisInterpolation(index, index, np.zeros(new_size, dtype=np.float32))
-    position = position.clip(0, size - 1)
-    lower = np.floor(position).astype(int)
-    return AxisInterpolation(lower, np.minimum(lower + 1, size - 1), (position - lower).astype(np.float32))
 
 
 def grid_interpolation(
@@ -53,18 +28,21 @@ def grid_interpolation(
     new_shape: Sequence[int],
     spacing: Sequence[float],
     new_spacing: Sequence[float],
-    settings: dict[str, Any],
-) -> list[AxisInterpolation]:
-    """One interpolation an axis, by the plan's settings for probabilities.
+    resampler: Resampler,
+) -> list[Neighbours]:
+    """Between which voxels of each axis the logits are interpolated, by the plan's resampler of probabilities.
 
     A much coarser axis is taken by nearest neighbour where `order_z` is 0 (nnU-Net's separate z).
     """
-    separate = separate_axis(spacing, new_spacing, settings.get("force_separate_z"))
-    nearest = [axis == separate and settings.get("order_z", 0) == 0 for axis in range(3)]
-    return [axis_interpolation(s, n, near) for s, n, near in zip(shape, new_shape, nearest, strict=True)]
+    separate = separate_axis(spacing, new_spacing, resampler.force_separate_z)
+    nearest = separate if resampler.order_z == 0 else None
+    return [
+        (nearest_neighbours if axis == nearest else linear_neighbours)(old, new)
+        for axis, (old, new) in enumerate(zip(shape, new_shape, strict=True))
+    ]
 
 
-def resampled_slabs(logits: Tensor, grid: Sequence[AxisInterpolation]) -> Iterator[tuple[slice, Tensor]]:
+def resampled_slabs(logits: Tensor, grid: Sequence[Neighbours]) -> Iterator[tuple[slice, Tensor]]:
     """Slabs (heads, slices, y, x) of the resampled logits, first axis ascending, with the slices they cover."""
     depth, height, width = (len(axis.lower) for axis in grid)
     per_slice = 4 * logits.shape[0] * max(height, logits.shape[2]) * max(width, logits.shape[3])
@@ -80,16 +58,16 @@ def resampled_slabs(logits: Tensor, grid: Sequence[AxisInterpolation]) -> Iterat
         yield slice(start, min(start + thickness, depth)), slab
 
 
-def _interpolate(values: Tensor, axis: int, along: AxisInterpolation) -> Tensor:
-    if len(along.lower) == values.shape[axis] and not along.fraction.any():
+def _interpolate(values: Tensor, axis: int, along: Neighbours) -> Tensor:
+    if len(along.lower) == values.shape[axis] and not along.weight.any():
         return values
     device = values.device
     lower = values.index_select(axis, torch.from_numpy(along.lower).to(device))
-    if not along.fraction.any():
+    if not along.weight.any():
         return lower
     upper = values.index_select(axis, torch.from_numpy(along.upper).to(device))
-    fraction = torch.from_numpy(along.fraction).to(device).view([-1 if a == axis else 1 for a in range(values.ndim)])
-    return torch.lerp(lower, upper, fraction)
+    weight = torch.from_numpy(along.weight.astype(np.float32)).to(device)
+    return torch.lerp(lower, upper, weight.view([-1 if a == axis else 1 for a in range(values.ndim)]))
 
 
 def logits_to_segmentation(logits: Tensor, label_scheme: LabelScheme) -> Tensor:
@@ -114,20 +92,17 @@ class Exported:
 
 def export(
     logits: Tensor,
-    properties: dict[str, Any],
-    plan: Plan,
+    geometry: CaseGeometry,
     configuration: Configuration,
     label_scheme: LabelScheme,
     with_probabilities: bool = False,
 ) -> Exported:
-    """Bring logits (heads, z, y, x) of a preprocessed volume back to where the image was.
-
-    `properties` are those of its PreprocessedCase: the crop, the shapes and the spacing before it.
-    """
-    cropped_shape = tuple(properties["shape_after_cropping_and_before_resampling"])
-    grid = _grid(logits, cropped_shape, properties, plan, configuration)
-    inside = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
-    full_shape = tuple(properties["shape_before_cropping"])
+    """Bring logits (heads, z, y, x) of a preprocessed volume back to where the image was, by its case's geometry."""
+    spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
+    resampler = configuration.resampling.probabilities
+    grid = grid_interpolation(logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, resampler)
+    inside = tuple(slice(lower, upper) for lower, upper in geometry.bounding_box)
+    full_shape = geometry.shape_before_cropping
     values = np.zeros(full_shape, dtype=np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)
     probabilities = None
     if with_probabilities:
@@ -140,21 +115,10 @@ def export(
         if probabilities is not None:
             probable = slab.sigmoid() if label_scheme.has_regions else slab.softmax(0)
             probabilities[(slice(None), *target)] = probable.cpu().numpy()
-    back = plan.transpose_backward
+    back = geometry.file_axes
     if probabilities is not None:
         probabilities = np.ascontiguousarray(probabilities.transpose(0, *(axis + 1 for axis in back)))
     return Exported(np.ascontiguousarray(values.transpose(back)), probabilities)
-
-
-def _grid(
-    logits: Tensor, new_shape: Sequence[int], properties: dict[str, Any], plan: Plan, configuration: Configuration
-) -> list[AxisInterpolation]:
-    original = [properties["spacing"][axis] for axis in plan.transpose_forward]
-    spacing = list(configuration.spacing)
-    if len(spacing) == 2:
-        spacing = [original[0], *spacing]
-    settings = configuration.resampling.get("resampling_fn_probabilities_kwargs", {})
-    return grid_interpolation(tuple(logits.shape[1:]), new_shape, spacing, original, settings)
 
 
 def _shift(part: slice, offset: int) -> slice:

@@ -81,6 +81,8 @@ def load_model(
             "use a model of another trainer."
         )
     name = first["init_args"]["configuration"]
+    if name in files.plan.unusable:
+        raise UserInputError(f"{files.path / PLANS_FILE}: {name} cannot be used, because {files.plan.unusable[name]}.")
     if name not in files.plan.configurations:
         raise UserInputError(
             f'{files.path / PLANS_FILE}: has no configuration "{name}", which the checkpoint was trained with.'

@@ -16,6 +16,7 @@ from ..errors import UserInputError
 from ..files import atomic_path
 from ..images import read_image, read_segmentation, write_segmentation
 from ..models import write_model_files
+from ..planning import plan_to_json
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel
@@ -68,7 +69,7 @@ def segment_cases(
         written.append(write_result(result, output, case.identifier, ending, model.plan.image_io))
         if len(written) == 1:
             # Not before there is a result: what fails at once leaves nothing behind.
-            write_model_files(output, model.plan.to_json(), model.files.dataset_json.document)
+            write_model_files(output, plan_to_json(model.plan), model.files.dataset_json.document)
     return written
 
 
@@ -99,8 +100,8 @@ def write_result(result: Segmentation, folder: Path, name: str, ending: str, ima
             np.savez_compressed(temporary, probabilities=result.probabilities)
         # nnU-Net's format. We never read a pickle.
         with atomic_path(folder / f"{name}.pkl") as temporary:
-            temporary.write_bytes(pickle.dumps(result.properties))
-    write_segmentation(result.labels, target, result.properties, image_io)
+            temporary.write_bytes(pickle.dumps(result.geometry.to_nnunet()))
+    write_segmentation(result.labels, target, result.geometry.header, image_io)
     return target
 
 

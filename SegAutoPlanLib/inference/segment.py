@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from ..errors import UserInputError
 from ..images import Image
 from ..networks import UNet
 from ..networks.device import choose_device, keep_freed_memory
-from ..preprocessing import PreprocessedCase, preprocess_case
+from ..preprocessing import CaseGeometry, PreprocessedCase, preprocess_case
 from ..progress import SILENT, Reporter
 from .export import export
 from .model import TrainedModel
@@ -33,8 +32,8 @@ class Segmentation:
     """(z, y, x) uint8 or uint16."""
     probabilities: np.ndarray | None
     """(heads, z, y, x) float32, if they were asked for."""
-    properties: dict[str, Any]
-    """What a writer needs to give the geometry back."""
+    geometry: CaseGeometry
+    """Of the case; its `header` is what a writer needs to give the grid back."""
 
 
 class Segmenter:
@@ -81,7 +80,7 @@ class Segmenter:
                 f"The image has {image.array.shape[0]} channel(s), but the model {self.model.files.path.name} needs "
                 f"{expected} ({', '.join(self.model.channel_names)}); give a file for each."
             )
-        segmentation = None if previous is None else Image(previous, image.spacing, image.properties)
+        segmentation = None if previous is None else Image(previous, image.header)
         return preprocess_case(image, segmentation, self.model.plan, self.model.configuration, self.model.label_scheme)
 
     def segment_preprocessed(
@@ -89,15 +88,8 @@ class Segmenter:
     ) -> Segmentation:
         """Slide the window over a preprocessed case and bring the result back to the image's grid."""
         logits = self.logits(case, reporter)
-        exported = export(
-            logits,
-            case.properties,
-            self.model.plan,
-            self.model.configuration,
-            self.model.label_scheme,
-            with_probabilities,
-        )
-        return Segmentation(exported.labels, exported.probabilities, case.properties)
+        exported = export(logits, case.geometry, self.model.configuration, self.model.label_scheme, with_probabilities)
+        return Segmentation(exported.labels, exported.probabilities, case.geometry)
 
     def logits(self, case: PreprocessedCase, reporter: Reporter = SILENT) -> torch.Tensor:
         """(heads, z, y, x) float32 on the grid of the preprocessed case."""

@@ -30,7 +30,7 @@ def segment_preprocessed_folder(
     written: list[Path] = []
     try:
         for identifier, inner in reporter.track_parts(identifiers, "validating"):
-            case = open_preprocessed(preprocessed, identifier)
+            case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
             result = segmenter.segment_preprocessed(case, save_probabilities, inner)
             written.append(write_result(result, output, identifier, model.file_ending, model.plan.image_io))
     except StopRequested:

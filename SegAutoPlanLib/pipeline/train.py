@@ -17,6 +17,7 @@ from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
 from ..networks.device import choose_device
+from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
@@ -126,7 +127,7 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan.to_json(), raw.dataset_json, stored_fingerprint(workspace, raw))
+    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json, stored_fingerprint(workspace, raw))
     return TrainingTask(
         plan=plan,
         configuration_name=chosen.name,

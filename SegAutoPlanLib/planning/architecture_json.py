@@ -13,7 +13,7 @@ BLOCK_KEYS = {"plain": "n_conv_per_stage", "residual": "n_blocks_per_stage"}
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
-    """As nnU-Net writes it: import paths of the classes and the arguments to build them with."""
+    """The entry as nnU-Net writes it: import paths of the classes and the arguments to build them with."""
     dimensions, kind = architecture.dimensions, architecture.kind
     return {
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{NETWORK_CLASSES[kind]}",
@@ -38,16 +38,13 @@ def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
 
 
 def architecture_from_json(entry: Mapping[str, Any]) -> Architecture:
-    """Read the entry; no class named in it is imported.
+    """The network that the entry describes; no class named in it is imported.
 
     Raises:
         UserInputError: the network is not one that this program builds.
         KeyError, TypeError: the entry is incomplete.
     """
-    class_name = entry["network_class_name"].rpartition(".")[2]
-    kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
-    if kind is None:
-        raise UserInputError(f"its network {class_name} is not among {', '.join(NETWORK_CLASSES.values())}")
+    kind = network_kind(entry["network_class_name"].rpartition(".")[2])
     options = entry["arch_kwargs"]
     _require_usual_layers(options)
     dimensions = 2 if options["conv_op"].endswith("Conv2d") else 3
@@ -60,6 +57,18 @@ def architecture_from_json(entry: Mapping[str, Any]) -> Architecture:
         blocks_per_stage=_per_stage(options[BLOCK_KEYS[kind]], stages),
         convs_per_decoder_stage=_per_stage(options["n_conv_per_stage_decoder"], stages - 1),
     )
+
+
+def network_kind(class_name: str) -> str:
+    """`plain` or `residual`, by the name of nnU-Net's class.
+
+    Raises:
+        UserInputError: the network is not one that this program builds.
+    """
+    kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
+    if kind is None:
+        raise UserInputError(f"its network {class_name} is not among {', '.join(NETWORK_CLASSES.values())}")
+    return kind
 
 
 def _require_usual_layers(options: Mapping[str, Any]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ..dataset.dataset import Dataset
-from ..fingerprint.fingerprint import Fingerprint
 from .explanation import seen_part, times
 from .plan import Configuration, Plan
-from .presets import MINIMUM_BATCH_SIZE
+from .presets import MINIMUM_BATCH_SIZE, PLANNERS
+
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
 
 FOLDS = 5
 LARGE_PART = 0.25
@@ -141,5 +144,5 @@ def _large_batch(plan: Plan, configuration: Configuration, cases: int) -> Iterat
     if part > LARGE_PART and batch > MINIMUM_BATCH_SIZE:
         yield (
             f"{name}: a batch of {batch} holds {100 * part:.0f} % of all training voxels, so that steps are long and "
-            "alike; the plain planner keeps to 5 %."
+            f"alike; the plain planner keeps to {100 * PLANNERS['plain'].batch_covers_at_most:.0f} %."
         )

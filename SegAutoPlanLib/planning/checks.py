@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..dataset.dataset import Dataset
 from ..errors import UserInputError
-from ..fingerprint.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
 
 
 def check_input(
@@ -16,7 +19,11 @@ def check_input(
     gpu_memory_gb: float | None,
     target_spacing: Sequence[float] | None,
 ) -> None:
-    """Raise a UserInputError where fingerprint, dataset and options cannot give a plan."""
+    """Whatever makes a plan impossible, found before the arithmetic begins.
+
+    Raises:
+        UserInputError: fingerprint, dataset or options cannot give a plan.
+    """
     if gpu_memory_gb is not None and not _is_positive(gpu_memory_gb):
         raise UserInputError(f"A GPU memory of {gpu_memory_gb} GB cannot be planned for; give a number above 0.")
     if target_spacing is not None and (len(target_spacing) != 3 or not all(map(_is_positive, target_spacing))):

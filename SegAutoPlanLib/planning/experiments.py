@@ -5,25 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dataset.dataset import Dataset
 from ..errors import UserInputError
-from ..fingerprint.fingerprint import Fingerprint
-from .architecture_json import architecture_to_json
 from .caveats import caveats
-from .channels import masks_for_normalization, normalization_schemes, resampling_entries
 from .checks import check_input
-from .configuration import Budget, NothingFitsError, Sizing, size_configuration
 from .explanation import explain
 from .low_resolution import plan_low_resolution
 from .machine import Machine
-from .plan import Plan
-from .plan_json import plan_from_json
+from .normalization import masks_for_normalization, normalization_schemes
+from .plan import Configuration, Plan
+from .plan_json import with_users_configurations
 from .presets import FULL_PLANS_NAME, Planner, planner_named
+from .resampling import CUBIC_IMAGES
+from .sizing import Budget, NothingFitsError, Sizing, size_configuration
 from .spacing import Grid, full_resolution_grid
+
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
 
 NNUNET_STOPS = (
     "nnU-Net itself cannot plan these images, because its arithmetic leaves an axis without a voxel. This plan takes "
@@ -42,11 +44,11 @@ def plan_experiments(
     existing: Mapping[str, Any] | None = None,
     machine: Machine | None = None,
 ) -> Plan:
-    """Decide how to preprocess and train, as nnU-Net would.
+    """The plan of how to preprocess and train, as nnU-Net would make it.
 
     Args:
-        planner: `plain`, `resenc-m`, `resenc-l` or `resenc-xl`.
-        gpu_memory_gb: plan for this much GPU memory (default: the planner's, 8, 8, 24 or 40).
+        planner: a name of `PLANNERS`, or nnU-Net's name of one of them.
+        gpu_memory_gb: plan for this much GPU memory (default: what the planner was made for).
         target_spacing: (z, y, x) in mm instead of the dataset's own.
         plans_name: instead of the planner's, e.g. `nnUNetPlans`.
         existing: an earlier plans.json, whose user-added configurations are kept.
@@ -67,61 +69,59 @@ def plan_experiments(
         grid = _with_single_slices_first(grid, fingerprint)
         configurations = _plan_where_nnunet_stops(budget, grid, fingerprint, dataset, name)
         nnunet_plans = False
-    document = _document(fingerprint, dataset, preset, name, grid, configurations)
-    _keep_users_configurations(document["configurations"], existing)
-    plan = plan_from_json(document)
+    made = _made_plan(fingerprint, dataset, preset, name, grid, configurations)
+    plan = _with_users_configurations(made, existing)
     own = () if nnunet_plans else (NNUNET_STOPS,)
-    return plan.with_words(
-        explain(plan, fingerprint, dataset, machine),
-        (*plan.warnings, *own, *caveats(plan, fingerprint, dataset)),
+    return replace(
+        plan,
+        explanation=explain(plan, fingerprint, dataset, machine),
+        caveats=(*own, *caveats(plan, fingerprint, dataset)),
     )
 
 
 def _plan_configurations(
     budget: Budget, grid: Grid, fingerprint: Fingerprint, dataset: Dataset, plans_name: str
-) -> dict[str, Any]:
+) -> dict[str, Configuration]:
     spacing, shape = grid.spacing.tolist(), grid.median_shape.tolist()
     dataset_voxels = float(math.prod(shape) * dataset.num_training)
     schemes = normalization_schemes(dataset.channel_names)
     masks = masks_for_normalization(schemes, fingerprint.median_relative_size_after_cropping)
 
-    def entry(
+    def configuration(
         name: str, sizing: Sizing, median_shape: Sequence[float], voxel: Sequence[float], batch_dice: bool
-    ) -> dict[str, Any]:
-        return {
-            "data_identifier": data_identifier(budget.planner, plans_name, name),
-            "preprocessor_name": "DefaultPreprocessor",
-            "batch_size": sizing.batch_size,
-            "patch_size": list(sizing.patch_size),
-            "median_image_size_in_voxels": list(median_shape),
-            "spacing": list(voxel),
-            "normalization_schemes": list(schemes),
-            "use_mask_for_norm": list(masks),
-            **resampling_entries(),
-            "architecture": architecture_to_json(sizing.architecture),
-            "batch_dice": batch_dice,
-        }
+    ) -> Configuration:
+        return Configuration(
+            name=name,
+            data_identifier=data_identifier(budget.planner, plans_name, name),
+            batch_size=sizing.batch_size,
+            patch_size=sizing.patch_size,
+            median_image_size=tuple(median_shape),
+            spacing=tuple(voxel),
+            normalization_schemes=schemes,
+            use_mask_for_norm=masks,
+            resampling=CUBIC_IMAGES,
+            architecture=sizing.architecture,
+            batch_dice=batch_dice,
+        )
 
-    flat = size_configuration(budget, spacing[1:], shape[1:], dataset_voxels)
-    configurations = {"2d": entry("2d", flat, shape[1:], spacing[1:], True)}
-    if shape[0] == 1:
-        return configurations
-    full = size_configuration(budget, spacing, shape, dataset_voxels)
-    low = plan_low_resolution(budget, grid, full, dataset.num_training)
-    if low:
-        configurations["3d_lowres"] = {
-            **entry("3d_lowres", low.sizing, low.median_shape, low.spacing, False),
-            "next_stage": "3d_cascade_fullres",
-        }
-    configurations["3d_fullres"] = entry("3d_fullres", full, shape, spacing, low is not None)
-    if low:
-        configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
-    return configurations
+    sizing_2d = size_configuration(budget, spacing[1:], shape[1:], dataset_voxels)
+    planned = [configuration("2d", sizing_2d, shape[1:], spacing[1:], True)]
+    if shape[0] != 1:
+        sizing = size_configuration(budget, spacing, shape, dataset_voxels)
+        low = plan_low_resolution(budget, grid, sizing, dataset.num_training)
+        full = configuration("3d_fullres", sizing, shape, spacing, low is not None)
+        if low:
+            coarse = configuration("3d_lowres", low.sizing, low.median_shape, low.spacing, False)
+            cascade = replace(full, name="3d_cascade_fullres", previous_stage=coarse.name)
+            planned += [replace(coarse, next_stage=(cascade.name,)), full, cascade]
+        else:
+            planned.append(full)
+    return {one.name: one for one in planned}
 
 
 def _plan_where_nnunet_stops(
     budget: Budget, grid: Grid, fingerprint: Fingerprint, dataset: Dataset, plans_name: str
-) -> dict[str, Any]:
+) -> dict[str, Configuration]:
     if grid.median_shape.min() < 1:
         size = " × ".join(f"{step:g}" for step in grid.spacing[list(grid.transpose_backward)])
         raise UserInputError(
@@ -146,48 +146,41 @@ def _with_single_slices_first(grid: Grid, fingerprint: Fingerprint) -> Grid:
 
 
 def data_identifier(planner: Planner, plans_name: str, configuration: str) -> str:
-    """The folder of the preprocessed cases; residual planners share those of the plain one."""
+    """The folder of the preprocessed cases, which some planners share with the plain one."""
     shared = planner.shares_plain_data and configuration in ("2d", "3d_fullres")
     return f"{FULL_PLANS_NAME if shared else plans_name}_{configuration}"
 
 
-def _document(
+def _made_plan(
     fingerprint: Fingerprint,
     dataset: Dataset,
     planner: Planner,
     plans_name: str,
     grid: Grid,
-    configurations: dict[str, Any],
-) -> dict[str, Any]:
+    configurations: dict[str, Configuration],
+) -> Plan:
     forward = list(grid.transpose_forward)
-    intensities = fingerprint.to_json()["foreground_intensity_properties_per_channel"]
-    return {
-        "dataset_name": dataset.name,
-        "plans_name": plans_name,
-        "original_median_spacing_after_transp": np.median(fingerprint.spacings, axis=0)[forward].tolist(),
-        "original_median_shape_after_transp": [
-            round(edge) for edge in np.median(fingerprint.shapes_after_crop, axis=0)[forward].tolist()
-        ],
-        "image_reader_writer": dataset.image_io,
-        "transpose_forward": forward,
-        "transpose_backward": list(grid.transpose_backward),
-        "configurations": configurations,
-        "experiment_planner_used": planner.nnunet_class,
-        "label_manager": "LabelManager",
-        # nnU-Net takes them from a file with sorted keys: "10" stands before "2".
-        "foreground_intensity_properties_per_channel": {
-            channel: dict(sorted(intensities[channel].items())) for channel in sorted(intensities)
-        },
-    }
+    median_shape = np.median(fingerprint.shapes_after_crop, axis=0)[forward].tolist()
+    return Plan(
+        dataset_name=dataset.name,
+        plans_name=plans_name,
+        original_median_spacing=tuple(np.median(fingerprint.spacings, axis=0)[forward].tolist()),
+        original_median_shape=tuple(round(edge) for edge in median_shape),
+        image_io=dataset.image_io,
+        transpose_forward=grid.transpose_forward,
+        transpose_backward=grid.transpose_backward,
+        foreground_intensities=fingerprint.foreground_intensities,
+        planner=planner.nnunet_class,
+        configurations=configurations,
+    )
 
 
-def _keep_users_configurations(configurations: dict[str, Any], existing: Mapping[str, Any] | None) -> None:
+def _with_users_configurations(plan: Plan, existing: Mapping[str, Any] | None) -> Plan:
     """Append what a user added; the standard names are the planner's, so that none outlives its data."""
     if existing is None:
-        return
+        return plan
     kept = existing.get("configurations") if isinstance(existing, Mapping) else None
     if not isinstance(kept, Mapping) or not all(isinstance(entry, Mapping) for entry in kept.values()):
         raise UserInputError('The existing plans have no usable "configurations"; delete that file and plan again.')
-    configurations.update(
-        {name: entry for name, entry in kept.items() if name not in (*STANDARD_CONFIGURATIONS, *configurations)}
-    )
+    own = (*STANDARD_CONFIGURATIONS, *plan.configurations)
+    return with_users_configurations(plan, {name: entry for name, entry in kept.items() if name not in own})

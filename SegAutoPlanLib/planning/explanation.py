@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..dataset.dataset import Dataset
-from ..fingerprint.fingerprint import Fingerprint
 from .low_resolution import ENOUGH_SEEN, WORTHWHILE
 from .machine import DATA_CENTRE_CARD, EPOCHS, STEPS, TWO_CORES, Machine, training_seconds
 from .memory import training_memory_gb
+from .normalization import SCHEMES
 from .plan import Configuration, Plan
 from .spacing import ANISOTROPY
 
+if TYPE_CHECKING:
+    from ..dataset.dataset import Dataset
+    from ..fingerprint.fingerprint import Fingerprint
+
 AXES = ("z", "y", "x")
-NORMALIZATION_IN_WORDS = {
-    "ZScoreNormalization": "each image is brought to mean 0 and standard deviation 1",
-    "CTNormalization": "Hounsfield units are cut to {percentile_00_5:.0f} to {percentile_99_5:.0f} (all but 1 % of the "
-    "labelled voxels), then scaled by the dataset's mean {mean:.0f} and standard deviation {std:.0f}",
-    "NoNormalization": "intensities are used as they are",
-    "RescaleTo01Normalization": "each image is scaled to the range 0 to 1",
-    "RGBTo01Normalization": "colours 0 to 255 become 0 to 1",
-}
 
 
 def explain(
@@ -100,8 +96,8 @@ def _channels(plan: Plan, dataset: Dataset | None) -> list[str]:
     full = _finest(plan)
     channels: dict[str, list[str]] = {}
     for index, (scheme, masked) in enumerate(zip(full.normalization_schemes, full.use_mask_for_norm, strict=True)):
-        text = NORMALIZATION_IN_WORDS.get(scheme, f"normalised by {scheme}")
-        text = text.format(**plan.foreground_intensities[index])
+        text = SCHEMES[scheme].in_words if scheme in SCHEMES else f"normalised by {scheme}"
+        text = text.format(**vars(plan.foreground_intensities[index]))
         mask = ", over the non-zero part, because cropping removes much empty background" if masked else ""
         channels.setdefault(text + mask, []).append(dataset.channel_names[index] if dataset else str(index))
     return [

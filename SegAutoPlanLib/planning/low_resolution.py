@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .configuration import Budget, Sizing, size_configuration
+from .sizing import Budget, Sizing, size_configuration
 from .spacing import Grid
 
 ENOUGH_SEEN = 0.25

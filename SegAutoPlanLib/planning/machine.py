@@ -11,7 +11,7 @@ EPOCHS, STEPS, VALIDATION_STEPS = 1000, 250, 50
 """nnU-Net's schedule."""
 CONVOLUTION_SHARE = 0.85
 """Of the pace at matrix products, what a network's forward pass reaches on a processor: on two cores that multiply
-matrices at 95e9 a second it took 2.6 µs a voxel. A guide, as all times of a plan."""
+matrices at 95e9 per second it took 2.6 µs per voxel. A guide, as all times of a plan."""
 TRAINING_STEP = 3
 """Forward passes that a step with its gradients costs."""
 REFERENCE_MULTIPLY_ADDS = 223_729
@@ -20,7 +20,7 @@ REFERENCE_MULTIPLY_ADDS = 223_729
 
 @dataclass(frozen=True)
 class Machine:
-    """A computer by its pace: seconds a voxel forward through the plain 3-D U-Net of 32 features."""
+    """A computer by its pace: seconds per voxel forward through the plain 3-D U-Net of 32 features."""
 
     name: str
     seconds_per_voxel: float
@@ -45,7 +45,7 @@ def training_seconds(configuration: Configuration, channels: int, machine: Machi
 
 
 def multiply_adds_per_voxel(architecture: Architecture, channels: int) -> float:
-    """Of the convolutions, one voxel of the patch forward (transposed convolutions and heads left out)."""
+    """Multiply-adds of the convolutions, forward, per voxel of the patch (transposed ones and heads left out)."""
     features, total, density = architecture.features_per_stage, 0.0, 1.0
     for stage, stride in enumerate(architecture.strides):
         density /= math.prod(stride)

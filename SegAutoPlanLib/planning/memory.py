@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from .plan import Architecture, Configuration
-from .presets import PLANNERS, reference_batch_size
+from .presets import planner_or_stand_in, reference_batch_size
 
 
 def feature_map_voxels(architecture: Architecture, patch_size: Sequence[int], class_count: int) -> int:
@@ -37,7 +37,7 @@ def _stage_sizes(strides: Sequence[Sequence[int]], patch_size: Sequence[int]) ->
 
 
 def _encoder_maps(architecture: Architecture, stage: int) -> int:
-    """Outputs of a stage's full size: one a convolution; two a residual block, and one for its projection."""
+    """Outputs of a stage's full size: one per convolution; two per residual block, and one for its projection."""
     blocks = architecture.blocks_per_stage[stage]
     if architecture.kind == "plain":
         return blocks
@@ -53,9 +53,8 @@ def training_memory_gb(configuration: Configuration, planner: str, class_count: 
 
     `planner` is nnU-Net's name of it; for one that is not ours the rates of a like network stand in.
     """
-    kind, dimensions = configuration.architecture.kind, configuration.architecture.dimensions
-    known = {preset.nnunet_class: preset for preset in PLANNERS.values()}
-    preset = known.get(planner) or PLANNERS["plain" if kind == "plain" else "resenc-l"]
+    dimensions = configuration.architecture.dimensions
+    preset = planner_or_stand_in(planner, configuration.architecture.kind)
     voxels = feature_map_voxels(configuration.architecture, configuration.patch_size, class_count)
     reference = preset.reference(dimensions, preset.reference_gb) * reference_batch_size(dimensions)
     return preset.reference_gb * configuration.batch_size * voxels / reference

@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UserInputError
-from .architecture_json import NETWORK_CLASSES, architecture_to_json
+from .architecture_json import network_kind
 from .plan import Architecture
 
 
-def modern_configuration(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The same configuration with an `architecture`; one that has it comes back as it is.
+def is_old(entry: Mapping[str, Any]) -> bool:
+    """Whether a configuration describes its network in the old way only."""
+    return "UNet_class_name" in entry and "architecture" not in entry
+
+
+def architecture_from_old_json(entry: Mapping[str, Any]) -> Architecture:
+    """The network of an old configuration.
 
     Raises:
         UserInputError: the network is not one that this program builds.
         KeyError: the entry is incomplete.
     """
-    if "architecture" in entry:
-        return dict(entry)
-    if "UNet_class_name" not in entry:
-        raise KeyError("architecture")
-    class_name = entry["UNet_class_name"]
-    kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
-    if kind is None:
-        raise UserInputError(f"its network {class_name} is not among {', '.join(NETWORK_CLASSES.values())}")
+    kind = network_kind(entry["UNet_class_name"])
     blocks = tuple(entry["n_conv_per_stage_encoder"])
-    architecture = Architecture(
+    return Architecture(
         kind=kind,
         features_per_stage=tuple(
             min(entry["UNet_base_num_features"] * 2**stage, entry["unet_max_num_features"])
@@ -37,4 +34,3 @@ def modern_configuration(entry: Mapping[str, Any]) -> dict[str, Any]:
         blocks_per_stage=blocks,
         convs_per_decoder_stage=tuple(entry["n_conv_per_stage_decoder"]),
     )
-    return {**entry, "architecture": architecture_to_json(architecture)}

@@ -1,12 +1,15 @@
-"""The plan: everything that was decided about preprocessing, network and batches, as plans.json holds it."""
+"""The plan: everything that was decided about preprocessing, network and batches."""
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserInputError
+from .resampling import Resampling
+
+if TYPE_CHECKING:
+    from ..fingerprint.fingerprint import Intensities
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,7 @@ class Configuration:
     """One way to train: `2d`, `3d_fullres`, `3d_lowres`, `3d_cascade_fullres` or a user's own.
 
     `spacing` (mm), `patch_size` and `median_image_size` (voxels) are in transposed axis order, two numbers
-    each for 2d and three otherwise. `resampling` holds plans.json's six `resampling_fn_*` entries as they
-    stand.
+    each for 2d and three otherwise.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Configuration:
     spacing: tuple[float, ...]
     normalization_schemes: tuple[str, ...]
     use_mask_for_norm: tuple[bool, ...]
-    resampling: dict[str, Any]
+    resampling: Resampling
     architecture: Architecture
     batch_dice: bool
     preprocessor_name: str = "DefaultPreprocessor"
@@ -53,11 +55,25 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A whole plans.json. `str(plan)` explains it in words; `to_json` is what nnU-Net reads.
+class Source:
+    """A plans.json as it stood, so that what was read can be written in the same words.
 
-    To change a plan, change `to_json()` and build a new one with `plan_from_json`: the document is the truth,
-    the other fields are read from it.
+    The plan alone says what is planned. Where it still says what the source says, the source's own wording is
+    written: `inherits_from`, entries that this program does not know, the formats of earlier versions. What was
+    changed since is written anew.
+    """
+
+    header: dict[str, Any] = field(default_factory=dict)
+    """All but the configurations, of which it has an empty place; empty for a plan that was not read."""
+    configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name: all entries of a plan that was read; those that a user added to one that was made."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole plan. `str(plan)` explains it in words; `plan_json` writes it as nnU-Net reads it.
+
+    To change one, `dataclasses.replace` what shall be different.
     """
 
     dataset_name: str
@@ -67,24 +83,27 @@ class Plan:
     image_io: str
     transpose_forward: tuple[int, ...]
     transpose_backward: tuple[int, ...]
-    configurations: dict[str, Configuration]
-    """Resolved: `inherits_from` has been followed. The unusable are left out, and `warnings` says why."""
-    foreground_intensities: tuple[dict[str, float], ...]
-    """One dict a channel with the keys of `fingerprint.Intensities`."""
+    foreground_intensities: tuple[Intensities, ...]
+    """One per channel."""
     planner: str
-    document: dict[str, Any] = field(repr=False, default_factory=dict)
-    """plans.json as it stands (unknown keys and user-made configurations included)."""
+    """nnU-Net's name of it."""
+    configurations: dict[str, Configuration]
+    """Those that can be used, by name; what they inherit is filled in."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """The others: name → why, e.g. `it inherits in a circle (a from b from a)`."""
+    source: Source = field(repr=False, compare=False, default_factory=Source)
     explanation: tuple[str, ...] = ()
     """Sentences: what was decided, and why."""
-    warnings: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     """Sentences: where this plan may disappoint."""
 
     def __str__(self) -> str:
         return "\n".join([*self.explanation, *(f"Warning: {line}" for line in self.warnings)])
 
-    def to_json(self) -> dict[str, Any]:
-        """plans.json, keys in nnU-Net's order; a plan that was read comes back as it was in the file."""
-        return copy.deepcopy(self.document)
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences: which configurations cannot be used, and where this plan may disappoint."""
+        return (*map(self._why_unusable, self.unusable), *self.caveats)
 
     def configuration(self, name: str) -> Configuration:
         """The configuration of that name.
@@ -94,11 +113,10 @@ class Plan:
         """
         if name in self.configurations:
             return self.configurations[name]
-        problem = next((line for line in self.warnings if line.startswith(f"{name}: ")), None)
-        if problem:
-            raise UserInputError(problem)
+        if name in self.unusable:
+            raise UserInputError(self._why_unusable(name))
         known = ", ".join(self.configurations)
         raise UserInputError(f"{self.plans_name}: there is no configuration {name!r}; choose one of {known}.")
 
-    def with_words(self, explanation: tuple[str, ...], warnings: tuple[str, ...]) -> Plan:
-        return replace(self, explanation=explanation, warnings=warnings)
+    def _why_unusable(self, name: str) -> str:
+        return f"{name}: cannot be used, because {self.unusable[name]}."

@@ -1,126 +1,125 @@
-"""plans.json read into a `Plan`: inheritance followed, old formats understood, nothing imported by name."""
+"""plans.json written from a `Plan` and read into one, of any version of nnU-Net; nothing is imported by name."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserInputError
 from ..files import read_json, write_json
-from .architecture_json import architecture_from_json
+from ..fingerprint.fingerprint import intensities_from_json, intensities_to_json
+from .configuration_json import configurations_from_json, configurations_to_json
 from .explanation import explain
-from .old_plans import modern_configuration
-from .plan import Configuration, Plan
+from .plan import Plan, Source
 
-RESAMPLING_KEYS = (
-    "resampling_fn_data",
-    "resampling_fn_seg",
-    "resampling_fn_data_kwargs",
-    "resampling_fn_seg_kwargs",
-    "resampling_fn_probabilities",
-    "resampling_fn_probabilities_kwargs",
-)
+INTENSITIES = "foreground_intensity_properties_per_channel"
+INTENSITIES_FORMERLY = "foreground_intensity_properties_by_modality"
+"""Before the release of 2.0 channels were called modalities."""
 
 
 def read_plan(path: Path | str) -> Plan:
-    """Read a plans.json, ours or nnU-Net's of any version.
+    """The plan in a plans.json, ours or nnU-Net's of any version, with its explanation.
 
     Raises:
         UserInputError: the file is missing, is not JSON or is not a plan.
     """
     plan = plan_from_json(read_json(path), str(path))
-    return plan.with_words(explain(plan), plan.warnings)
+    return replace(plan, explanation=explain(plan))
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:
     """Write plans.json as nnU-Net does; a kill leaves the previous file."""
-    write_json(path, plan.to_json())
+    write_json(path, plan_to_json(plan))
 
 
 def plan_from_json(document: Mapping[str, Any], source: str = "plans.json") -> Plan:
-    """A plan from the content of plans.json.
-
-    A configuration that cannot be used (it inherits in a circle or from nothing, lacks an entry, or has a
-    network of another kind) is left out, and a warning says why; the others stay usable.
+    """The plan that the content of plans.json is; `source` is what error messages call it.
 
     Raises:
         UserInputError: this is not a plan, or no configuration of it can be used.
     """
     try:
-        configurations, problems = _read_configurations(document["configurations"])
-        plan = Plan(
-            dataset_name=document["dataset_name"],
-            plans_name=document["plans_name"],
-            original_median_spacing=tuple(document["original_median_spacing_after_transp"]),
-            original_median_shape=tuple(document["original_median_shape_after_transp"]),
-            image_io=document["image_reader_writer"],
-            transpose_forward=tuple(document["transpose_forward"]),
-            transpose_backward=tuple(document["transpose_backward"]),
+        entries = document["configurations"]
+        header = {**document, "configurations": {}}
+        configurations, unusable = configurations_from_json(entries)
+        plan = replace(
+            _header_from_json(header),
             configurations=configurations,
-            foreground_intensities=_intensities(document),
-            planner=document.get("experiment_planner_used", "ExperimentPlanner"),
-            document=dict(document),
-            warnings=tuple(problems),
+            unusable=unusable,
+            source=copy.deepcopy(Source(header, dict(entries))),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserInputError(
             f"{source}: is not an nnU-Net plan ({type(error).__name__}: {error}); plan the dataset again."
         ) from error
     if not configurations:
-        reasons = " ".join(problems)
+        reasons = " ".join(plan.warnings)
         raise UserInputError(f"{source}: has no configuration for this program; plan again. {reasons}")
     return plan
 
 
-def _read_configurations(entries: Mapping[str, Any]) -> tuple[dict[str, Configuration], list[str]]:
-    configurations, problems = {}, []
-    for name in entries:
-        try:
-            entry = modern_configuration(_inherited(entries, name))
-            configurations[name] = _read_configuration(name, entry)
-        except UserInputError as error:
-            problems.append(f"{name}: cannot be used, because {error}.")
-        except KeyError as error:
-            problems.append(f"{name}: cannot be used, because it lacks {error}.")
-    return configurations, problems
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """plans.json: entries, their order and types as nnU-Net writes them.
+
+    A plan that was read comes back as it was in the file, but for what was changed since, see `Source`.
+    """
+    here = {**plan.configurations, **plan.unusable}
+    stated = {name: entry for name, entry in plan.source.configurations.items() if name in here}
+    configurations = configurations_to_json(plan.configurations, stated)
+    document = _header_to_json(plan)
+    if plan.source.header:
+        as_read = _header_to_json(_header_from_json(plan.source.header))
+        changed = {key: value for key, value in document.items() if value != as_read[key]}
+        document = {**plan.source.header, **changed}
+    return copy.deepcopy({**document, "configurations": configurations})
 
 
-def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The entry over what it inherits, over what that inherits, and so on."""
-    if name in seen:
-        raise UserInputError(f"it inherits in a circle ({' from '.join((*seen, name))})")
-    if name not in entries:
-        raise UserInputError(f"it inherits from {name}, which the plan does not have")
-    entry = entries[name]
-    parent = entry.get("inherits_from")
-    if parent is None:
-        return dict(entry)
-    return {**_inherited(entries, parent, (*seen, name)), **entry}
-
-
-def _read_configuration(name: str, entry: Mapping[str, Any]) -> Configuration:
-    following = entry.get("next_stage") or ()
-    return Configuration(
-        name=name,
-        data_identifier=entry["data_identifier"],
-        batch_size=entry["batch_size"],
-        patch_size=tuple(entry["patch_size"]),
-        median_image_size=tuple(entry["median_image_size_in_voxels"]),
-        spacing=tuple(entry["spacing"]),
-        normalization_schemes=tuple(entry["normalization_schemes"]),
-        use_mask_for_norm=tuple(entry["use_mask_for_norm"]),
-        resampling={key: entry[key] for key in RESAMPLING_KEYS},
-        architecture=architecture_from_json(entry["architecture"]),
-        batch_dice=entry["batch_dice"],
-        preprocessor_name=entry.get("preprocessor_name", "DefaultPreprocessor"),
-        previous_stage=entry.get("previous_stage"),
-        next_stage=(following,) if isinstance(following, str) else tuple(following),
+def with_users_configurations(plan: Plan, entries: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """The plan with configurations that a user wrote, which may inherit from its own."""
+    own = plan_to_json(plan)["configurations"]
+    configurations, unusable = configurations_from_json({**own, **entries})
+    added = {name: configuration for name, configuration in configurations.items() if name in entries}
+    return replace(
+        plan,
+        configurations={**plan.configurations, **added},
+        unusable=unusable,
+        source=Source(configurations=copy.deepcopy(dict(entries))),
     )
 
 
-def _intensities(document: Mapping[str, Any]) -> tuple[dict[str, float], ...]:
-    """One dict a channel; plans before 2.0's release called the channels modalities."""
-    key = "foreground_intensity_properties_per_channel"
-    channels = document.get(key) or document["foreground_intensity_properties_by_modality"]
-    return tuple(channels[str(channel)] for channel in range(len(channels)))
+def _header_from_json(header: Mapping[str, Any]) -> Plan:
+    """A plan without configurations."""
+    return Plan(
+        dataset_name=header["dataset_name"],
+        plans_name=header["plans_name"],
+        original_median_spacing=tuple(header["original_median_spacing_after_transp"]),
+        original_median_shape=tuple(header["original_median_shape_after_transp"]),
+        image_io=header["image_reader_writer"],
+        transpose_forward=tuple(header["transpose_forward"]),
+        transpose_backward=tuple(header["transpose_backward"]),
+        foreground_intensities=intensities_from_json(header.get(INTENSITIES) or header[INTENSITIES_FORMERLY]),
+        planner=header.get("experiment_planner_used", "ExperimentPlanner"),
+        configurations={},
+    )
+
+
+def _header_to_json(plan: Plan) -> dict[str, Any]:
+    """All of plans.json, with an empty place for the configurations."""
+    intensities = intensities_to_json(plan.foreground_intensities)
+    return {
+        "dataset_name": plan.dataset_name,
+        "plans_name": plan.plans_name,
+        "original_median_spacing_after_transp": list(plan.original_median_spacing),
+        "original_median_shape_after_transp": list(plan.original_median_shape),
+        "image_reader_writer": plan.image_io,
+        "transpose_forward": list(plan.transpose_forward),
+        "transpose_backward": list(plan.transpose_backward),
+        "configurations": {},
+        "experiment_planner_used": plan.planner,
+        "label_manager": "LabelManager",
+        # nnU-Net takes them from a file with sorted keys: "10" stands before "2".
+        INTENSITIES: {channel: intensities[channel] for channel in sorted(intensities)},
+    }

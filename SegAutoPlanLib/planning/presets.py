@@ -1,4 +1,4 @@
-"""The planners: one method, and four rows of numbers for four sizes of graphics card."""
+"""The planners: one method, and a row of numbers for each size of graphics card and kind of network."""
 
 from __future__ import annotations
 
@@ -93,6 +93,9 @@ PLANNERS = {
     )
 }
 
+STAND_INS = {"plain": "plain", "residual": "resenc-l"}
+"""By kind of network, the planner whose rates an unknown one is taken to have."""
+
 
 def planner_named(name: str) -> Planner:
     """The planner with our name (`resenc-m`) or nnU-Net's (`nnUNetPlannerResEncM`).
@@ -104,3 +107,9 @@ def planner_named(name: str) -> Planner:
         if name in (planner.name, planner.nnunet_class):
             return planner
     raise UserInputError(f"There is no planner {name!r}; choose one of {', '.join(PLANNERS)}.")
+
+
+def planner_or_stand_in(nnunet_class: str, network: str) -> Planner:
+    """The planner with nnU-Net's name, or one of the same kind of network where it is not among ours."""
+    known = {planner.nnunet_class: planner for planner in PLANNERS.values()}
+    return known.get(nnunet_class) or PLANNERS[STAND_INS[network]]

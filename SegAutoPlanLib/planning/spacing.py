@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..fingerprint.fingerprint import Fingerprint
+if TYPE_CHECKING:
+    from ..fingerprint.fingerprint import Fingerprint
+
 
 ANISOTROPY = 3
 """From this ratio on, of spacings and of sizes, an axis counts as a stack of slices."""

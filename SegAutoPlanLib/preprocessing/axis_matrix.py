@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from .grid import resized_positions
+
 NEGLIGIBLE = 1e-12
 """Weights below are zeroed: a spline's tails end in subnormal numbers, which are twelve times slower."""
 
@@ -35,11 +37,11 @@ class MatrixRows:
 
 @lru_cache(maxsize=256)
 def axis_matrix(size: int, new_size: int, order: int) -> tuple[MatrixRows, ...]:
-    """The (new_size, size) matrix, in bands of rows. Both grids share their outer corners."""
+    """The (new_size, size) matrix, in bands of rows."""
     bands = []
+    everywhere = resized_positions(size, new_size)
     for start in range(0, new_size, ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, new_size))
-        positions = (rows + 0.5) * (size / new_size) - 0.5
+        positions = everywhere[start : start + ROWS_AT_ONCE]
         lower = min(max(int(positions[0]) - SPLINE_REACH, 0), size - 1)
         columns = min(int(positions[-1]) + SPLINE_REACH + 1, size) - lower
         weights = _weights(positions - lower, columns, order)

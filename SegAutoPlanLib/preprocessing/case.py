@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +12,12 @@ from ..fingerprint.cropping import crop_to_nonzero
 from ..images import Image
 from ..labels import Label, LabelScheme
 from ..planning.plan import Configuration, Plan
+from ..planning.resampling import Resampler, Resampling
+from .case_geometry import CaseGeometry
 from .foreground import locate_foreground, sampled_classes
+from .grid import spacing_to_reach, target_shape
 from .normalization import normalize
-from .resampling import no_resampling, resample, target_shape
+from .resampling import no_resampling, resample
 from .torch_resampling import resample_linear
 
 RESAMPLERS: dict[str, Callable[..., np.ndarray]] = {
@@ -35,9 +36,8 @@ class PreprocessedCase:
     """(c, z, y, x) float32."""
     segmentation: np.ndarray | None
     """(z, y, x) int16; -1 is background outside the imaged region."""
-    properties: dict[str, Any]
-    """The image's own, and what the way back needs: `spacing` (mm, axes of the file), `shape_before_cropping`,
-    `bbox_used_for_cropping`, `shape_after_cropping_and_before_resampling` (transposed axes)."""
+    geometry: CaseGeometry
+    """The way back to the image's own grid."""
     foreground_locations: dict[Label, np.ndarray]
     """(n, 3) voxels [z, y, x] of each class; empty without a segmentation."""
 
@@ -49,9 +49,7 @@ class CroppedCase:
     image: np.ndarray
     segmentation: np.ndarray
     annotated: bool
-    spacing: tuple[float, ...]
-    """mm, transposed."""
-    properties: dict[str, Any]
+    geometry: CaseGeometry
     blank: bool
     """The image is zero everywhere."""
 
@@ -66,7 +64,7 @@ def preprocess_case(
         UserInputError: the image does not fit the plan or the segmentation.
     """
     if isinstance(configuration, str):
-        configuration = plan.configurations[configuration]
+        configuration = plan.configuration(configuration)
     cropped = crop_case(image, segmentation and replace(segmentation, array=segmentation.array.copy()), plan)
     cropped = replace(cropped, image=np.array(cropped.image))
     [(_, result)] = preprocess_cropped(cropped, plan, [configuration], label_scheme)
@@ -86,15 +84,8 @@ def crop_case(image: Image, segmentation: Image | None, plan: Plan) -> CroppedCa
             )
         labels = segmentation.array[0].transpose(forward)
     crop = crop_to_nonzero(array, labels)
-    properties = {
-        **image.properties,
-        "spacing": [float(value) for value in image.spacing],
-        "shape_before_cropping": list(array.shape[1:]),
-        "bbox_used_for_cropping": [list(bounds) for bounds in crop.bounding_box],
-        "shape_after_cropping_and_before_resampling": list(crop.image.shape[1:]),
-    }
-    spacing = tuple(float(image.spacing[axis]) for axis in forward)
-    return CroppedCase(crop.image, crop.segmentation, segmentation is not None, spacing, properties, crop.blank)
+    geometry = CaseGeometry(image.header, tuple(forward), array.shape[1:], crop.bounding_box)
+    return CroppedCase(crop.image, crop.segmentation, segmentation is not None, geometry, crop.blank)
 
 
 def preprocess_cropped(
@@ -134,38 +125,36 @@ class _Grid:
     """Where a case is resampled to, and how. Two that are equal give equal results."""
 
     shape: tuple[int, ...]
-    how: tuple[str, tuple[float, ...]] | None
-    """The resampling entries of the plan (as JSON) and the spacing to reach; None if the grid stays as it is."""
+    how: tuple[Resampling, tuple[float, ...]] | None
+    """The plan's functions and the spacing to reach; None if the grid stays as it is."""
 
     @classmethod
     def of(cls, case: CroppedCase, configuration: Configuration) -> _Grid:
-        spacing = tuple(configuration.spacing)
-        # A 2d plan leaves the distance between slices as it is.
-        spacing = case.spacing[: len(case.spacing) - len(spacing)] + spacing
-        shape = target_shape(case.image.shape[1:], case.spacing, spacing)
+        spacing = spacing_to_reach(case.geometry.spacing, configuration.spacing)
+        shape = target_shape(case.image.shape[1:], case.geometry.spacing, spacing)
         if shape == case.image.shape[1:]:
             return cls(shape, None)
-        return cls(shape, (json.dumps(configuration.resampling, sort_keys=True), spacing))
+        return cls(shape, (configuration.resampling, spacing))
 
     def resample(self, array: np.ndarray, kind: str, current_spacing: tuple[float, ...]) -> np.ndarray:
+        """`kind` is `data` or `seg`."""
         if self.how is None:
             return array
-        resampling = json.loads(self.how[0])
-        name = resampling[f"resampling_fn_{kind}"]
-        if name not in RESAMPLERS:
+        resampling, spacing = self.how
+        resampler: Resampler = getattr(resampling, kind)
+        if resampler.function not in RESAMPLERS:
             raise UserInputError(
-                f"the plan asks for the unknown resampling {name}; use one of {', '.join(RESAMPLERS)}."
+                f"the plan asks for the unknown resampling {resampler.function}; use one of {', '.join(RESAMPLERS)}."
             )
-        options = resampling[f"resampling_fn_{kind}_kwargs"]
-        return RESAMPLERS[name](array, self.shape, current_spacing, self.how[1], **options)
+        return RESAMPLERS[resampler.function](array, self.shape, current_spacing, spacing, **resampler.options)
 
 
 def _on_grid(case: CroppedCase, normalized: np.ndarray, grid: _Grid, label_scheme: LabelScheme) -> PreprocessedCase:
-    data = np.ascontiguousarray(grid.resample(normalized, "data", case.spacing), np.float32)
+    data = np.ascontiguousarray(grid.resample(normalized, "data", case.geometry.spacing), np.float32)
     if not case.annotated:
-        return PreprocessedCase(data, None, case.properties, {})
-    resampled = grid.resample(case.segmentation[None], "seg", case.spacing)[0]
+        return PreprocessedCase(data, None, case.geometry, {})
+    resampled = grid.resample(case.segmentation[None], "seg", case.geometry.spacing)[0]
     segmentation = np.ascontiguousarray(resampled, np.int16)
     return PreprocessedCase(
-        data, segmentation, case.properties, locate_foreground(segmentation, sampled_classes(label_scheme))
+        data, segmentation, case.geometry, locate_foreground(segmentation, sampled_classes(label_scheme))
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..dataset import Case, Dataset
 from ..errors import UserInputError
-from ..executors import run_cases, worker_count
+from ..executors import Workers, run_cases
 from ..files import atomic_path, write_json
-from ..fingerprint.case_size import largest_case
 from ..fingerprint.extraction import read_labelled_case, require_image
 from ..planning import Configuration, Plan, write_plan
 from ..progress import SILENT, Reporter
@@ -30,7 +29,7 @@ def preprocess_dataset(
     plan: Plan,
     preprocessed_root: Path | str,
     configurations: Sequence[str] | None = None,
-    workers: int | None = None,
+    workers: Workers | int | None = None,
     reporter: Reporter = SILENT,
 ) -> dict[str, Path]:
     """Preprocess all cases for the named configurations (default: those of 2d, 3d_fullres, 3d_lowres that the plan
@@ -52,8 +51,14 @@ def preprocess_dataset(
     write_json(root / "dataset.json", dataset.dataset_json)
     write_plan(plan, root / f"{plan.plans_name}.json")
     todo = [case for case in dataset.cases if work.missing(case)]
-    count = worker_count(len(todo), work.bytes_per_case(), workers)
-    for _ in run_cases(work, todo, count, "preprocess", reporter):
+    for _ in run_cases(
+        work.for_one_case().preprocess,
+        todo,
+        stage="preprocess",
+        workers=workers,
+        bytes_per_case=work.bytes_per_case(),
+        reporter=reporter,
+    ):
         pass
     _copy_ground_truth(dataset, ground_truth_folder(root))
     return folders
@@ -67,13 +72,7 @@ def ground_truth_folder(preprocessed: Path) -> Path:
 def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
     if names is None:
         names = [name for name in DEFAULT_CONFIGURATIONS if name in plan.configurations]
-    unknown = [name for name in names if name not in plan.configurations]
-    if unknown:
-        raise UserInputError(
-            f"The plan {plan.plans_name} has no configuration {', '.join(unknown)}; "
-            f"it has {', '.join(plan.configurations)}."
-        )
-    return tuple(plan.configurations[name] for name in names)
+    return tuple(plan.configuration(name) for name in names)
 
 
 def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
@@ -94,9 +93,13 @@ class _Work:
         return self.root / configuration.data_identifier
 
     def bytes_per_case(self) -> int:
-        size = largest_case(self.dataset)
+        size = self.dataset.largest_case()
         made = max(size.values_at(configuration.spacing) for configuration in self.configurations)
         return BYTES_PER_VALUE_READ * size.values + BYTES_PER_VALUE_MADE * made
+
+    def for_one_case(self) -> _Work:
+        """What is sent with each case to another process."""
+        return replace(self, dataset=self.dataset.without_cases(), root=self.root.absolute())
 
     def stamps(self, case: Case) -> dict[str, str]:
         """By configuration name."""
@@ -110,7 +113,7 @@ class _Work:
             if stamps[configuration.name] not in stored_stamps(self.folder(configuration), case.identifier)
         ]
 
-    def __call__(self, case: Case) -> None:
+    def preprocess(self, case: Case) -> None:
         """Preprocess one case and store what is missing of it."""
         image, segmentation = read_labelled_case(self.dataset, case)
         stamps, missing = self.stamps(case), self.missing(case)

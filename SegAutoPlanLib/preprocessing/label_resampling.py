@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .grid import Neighbours, linear_neighbours, nearest_indices
+
 POINTS_AT_ONCE = 1 << 18
 SLAB_VOXELS = 1 << 21
 
@@ -31,16 +33,6 @@ def resample_labels(labels: np.ndarray, new_shape: Sequence[int], order: int = 1
     return resample_by_indicators(labels, new_shape, order)
 
 
-def _positions(size: int, new_size: int) -> np.ndarray:
-    """Where the new voxels lie on the old axis; the outermost may lie beyond its ends."""
-    return (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
-
-
-def nearest_indices(size: int, new_size: int) -> np.ndarray:
-    """For each voxel of the new axis the nearest old one."""
-    return np.clip(np.floor(_positions(size, new_size) + 0.5).astype(np.intp), 0, size - 1)
-
-
 def _nearest(labels: np.ndarray, new_shape: tuple[int, ...]) -> np.ndarray:
     for axis, size in enumerate(new_shape):
         if labels.shape[axis] != size:
@@ -48,19 +40,8 @@ def _nearest(labels: np.ndarray, new_shape: tuple[int, ...]) -> np.ndarray:
     return labels
 
 
-def _neighbours(size: int, new_size: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Indices of the lower and upper neighbour of each new voxel on one axis, and their weights."""
-    positions = _positions(size, new_size)
-    lower = np.floor(positions)
-    weight = positions - lower
-    below = np.clip(lower.astype(np.intp), 0, size - 1)
-    above = np.clip(lower.astype(np.intp) + 1, 0, size - 1)
-    # A neighbour of no weight must not make a point look mixed.
-    return (below, np.where(weight == 0, below, above)), (1 - weight, weight)
-
-
 def _linear(labels: np.ndarray, new_shape: tuple[int, ...]) -> np.ndarray:
-    axes = [_neighbours(old, new) for old, new in zip(labels.shape, new_shape, strict=True)]
+    axes = [linear_neighbours(old, new) for old, new in zip(labels.shape, new_shape, strict=True)]
     nearest, lowest, highest = _around_each_point(labels, new_shape, axes)
     flat, mixed = nearest.reshape(-1), np.flatnonzero(lowest != highest)
     for start in range(0, len(mixed), POINTS_AT_ONCE):
@@ -69,8 +50,12 @@ def _linear(labels: np.ndarray, new_shape: tuple[int, ...]) -> np.ndarray:
     return nearest
 
 
-def _around_each_point(labels: np.ndarray, new_shape: tuple[int, ...], axes: Sequence) -> tuple[np.ndarray, ...]:
+def _around_each_point(
+    labels: np.ndarray, new_shape: tuple[int, ...], axes: Sequence[Neighbours]
+) -> tuple[np.ndarray, ...]:
     """For each point of the new grid the nearest label, and the lowest and highest of the (up to eight) around it.
+
+    Neighbours of no weight are not among them, or points on a voxel of the old grid would look mixed.
 
     The inner axes are done a few slices at a time, to stay in the processor's cache.
     """
@@ -88,26 +73,30 @@ def _around_each_point(labels: np.ndarray, new_shape: tuple[int, ...], axes: Seq
     return _along(tuple(in_plane), 0, axes[0], nearest_indices(len(labels), new_shape[0]))
 
 
-def _along(found: tuple[np.ndarray, ...], axis: int, neighbours: tuple, nearest: np.ndarray) -> tuple[np.ndarray, ...]:
+def _along(
+    found: tuple[np.ndarray, ...], axis: int, neighbours: Neighbours, nearest: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Take (nearest, lowest, highest) to the new points of one axis."""
-    (below, above), _ = neighbours
 
     def both(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return whole.take(below, axis, mode="clip"), whole.take(above, axis, mode="clip")
+        return whole.take(neighbours.lower, axis, mode="clip"), whole.take(neighbours.upper, axis, mode="clip")
 
     return found[0].take(nearest, axis, mode="clip"), np.minimum(*both(found[1])), np.maximum(*both(found[2]))
 
 
-def _winners(labels: np.ndarray, points: tuple[np.ndarray, ...], axes: Sequence, nearest: np.ndarray) -> np.ndarray:
+def _winners(
+    labels: np.ndarray, points: tuple[np.ndarray, ...], axes: Sequence[Neighbours], nearest: np.ndarray
+) -> np.ndarray:
     """The winning label of each point from the labels and weights of the corners around it."""
-    active = [a for a, ((below, _), (_, upper)) in enumerate(axes) if upper.any()]
+    sides = [((axis.lower, 1 - axis.weight), (axis.upper, axis.weight)) for axis in axes]
+    active = [a for a, axis in enumerate(axes) if axis.weight.any()]
     corners, weights = [], []
     for corner in itertools.product((0, 1), repeat=len(active)):
         side = dict(zip(active, corner, strict=True))
-        corners.append(labels[tuple(axes[a][0][side.get(a, 0)][points[a]] for a in range(3))])
+        corners.append(labels[tuple(sides[a][side.get(a, 0)][0][points[a]] for a in range(3))])
         weight = np.ones(1)
         for a in active:
-            weight = weight * axes[a][1][side[a]][points[a]]
+            weight = weight * sides[a][side[a]][1][points[a]]
         weights.append(weight)
     best = np.full(len(nearest), -1.0)
     winner = np.empty_like(nearest)

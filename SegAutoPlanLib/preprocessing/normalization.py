@@ -1,22 +1,24 @@
-"""Bringing the intensities of one channel to a common scale: one function a scheme of plans.json."""
+"""Bringing the intensities of one channel to a common scale: one function per scheme of plans.json."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import UserInputError
+from ..fingerprint.fingerprint import Intensities
+from ..planning.normalization import depends_on_dataset
 
-Scheme = Callable[[np.ndarray, "np.ndarray | None", Mapping[str, float]], None]
+Scheme = Callable[[np.ndarray, "np.ndarray | None", "Intensities | None"], None]
 """Changes the values (z, y, x) float32 in place, given a mask of what to use (or None) and the channel's foreground
-intensities."""
+intensities (None only for a scheme that does not depend on them)."""
 
 SMALLEST_DEVIATION = 1e-8
 
 
-def z_score(values: np.ndarray, mask: np.ndarray | None, _: Mapping[str, float]) -> None:
+def z_score(values: np.ndarray, mask: np.ndarray | None, _: Intensities | None) -> None:
     """(x - mean) / standard deviation; with a mask over it and in it only, the rest stays as it is."""
     if mask is not None:
         inside = values[mask]
@@ -30,23 +32,23 @@ def z_score(values: np.ndarray, mask: np.ndarray | None, _: Mapping[str, float])
     values /= np.float32(max(math.sqrt(squares / values.size), SMALLEST_DEVIATION))
 
 
-def ct(values: np.ndarray, _: np.ndarray | None, intensities: Mapping[str, float]) -> None:
+def ct(values: np.ndarray, _: np.ndarray | None, intensities: Intensities) -> None:
     """Clip to the dataset's 0.5 and 99.5 percentiles, then standardise by its mean and deviation."""
-    np.clip(values, intensities["percentile_00_5"], intensities["percentile_99_5"], out=values)
-    values -= intensities["mean"]
-    values /= max(intensities["std"], SMALLEST_DEVIATION)
+    np.clip(values, intensities.percentile_00_5, intensities.percentile_99_5, out=values)
+    values -= intensities.mean
+    values /= max(intensities.std, SMALLEST_DEVIATION)
 
 
-def none(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
+def none(values: np.ndarray, _: np.ndarray | None, __: Intensities | None) -> None:
     """Leave the values as they are."""
 
 
-def rescale_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
+def rescale_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Intensities | None) -> None:
     values -= values.min()
     values /= max(values.max(), SMALLEST_DEVIATION)
 
 
-def rgb_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Mapping[str, float]) -> None:
+def rgb_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Intensities | None) -> None:
     """Divide by 255.
 
     Raises:
@@ -67,7 +69,7 @@ SCHEMES: dict[str, Scheme] = {
     "RescaleTo01Normalization": rescale_to_0_1,
     "RGBTo01Normalization": rgb_to_0_1,
 }
-"""By the names that plans.json uses."""
+"""By the names that plans.json uses; `planning.normalization` says what each is chosen for."""
 
 
 def normalize(
@@ -75,19 +77,20 @@ def normalize(
     segmentation: np.ndarray,
     schemes: tuple[str, ...],
     use_mask: tuple[bool, ...],
-    intensities: tuple[Mapping[str, float], ...],
+    intensities: tuple[Intensities, ...],
 ) -> None:
     """Normalise each channel of a cropped image in place.
 
     Args:
         image: (c, z, y, x) float32.
         segmentation: (z, y, x), negative outside the imaged region.
-        schemes: a name a channel.
+        schemes: a name per channel.
         use_mask: whether a channel's statistics ignore what is outside.
-        intensities: the plan's foreground intensities, a dict a channel.
+        intensities: the plan's foreground intensities, per channel.
 
     Raises:
-        UserInputError: a channel count that differs from the plan's, or an unknown scheme.
+        UserInputError: a channel count that differs from the plan's, an unknown scheme, or one whose foreground
+            intensities are missing.
     """
     if len(image) != len(schemes):
         raise UserInputError(
@@ -99,7 +102,11 @@ def normalize(
         raise UserInputError(
             f"the plan asks for the unknown normalisation {unknown[0]}; use one of {', '.join(SCHEMES)}."
         )
+    if any(map(depends_on_dataset, schemes[len(intensities) :])):
+        raise UserInputError(
+            f"the plan tells the foreground intensities of {len(intensities)} of {len(schemes)} channels; plan again."
+        )
     mask = segmentation >= 0 if any(use_mask) else None
     for channel, values in enumerate(image):
-        known = intensities[channel] if channel < len(intensities) else {}
+        known = intensities[channel] if channel < len(intensities) else None
         SCHEMES[schemes[channel]](values, mask if use_mask[channel] else None, known)

@@ -1,4 +1,4 @@
-"""Bringing images and segmentations to a new grid: one small matrix an axis.
+"""Bringing images and segmentations to a new grid: one small matrix per axis.
 
 Interpolation by splines is linear and separable, so resampling along an axis is a matrix: the one that scipy
 makes of the unit vectors. Three products with such matrices equal `scipy.ndimage.zoom` (and thereby nnU-Net's
@@ -14,19 +14,14 @@ import numpy as np
 
 from ..blas_threads import one_blas_thread
 from ..errors import UserInputError
-from .axis_choice import separate_axis
 from .axis_matrix import apply_along_axis, axis_matrix
-from .label_resampling import nearest_indices, resample_by_indicators, resample_labels
+from .grid import nearest_indices, separate_axis
+from .label_resampling import resample_by_indicators, resample_labels
 
 SINGLE_PRECISION_UP_TO = 64
 """Normalised intensities are this small; larger values are multiplied in double precision."""
 
 SLAB_BYTES = 4 << 20
-
-
-def target_shape(shape: Sequence[int], spacing: Sequence[float], new_spacing: Sequence[float]) -> tuple[int, ...]:
-    """The number of voxels of each axis at the new spacing, rounded half to even."""
-    return tuple(round(old / new * size) for size, old, new in zip(shape, spacing, new_spacing, strict=True))
 
 
 def resample(
@@ -41,7 +36,7 @@ def resample(
 ) -> np.ndarray:
     """Resample a (c, z, y, x) array to `new_shape` (z, y, x); nnU-Net's `resample_data_or_seg_to_shape`.
 
-    Grids share their outer corners: voxel i of the new grid lies at (i + 0.5) * old / new - 0.5 of the old one.
+    Where the voxels of the new grid lie on the old one, `grid.resized_positions` says.
     Values stay within the input's range, of each channel, or of each slice where the coarse axis is treated on
     its own. Labels go to the one with the largest interpolated indicator. The dtype is kept.
     """

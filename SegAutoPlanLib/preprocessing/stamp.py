@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset import Case, Dataset
+from ..planning.configuration_json import resampling_to_json
+from ..planning.normalization import depends_on_dataset
 from ..planning.plan import Configuration, Plan
 from .foreground import sampled_classes
 
@@ -36,15 +38,16 @@ def _identity(file: Path) -> list[Any]:
 
 
 def _relevant(plan: Plan, configuration: Configuration) -> dict[str, Any]:
+    resampling = resampling_to_json(configuration.resampling)
     return {
         "transpose": plan.transpose_forward,
         "spacing": configuration.spacing,
         "normalization": configuration.normalization_schemes,
         "mask": configuration.use_mask_for_norm,
-        "resampling": {key: value for key, value in configuration.resampling.items() if "probabilities" not in key},
+        "resampling": {key: value for key, value in resampling.items() if "probabilities" not in key},
         "intensities": [
-            plan.foreground_intensities[channel]
+            vars(plan.foreground_intensities[channel])
             for channel, scheme in enumerate(configuration.normalization_schemes)
-            if scheme == "CTNormalization"
+            if depends_on_dataset(scheme)
         ],
     }

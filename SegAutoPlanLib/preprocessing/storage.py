@@ -1,4 +1,4 @@
-"""Preprocessed cases on disk: one file a case, whose arrays are mapped into memory.
+"""Preprocessed cases on disk: one file per case, whose arrays are mapped into memory.
 
 The arrays are not compressed: a random patch costs the pages it touches, and no decoding.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..errors import UserInputError
 from ..labels import Label
 from .case import PreprocessedCase
 from .case_file import read_case_file, read_case_texts, write_case_file
+from .case_geometry import CaseGeometry
 
 ENDING = ".case.safetensors"
 
@@ -29,18 +31,40 @@ def preprocessed_identifiers(folder: Path | str) -> list[str]:
     return sorted(entry.name.removesuffix(ENDING) for entry in Path(folder).glob(f"*{ENDING}"))
 
 
-def open_preprocessed(folder: Path | str, identifier: str) -> PreprocessedCase:
-    """Open a case; its arrays are mapped from disk and read-only.
+@dataclass(frozen=True)
+class TrainingCase:
+    """What patches are drawn from; how the image lay in its file does not matter here.
+
+    The fields are those of `PreprocessedCase`; the arrays are mapped from disk and read-only.
+    """
+
+    data: np.ndarray
+    segmentation: np.ndarray
+    foreground_locations: dict[Label, np.ndarray]
+
+
+def open_training_case(folder: Path | str, identifier: str) -> TrainingCase:
+    """Open a case to train with.
 
     Raises:
         UserInputError: the case is not there, or the file is damaged.
     """
     arrays, texts = read_case_file(case_path(folder, identifier))
-    locations, start = {}, 0
-    for label, count in json.loads(texts["foreground"]):
-        locations[_hashable(label)] = arrays["foreground"][start : start + count]
-        start += count
-    return PreprocessedCase(arrays["image"], arrays["segmentation"], json.loads(texts["properties"]), locations)
+    return TrainingCase(arrays["image"], arrays["segmentation"], _locations(arrays, texts))
+
+
+def open_preprocessed(folder: Path | str, identifier: str, axis_order: Sequence[int]) -> PreprocessedCase:
+    """Open a case with the way back to its image's grid; its arrays are mapped from disk and read-only.
+
+    The file holds nnU-Net's properties, and the axis order is not among them: `axis_order` is `transpose_forward`
+    of the plan that the folder was made with.
+
+    Raises:
+        UserInputError: the case is not there, or the file is damaged.
+    """
+    arrays, texts = read_case_file(case_path(folder, identifier))
+    geometry = CaseGeometry.from_nnunet(json.loads(texts["properties"]), axis_order)
+    return PreprocessedCase(arrays["image"], arrays["segmentation"], geometry, _locations(arrays, texts))
 
 
 def save_preprocessed(folders: Sequence[Path], identifier: str, case: PreprocessedCase, stamps: Sequence[str]) -> None:
@@ -62,7 +86,7 @@ def save_preprocessed(folders: Sequence[Path], identifier: str, case: Preprocess
     texts = {
         "stamps": json.dumps(list(stamps)),
         "foreground": json.dumps([(label, len(voxels)) for label, voxels in locations.items()]),
-        "properties": json.dumps(case.properties),
+        "properties": json.dumps(case.geometry.to_nnunet()),
     }
     first, *others = (case_path(folder, identifier) for folder in folders)
     write_case_file(first, arrays, texts)
@@ -84,6 +108,14 @@ def stored_stamps(folder: Path, identifier: str) -> tuple[str, ...]:
     except UserInputError:
         # A damaged file is made anew, like a missing one.
         return ()
+
+
+def _locations(arrays: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> dict[Label, np.ndarray]:
+    locations, start = {}, 0
+    for label, count in json.loads(texts["foreground"]):
+        locations[_hashable(label)] = arrays["foreground"][start : start + count]
+        start += count
+    return locations
 
 
 def _hashable(label: int | list[int]) -> Label:

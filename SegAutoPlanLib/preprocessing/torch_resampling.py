@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .axis_choice import separate_axis
+from .grid import separate_axis
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ..errors import UserInputError
 from ..planning.plan import Configuration
-from ..preprocessing import PreprocessedCase, open_preprocessed
+from ..preprocessing import TrainingCase, open_training_case
 from .augmentation import Augmentation, augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
 from .sampling import Patch, draw_patch, must_hold_foreground
@@ -49,7 +49,7 @@ class PatchDataset(Dataset):
     def __init__(self, sources: Sequence[SampleSource]) -> None:
         self._sources = tuple(sources)
         self._augmentations: list[Augmentation | None] = [None] * len(self._sources)
-        self._open = functools.lru_cache(maxsize=OPEN_CASES)(open_preprocessed)
+        self._open = functools.lru_cache(maxsize=OPEN_CASES)(open_training_case)
 
     def __getstate__(self) -> dict:
         # Worker processes started by spawn receive the dataset pickled; caches and transforms are made anew there.
@@ -83,7 +83,7 @@ def _augmentation_of(source: SampleSource) -> Augmentation:
 
 
 def _draw(
-    source: SampleSource, augmentation: Augmentation, case: PreprocessedCase, rng: np.random.Generator, number: int
+    source: SampleSource, augmentation: Augmentation, case: TrainingCase, rng: np.random.Generator, number: int
 ) -> Patch:
     final, crop = source.configuration.patch_size, augmentation.crop_size
     batch_size = source.configuration.batch_size

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..preprocessing import PreprocessedCase
+from ..preprocessing import TrainingCase
 
 PADDING_LABEL = -1
 
@@ -37,7 +37,7 @@ def positions_of_rank(batch_size: int, rank: int, world: int) -> range:
 
 
 def draw_patch(
-    case: PreprocessedCase,
+    case: TrainingCase,
     rng: np.random.Generator,
     crop_size: Sequence[int],
     final_size: Sequence[int],
@@ -63,7 +63,7 @@ def draw_patch(
     return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL))
 
 
-def _draw_foreground_voxel(case: PreprocessedCase, rng: np.random.Generator) -> np.ndarray | None:
+def _draw_foreground_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray | None:
     present = [points for points in case.foreground_locations.values() if len(points)]
     if not present:
         return None

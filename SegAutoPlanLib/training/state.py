@@ -12,6 +12,7 @@ import torch
 from .. import __version__
 from ..errors import UserInputError
 from ..networks import UNet, load_weights, read_checkpoint, with_aliases, write_checkpoint
+from ..planning import plan_to_json
 from .epoch_log import EpochLog, from_nnunet, to_nnunet
 from .optimizers import OPTIMIZERS
 from .recipe import Recipe
@@ -103,7 +104,7 @@ def _description(task: TrainingTask) -> dict[str, Any]:
     """What a checkpoint says about itself beside the weights, by nnU-Net's keys."""
     return {
         "init_args": {
-            "plans": task.plan.to_json(),
+            "plans": plan_to_json(task.plan),
             "configuration": task.configuration_name,
             "fold": task.fold,
             "dataset_json": task.dataset_json.document,

@@ -17,7 +17,7 @@ from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
-from SegAutoPlanLib.preprocessing import PreprocessedCase, open_preprocessed
+from SegAutoPlanLib.preprocessing import TrainingCase, open_training_case
 from SegAutoPlanLib.preprocessing.storage import ENDING
 from SegAutoPlanLib.training import Recipe
 from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
@@ -79,11 +79,11 @@ def test_the_crop_before_rotation_is_nnunets(patch, crop, in_plane):
     assert geometry.in_plane_only == in_plane
 
 
-def one_case(shape=(10, 12, 14)) -> PreprocessedCase:
+def one_case(shape=(10, 12, 14)) -> TrainingCase:
     data = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
     segmentation = np.zeros(shape, np.int16)
     segmentation[9, 11, 13] = 1
-    return PreprocessedCase(data, segmentation, {}, {1: np.array([[9, 11, 13]])})
+    return TrainingCase(data, segmentation, {1: np.array([[9, 11, 13]])})
 
 
 def test_a_forced_patch_holds_its_voxel_even_at_the_border():
@@ -192,7 +192,7 @@ def test_loader_processes_leave_ctrl_c_to_the_training(source):
 def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):
     plain = dataclasses.replace(source, augmentation="none", mirror_axes=())
     image, labels = PatchDataset((plain,))[TRAINING, 3]
-    cases = [open_preprocessed(source.folder, name) for name in source.identifiers]
+    cases = [open_training_case(source.folder, name) for name in source.identifiers]
     pieces = np.concatenate([sliding_window_view(case.data[0], (16, 16, 16)).reshape(-1, 16**3) for case in cases])
     assert (labels >= 0).all()
     assert (pieces == image.numpy().reshape(-1)).all(1).any()

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.images import Image, read_image, read_segmentation, write_segmentation
+from SegAutoPlanLib.images import Image, SourceHeader, read_image, read_segmentation, write_segmentation
 from SegAutoPlanLib.images.image_io import choose_image_io
 from SegAutoPlanLib.images.nibabel_io import write_nifti
 from SegAutoPlanLib.images.simpleitk_io import image_from_sitk
@@ -38,7 +39,6 @@ def test_a_volume_is_channel_z_y_x_with_spacing_z_y_x(tmp_path, ending):
     assert image.array.dtype == np.float32
     assert image.array.tolist() == [array.tolist()]
     assert image.spacing == pytest.approx((2.0, 0.75, 0.5))
-    assert json.loads(json.dumps(image.properties)) == image.properties
 
 
 def test_channels_are_stacked_in_the_order_given(tmp_path):
@@ -60,7 +60,7 @@ def test_small_files_are_read_as_itk_reads_them(tmp_path, dtype, direction):
     ours = read_image([path], "SimpleITKIO")
     itk = image_from_sitk(sitk.ReadImage(str(path)), path)
     np.testing.assert_array_equal(ours.array, itk.array.astype(np.float32))
-    assert (ours.spacing, ours.properties) == (itk.spacing, itk.properties)
+    assert ours.header == itk.header
 
 
 def test_scaled_values_several_gzip_members_and_trailing_bytes_are_read(tmp_path):
@@ -83,7 +83,7 @@ def test_a_two_dimensional_image_gets_999_times_its_spacing_and_is_written_in_tw
     image = read_image([path], "SimpleITKIO")
     assert image.array.shape == (1, 1, 8, 10)
     assert image.spacing == pytest.approx((999 * 0.75, 0.75, 0.5))
-    write_segmentation(labels((1, 8, 10)), tmp_path / "out.nrrd", image.properties, "SimpleITKIO")
+    write_segmentation(labels((1, 8, 10)), tmp_path / "out.nrrd", image.header, "SimpleITKIO")
     assert geometry(tmp_path / "out.nrrd") == geometry(path)
 
 
@@ -93,10 +93,46 @@ def test_a_two_dimensional_image_gets_999_times_its_spacing_and_is_written_in_tw
 def test_a_segmentation_is_written_on_the_exact_grid_it_was_read_from(tmp_path, reader, ending, direction):
     path = write_image(labels(), tmp_path / f"a{ending}", direction=DIRECTIONS[direction])
     image = read_segmentation(path, reader)
-    write_segmentation(image.array[0], tmp_path / f"out{ending}", image.properties, reader)
+    write_segmentation(image.array[0], tmp_path / f"out{ending}", image.header, reader)
     for ours, theirs in zip(geometry(tmp_path / f"out{ending}"), geometry(path), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"out{ending}"))), labels())
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "keys"),
+    [
+        ("a.nii.gz", "SimpleITKIO", ["sitk_stuff", "spacing"]),
+        ("a.nrrd", "SimpleITKIOWithReorient", ["sitk_stuff", "spacing"]),
+        ("a.nii.gz", "NibabelIO", ["nibabel_stuff", "spacing"]),
+        ("a.nii", "NibabelIOWithReorient", ["nibabel_stuff", "spacing"]),
+        ("a.tif", "Tiff3DIO", ["spacing", "spacing_missing"]),
+    ],
+)
+def test_a_header_survives_nnunets_properties_and_json(tmp_path, name, reader, keys):
+    header = read_segmentation(write_image(labels(), tmp_path / name, direction=PERMUTED), reader).header
+    properties = header.to_nnunet()
+    assert list(properties) == keys
+    text = json.dumps(properties)
+    assert SourceHeader.from_nnunet(json.loads(text)) == header
+    assert json.dumps(SourceHeader.from_nnunet(json.loads(text)).to_nnunet()) == text
+
+
+@pytest.mark.parametrize(
+    ("read_with", "written_with"),
+    [
+        ("NibabelIO", "SimpleITKIO"),
+        ("SimpleITKIO", "NibabelIO"),
+        ("SimpleITKIO", "SimpleITKIOWithReorient"),
+        ("NibabelIO", "SimpleITKIOWithReorient"),
+        ("SimpleITKIO", "NibabelIOWithReorient"),
+    ],
+)
+def test_a_writer_whose_reader_did_not_read_the_image_says_so(tmp_path, read_with, written_with):
+    image = read_segmentation(write_image(labels(), tmp_path / "a.nii.gz"), read_with)
+    with pytest.raises(UserInputError, match=r"out\.nii\.gz: its image was not read with .*image_reader_writer"):
+        write_segmentation(image.array[0], tmp_path / "out.nii.gz", image.header, written_with)
+    assert not (tmp_path / "out.nii.gz").exists()
 
 
 def test_only_the_reorienting_readers_reorient(tmp_path):
@@ -105,7 +141,7 @@ def test_only_the_reorienting_readers_reorient(tmp_path):
     turned = read_segmentation(path, "SimpleITKIOWithReorient")
     assert turned.array.shape == (1, 8, 10, 6)
     assert turned.spacing == pytest.approx((0.75, 0.5, 2.0))
-    assert turned.properties["sitk_stuff"]["original_orientation"] == "PSL"
+    assert turned.header.sitk.original_orientation == "PSL"
     np.testing.assert_array_equal(turned.array, read_segmentation(path, "NibabelIOWithReorient").array)
 
 
@@ -124,10 +160,10 @@ def test_a_sheared_grid_is_read_and_written_by_the_nibabel_readers_only(tmp_path
     with pytest.raises(UserInputError, match=r"a\.nii\.gz: its grid is sheared.*NibabelIO"):
         read_segmentation(tmp_path / "a.nii.gz", "SimpleITKIO")
     image = read_segmentation(tmp_path / "a.nii.gz", reader)
-    write_segmentation(image.array[0], tmp_path / "out.nii.gz", image.properties, reader)
+    write_segmentation(image.array[0], tmp_path / "out.nii.gz", image.header, reader)
     again = read_segmentation(tmp_path / "out.nii.gz", "NibabelIO")
     np.testing.assert_array_equal(again.array[0], labels())
-    np.testing.assert_allclose(again.properties["nibabel_stuff"]["original_affine"], affine, atol=1e-6)
+    np.testing.assert_allclose(again.header.nibabel.original_affine, affine, atol=1e-6)
 
 
 def test_a_four_dimensional_file_has_its_fourth_axis_as_channels(tmp_path):
@@ -136,7 +172,7 @@ def test_a_four_dimensional_file_has_its_fourth_axis_as_channels(tmp_path):
     image = read_image([tmp_path / "a_0000.nii.gz"], "SimpleITKIO")
     np.testing.assert_array_equal(image.array, [voxels(0), voxels(1), voxels(2)])
     assert image.spacing == pytest.approx((2.0, 0.75, 0.5))
-    write_segmentation(labels(), tmp_path / "out.nii.gz", image.properties, "SimpleITKIO")
+    write_segmentation(labels(), tmp_path / "out.nii.gz", image.header, "SimpleITKIO")
     assert read_segmentation(tmp_path / "out.nii.gz", "SimpleITKIO").spacing == pytest.approx(image.spacing)
 
 
@@ -190,7 +226,7 @@ def test_a_stack_takes_its_spacing_from_the_file_beside_it(tmp_path):
     (tmp_path / "p_0001.json").write_text('{"spacing": [3, 0.5, 0.25]}', encoding="utf-8")
     image = read_image([tmp_path / "p_0001_0000.tif"], "Tiff3DIO")
     assert image.spacing == (3.0, 0.5, 0.25)
-    write_segmentation(labels(), tmp_path / "out" / "p_0001.tif", image.properties, "Tiff3DIO")
+    write_segmentation(labels(), tmp_path / "out" / "p_0001.tif", image.header, "Tiff3DIO")
     again = read_segmentation(tmp_path / "out" / "p_0001.tif", "Tiff3DIO")
     assert again.spacing == image.spacing
     np.testing.assert_array_equal(again.array[0], labels())
@@ -222,7 +258,7 @@ def test_labels_take_8_bits_below_255_else_16(tmp_path, largest, dtype, reader):
     image = read_segmentation(write_image(labels(), tmp_path / "a.nii.gz"), reader)
     array = image.array[0].copy()
     array[0, 0, 0] = largest
-    write_segmentation(array, tmp_path / "out.nii.gz", image.properties, reader)
+    write_segmentation(array, tmp_path / "out.nii.gz", image.header, reader)
     written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out.nii.gz")))
     assert (written.dtype, written.max()) == (dtype, max(largest, 2))
 
@@ -292,7 +328,7 @@ def test_nothing_is_printed_to_the_terminal(tmp_path):
         "    try:\n"
         "        image = read_image([name], 'SimpleITKIO')\n"
         "        labels = (image.array[0] > 0).astype('u1')\n"
-        "        write_segmentation(labels, name + '.mha', image.properties, 'SimpleITKIO')\n"
+        "        write_segmentation(labels, name + '.mha', image.header, 'SimpleITKIO')\n"
         "    except FileError:\n"
         "        pass\n"
     )
@@ -304,11 +340,11 @@ def test_nothing_is_printed_to_the_terminal(tmp_path):
 def test_a_failed_write_leaves_the_previous_file_and_no_other(tmp_path):
     image = read_segmentation(write_image(labels(), tmp_path / "a.nii.gz"), "SimpleITKIO")
     before = (tmp_path / "a.nii.gz").read_bytes()
-    broken = {"sitk_stuff": {**image.properties["sitk_stuff"], "direction": [0.0] * 9}}
+    broken = replace(image.header, sitk=replace(image.header.sitk, direction=(0.0,) * 9))
     with pytest.raises(RuntimeError):
         write_segmentation(image.array[0], tmp_path / "a.nii.gz", broken, "SimpleITKIO")
     with pytest.raises(UserInputError, match=r"a\.docx: cannot be written"):
-        write_segmentation(image.array[0], tmp_path / "a.docx", image.properties, "SimpleITKIO")
+        write_segmentation(image.array[0], tmp_path / "a.docx", image.header, "SimpleITKIO")
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii.gz"]
     assert (tmp_path / "a.nii.gz").read_bytes() == before
 
@@ -319,14 +355,16 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_previous_file(tmp_path, name):
     (tmp_path / name).write_bytes(b"the previous file")
     script = (
         "import resource, signal, sys, numpy as np\n"
-        "from SegAutoPlanLib.errors import FileError\nfrom SegAutoPlanLib.images import write_segmentation\n"
+        "from SegAutoPlanLib.errors import FileError\n"
+        "from SegAutoPlanLib.images import SourceHeader, write_segmentation\n"
+        "from SegAutoPlanLib.images.source_header import SitkGeometry\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "geometry = {'spacing': [1, 1, 1], 'origin': [0, 0, 0], 'direction': [1, 0, 0, 0, 1, 0, 0, 0, 1]}\n"
+        "geometry = SitkGeometry((1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))\n"
         "shape = (1, 300, 300) if sys.argv[2] == 'NaturalImage2DIO' else (20, 100, 100)\n"
         "noise = np.random.default_rng(0).integers(0, 200, shape).astype('u1')\n"
         "try:\n"
-        "    write_segmentation(noise, sys.argv[1], {'sitk_stuff': geometry, 'spacing': [1, 1, 1]}, sys.argv[2])\n"
+        "    write_segmentation(noise, sys.argv[1], SourceHeader((1, 1, 1), geometry), sys.argv[2])\n"
         "except FileError as error:\n"
         "    print(error)\n"
     )
@@ -357,4 +395,4 @@ def test_real_files_are_read_as_itk_reads_them(name):
     for path in sorted((REAL_DATA / name / "imagesTr").iterdir())[:5]:
         ours, itk = read_image([path], "SimpleITKIO"), image_from_sitk(sitk.ReadImage(str(path)), path)
         np.testing.assert_array_equal(ours.array, itk.array.astype(np.float32))
-        assert ours == Image(ours.array, itk.spacing, itk.properties)
+        assert ours == Image(ours.array, itk.header)

@@ -73,10 +73,11 @@ def test_voxels_and_geometry_read_are_nnunets(files, name, reader):
     image = read_image([files / name], reader)
     assert (list(image.array.shape), sha256(image.array)) == (expected["shape"], expected["sha256"])
     assert list(image.spacing) == expected["spacing"]
-    for key, value in expected["sitk_stuff"].items():
-        assert image.properties["sitk_stuff"][key] == value
+    properties = image.header.to_nnunet()
+    assert properties.get("sitk_stuff", {}) == expected["sitk_stuff"]
+    assert list(properties.get("nibabel_stuff", {})) == list(expected["nibabel_stuff"])
     for key, value in expected["nibabel_stuff"].items():
-        np.testing.assert_allclose(image.properties["nibabel_stuff"][key], value, atol=1e-5)
+        np.testing.assert_allclose(properties["nibabel_stuff"][key], value, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "reader"), WRITINGS)
@@ -85,7 +86,7 @@ def test_files_written_are_nnunets(files, tmp_path, name, reader):
     image = read_image([files / name], reader)
     labels = (np.arange(image.array[0].size).reshape(image.array[0].shape) % 250).astype(np.int16)
     target = tmp_path / f"written{ending_of(name)}"
-    write_segmentation(labels, target, image.properties, reader)
+    write_segmentation(labels, target, image.header, reader)
     written = sitk.ReadImage(str(target))
     geometry = [written.GetSize(), written.GetSpacing(), written.GetOrigin(), written.GetDirection()]
     for ours, theirs in zip(geometry, expected["geometry"], strict=True):

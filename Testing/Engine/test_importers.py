@@ -91,7 +91,7 @@ def test_a_decathlon_task_is_split_into_channels(decathlon, tmp_path):
     image, segmentation = read_case(dataset, dataset.cases[2])
     np.testing.assert_array_equal(image.array, [voxels(2), voxels(12)])
     np.testing.assert_array_equal(segmentation.array[0], labels())
-    assert image.properties["sitk_stuff"]["direction"] == pytest.approx(OBLIQUE, abs=1e-6)
+    assert image.header.sitk.direction == pytest.approx(OBLIQUE, abs=1e-6)
     assert [path.name for path in sorted((done.folder / "imagesTs").iterdir())] == [
         "liver_0_0000.nii.gz",
         "liver_0_0001.nii.gz",
@@ -318,7 +318,7 @@ def test_mixed_file_types_become_one(tmp_path):
     done = import_pairs(tmp_path, tmp_path / "raw", 7, "X")
     image = read_image([done.folder / "imagesTr" / "a_0000.nii.gz"], "SimpleITKIO")
     np.testing.assert_array_equal(image.array[0], voxels(0))
-    assert image.properties["sitk_stuff"]["direction"] == pytest.approx(OBLIQUE, abs=1e-6)
+    assert image.header.sitk.direction == pytest.approx(OBLIQUE, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,14 @@ from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.networks import build_network, write_checkpoint
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.planning import read_plan
+from SegAutoPlanLib.planning.resampling import Resampler
 from SegAutoPlanLib.progress import Reporter
 
 from .balls import NAME, ball_case, ball_workspace
 from .raw_datasets import OBLIQUE, write_image
 
 CPU = torch.device("cpu")
+LINEAR = Resampler("resample_data_or_seg_to_shape", order=1, order_z=0)
 
 
 class PerVoxel(nn.Module):
@@ -125,7 +128,7 @@ def test_segmenting_can_be_stopped_between_tiles():
 @pytest.mark.parametrize("new_shape", [(20, 30, 14), (7, 9, 8), (10, 12, 11), (25, 6, 40)])
 def test_the_export_interpolates_as_torch_does(new_shape):
     logits = torch.randn(3, 10, 12, 11)
-    grid = grid_interpolation((10, 12, 11), new_shape, (1, 1, 1), (1, 1, 1), {})
+    grid = grid_interpolation((10, 12, 11), new_shape, (1, 1, 1), (1, 1, 1), LINEAR)
     result = torch.cat([slab for _, slab in resampled_slabs(logits, grid)], dim=1)
     expected = nn.functional.interpolate(logits[None], size=new_shape, mode="trilinear", align_corners=False)[0]
     assert torch.allclose(result, expected, atol=1e-5)
@@ -133,7 +136,7 @@ def test_the_export_interpolates_as_torch_does(new_shape):
 
 def test_a_coarse_axis_is_taken_by_nearest_neighbour():
     logits = torch.randn(2, 4, 8, 8)
-    grid = grid_interpolation((4, 8, 8), (9, 16, 16), (5, 1, 1), (2.2, 0.5, 0.5), {"order_z": 0})
+    grid = grid_interpolation((4, 8, 8), (9, 16, 16), (5, 1, 1), (2.2, 0.5, 0.5), LINEAR)
     result = torch.cat([slab for _, slab in resampled_slabs(logits, grid)], dim=1)
     nearest = nn.functional.interpolate(logits[None], size=(9, 8, 8), mode="nearest-exact")
     expected = nn.functional.interpolate(nearest, size=(9, 16, 16), mode="trilinear", align_corners=False)[0]
@@ -143,7 +146,7 @@ def test_a_coarse_axis_is_taken_by_nearest_neighbour():
 def test_slabs_are_thin_when_there_are_many_classes(monkeypatch):
     monkeypatch.setattr("SegAutoPlanLib.inference.export.SLAB_BYTES", 4 * 3 * 50 * 16 * 16 * 2)
     logits = torch.randn(50, 8, 16, 16)
-    slabs = list(resampled_slabs(logits, grid_interpolation((8, 16, 16), (16, 16, 16), (1,) * 3, (1,) * 3, {})))
+    slabs = list(resampled_slabs(logits, grid_interpolation((8, 16, 16), (16, 16, 16), (1,) * 3, (1,) * 3, LINEAR)))
     assert [part.stop - part.start for part, _ in slabs] == [2] * 8
 
 
@@ -207,6 +210,15 @@ def test_a_model_folder_without_weights_is_named(trained, tmp_path):
     with pytest.raises(UserInputError, match="there are no weights") as refused:
         load_model(tmp_path)
     assert str(tmp_path) in str(refused.value)
+
+
+def test_a_model_whose_network_we_would_build_differently_says_why(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "model")
+    plans = read_json(tmp_path / "model" / "plans.json")
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["conv_bias"] = False
+    write_json(tmp_path / "model" / "plans.json", plans)
+    with pytest.raises(UserInputError, match=r"plans.json: 3d_fullres cannot be used, because its conv_bias is not"):
+        load_model(tmp_path / "model")
 
 
 def test_a_missing_model_folder_is_named(tmp_path):

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.fingerprint import Intensities
+from SegAutoPlanLib.planning import normalization as planned
 from SegAutoPlanLib.preprocessing.normalization import SCHEMES, normalize
 
-CT_INTENSITIES = {"mean": 100.0, "std": 40.0, "percentile_00_5": -50.0, "percentile_99_5": 300.0}
+CT_INTENSITIES = Intensities(
+    max=900.0, mean=100.0, median=90.0, min=-200.0, percentile_00_5=-50.0, percentile_99_5=300.0, std=40.0
+)
 
 
 def normalized(image: np.ndarray, scheme: str, use_mask: bool = False, segmentation: np.ndarray | None = None):
@@ -81,3 +85,15 @@ def test_a_wrong_channel_count_and_an_unknown_scheme_are_told(volume):
 def test_every_scheme_of_nnunets_plans_is_known():
     names = ("ZScore", "CT", "No", "RescaleTo01", "RGBTo01")
     assert set(SCHEMES) == {f"{name}Normalization" for name in names}
+
+
+def test_every_scheme_that_a_plan_chooses_can_be_carried_out():
+    assert set(SCHEMES) == set(planned.SCHEMES)
+
+
+def test_a_channel_whose_intensities_the_plan_does_not_tell_is_refused_only_where_they_are_needed():
+    image, inside = np.ones((2, 3, 4, 5), np.float32), np.zeros((3, 4, 5), np.int8)
+    normalize(image, inside, ("ZScoreNormalization",) * 2, (False,) * 2, (CT_INTENSITIES,))
+    assert (image == 0).all()
+    with pytest.raises(UserInputError, match="foreground intensities of 1 of 2 channels; plan again"):
+        normalize(image, inside, ("CTNormalization",) * 2, (False,) * 2, (CT_INTENSITIES,))

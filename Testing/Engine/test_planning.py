@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,9 +12,14 @@ from typing import Any
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.planning import PLANNERS, Plan, plan_experiments, plan_from_json, read_plan, write_plan
+from SegAutoPlanLib.planning import (
+    PLANNERS,
+    Plan,
+    plan_experiments,
+    plan_to_json,
+)
 
-from .planning_fixtures import fingerprint_like, liver, read_recorded
+from .planning_fixtures import fingerprint_like, liver
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +33,6 @@ def replanned(existing: dict[str, Any], shape=(432, 512, 512), **options: Any) -
     return plan_experiments(fingerprint_like(dataset, shape), dataset, existing=existing, **options)
 
 
-def test_planning_imports_neither_torch_nor_slicer():
-    code = (
-        "import sys, SegAutoPlanLib.planning; print([m for m in ('torch', 'slicer', 'vtk', 'qt') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"
-
-
 def test_planning_opens_no_file(monkeypatch, plan):
     def refuse(*arguments, **_):
         raise AssertionError(f"opened {arguments}")
@@ -45,7 +41,7 @@ def test_planning_opens_no_file(monkeypatch, plan):
     fingerprint = fingerprint_like(dataset)
     monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr("pathlib.Path.open", refuse)
-    assert plan_experiments(fingerprint, dataset).to_json() == plan.to_json()
+    assert plan_to_json(plan_experiments(fingerprint, dataset)) == plan_to_json(plan)
 
 
 def test_liver_gets_the_configurations_that_everybody_knows(plan):
@@ -100,154 +96,35 @@ def test_more_memory_never_gives_less():
     assert sizes[-1] > 2 * sizes[0]
 
 
-# Reading and writing
-
-
-def test_a_written_plan_is_the_very_file_that_nnunet_writes(tmp_path):
-    recorded = read_recorded("real.json.xz")["Dataset502_STS_PETCT"]["plans"]["ExperimentPlanner"]
-    write_plan(plan_from_json(recorded), tmp_path / "nnUNetPlans.json")
-    assert (tmp_path / "nnUNetPlans.json").read_text() == json.dumps(recorded, indent=4)
-
-
-def test_a_plan_survives_writing_and_reading(tmp_path, plan):
-    write_plan(plan, tmp_path / "plans.json")
-    read = read_plan(tmp_path / "plans.json")
-    assert read.to_json() == plan.to_json()
-    assert read.configurations == plan.configurations
-
-
-def test_changing_what_to_json_gave_does_not_change_the_plan(plan):
-    plan.to_json()["configurations"].clear()
-    assert plan.to_json()["configurations"]
-
-
-def test_a_users_configuration_inherits_and_survives_replanning(plan):
-    existing = plan.to_json()
-    existing["configurations"]["3d_fullres_bs4"] = {"inherits_from": "3d_fullres", "batch_size": 4}
-    existing["configurations"]["tiny"] = {"inherits_from": "3d_fullres_bs4", "patch_size": [32, 32, 32]}
-    existing["configurations"]["3d_fullres"]["batch_size"] = 17
-    again = replanned(existing)
-    assert list(again.configurations)[-2:] == ["3d_fullres_bs4", "tiny"]
-    assert again.configurations["tiny"].batch_size == 4
-    assert again.configurations["tiny"].patch_size == (32, 32, 32)
-    assert again.configurations["3d_fullres"].batch_size == 2
-    assert again.to_json()["configurations"]["tiny"] == existing["configurations"]["tiny"]
-
-
-def test_a_low_resolution_stage_does_not_outlive_the_data_that_needed_it(plan):
-    assert list(replanned(plan.to_json(), shape=(100, 120, 120)).configurations) == ["2d", "3d_fullres"]
-
-
-def test_a_users_configuration_whose_parent_went_is_kept_but_not_offered(plan):
-    existing = plan.to_json()
-    existing["configurations"]["coarse"] = {"inherits_from": "3d_lowres", "batch_size": 4}
-    again = replanned(existing, shape=(100, 120, 120))
-    assert "coarse" in again.to_json()["configurations"]
-    assert "coarse" not in again.configurations
-    with pytest.raises(UserInputError, match=r"coarse: .* inherits from 3d_lowres, which the plan does not have"):
-        again.configuration("coarse")
-
-
-def test_inheriting_in_a_circle_is_told_with_the_circle(plan):
-    document = plan.to_json()
-    document["configurations"] |= {"a": {"inherits_from": "b"}, "b": {"inherits_from": "a"}}
-    read = plan_from_json(document)
-    assert any("a: cannot be used" in line and "a from b from a" in line for line in read.warnings)
-    assert "3d_fullres" in read.configurations
-
-
-def test_an_incomplete_configuration_of_a_user_is_kept_but_not_offered(plan):
-    existing = plan.to_json()
-    existing["configurations"]["draft"] = {"batch_size": 4}
-    again = replanned(existing)
-    assert again.to_json()["configurations"]["draft"] == {"batch_size": 4}
-    with pytest.raises(UserInputError, match=r"draft: cannot be used, because it lacks 'architecture'"):
-        again.configuration("draft")
-
-
-def test_an_unknown_configuration_names_the_known_ones(plan):
-    with pytest.raises(UserInputError, match="no configuration '4d'; choose one of 2d, 3d_lowres"):
-        plan.configuration("4d")
-
-
-def test_a_network_of_another_kind_is_left_out_and_never_imported(plan):
-    document = plan.to_json()
-    strange = copy.deepcopy(document["configurations"]["3d_fullres"])
-    strange["architecture"]["network_class_name"] = "os.system"
-    document["configurations"]["strange"] = strange
-    read = plan_from_json(document)
-    assert "strange" not in read.configurations
-    assert any("its network system is not among PlainConvUNet, ResidualEncoderUNet" in w for w in read.warnings)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("norm_op", "torch.nn.modules.batchnorm.BatchNorm3d", "norm_op is torch.nn.modules.batchnorm.BatchNorm3d"),
-        ("dropout_op", "torch.nn.Dropout3d", "dropout_op is torch.nn.Dropout3d"),
-        ("nonlin", "torch.nn.ReLU", "nonlin is torch.nn.ReLU"),
-        ("conv_bias", False, "conv_bias is not true"),
-    ],
-)
-def test_layers_that_we_would_build_differently_are_refused(plan, key, value, words):
-    document = plan.to_json()
-    document["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"][key] = value
-    read = plan_from_json(document)
-    assert "3d_fullres" not in read.configurations
-    assert any(words in warning for warning in read.warnings)
-
-
-def test_numbers_for_all_stages_at_once_are_spread(plan):
-    document = plan.to_json()
-    options = document["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
-    options |= {"kernel_sizes": 3, "n_conv_per_stage": 2, "n_conv_per_stage_decoder": 2, "strides": [1, 2, 2, 2, 2, 2]}
-    assert plan_from_json(document).configurations["3d_fullres"] == plan.configurations["3d_fullres"]
-
-
-def old_document(document: dict[str, Any], network: str = "PlainConvUNet") -> dict[str, Any]:
-    """The same plan as nnU-Net 2.0 to 2.3 wrote it."""
-    old = copy.deepcopy(document)
-    old["foreground_intensity_properties_by_modality"] = old.pop("foreground_intensity_properties_per_channel")
-    del old["label_manager"]
-    for entry in old["configurations"].values():
-        if "architecture" in entry:
-            options = entry.pop("architecture")["arch_kwargs"]
-            blocks = options.get("n_conv_per_stage") or options["n_blocks_per_stage"]
-            entry |= {
-                "UNet_class_name": network,
-                "UNet_base_num_features": 32,
-                "unet_max_num_features": options["features_per_stage"][-1],
-                "n_conv_per_stage_encoder": blocks,
-                "n_conv_per_stage_decoder": options["n_conv_per_stage_decoder"],
-                "num_pool_per_axis": [5, 5, 5],
-                "pool_op_kernel_sizes": options["strides"],
-                "conv_kernel_sizes": options["kernel_sizes"],
-            }
-    return old
-
-
-@pytest.mark.parametrize(("planner", "network"), [("plain", "PlainConvUNet"), ("resenc-m", "ResidualEncoderUNet")])
-def test_plans_of_nnunet_2_3_and_before_are_read(planner, network):
+def test_a_new_planner_is_one_row(monkeypatch):
+    row = replace(
+        PLANNERS["resenc-m"],
+        name="tiny",
+        nnunet_class="TinyPlanner",
+        plans_name="tinyPlans",
+        reference_2d=70e6,
+        reference_3d=280e6,
+        reference_gb=4,
+        shares_plain_data=False,
+    )
+    monkeypatch.setitem(PLANNERS, row.name, row)
     dataset = liver()
-    modern = plan_experiments(fingerprint_like(dataset), dataset, planner)
-    old = plan_from_json(old_document(modern.to_json(), network))
-    assert old.configurations == modern.configurations
-    assert old.foreground_intensities == modern.foreground_intensities
+    plan = plan_experiments(fingerprint_like(dataset), dataset, "tiny")
+    assert (plan.planner, plan.plans_name) == ("TinyPlanner", "tinyPlans")
+    assert {one.data_identifier.split("_")[0] for one in plan.configurations.values()} == {"tinyPlans"}
+    assert re.search(r"2d: the network is a residual .* about (3\.\d|4\.0) GB", str(plan))
+    with pytest.raises(UserInputError, match="choose one of plain, resenc-m, resenc-l, resenc-xl, tiny"):
+        plan_experiments(fingerprint_like(dataset), dataset, "huge")
+    assert "tiny" in subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout
 
 
-def test_residual_networks_at_their_former_address_are_read(plan):
-    dataset = liver()
-    modern = plan_experiments(fingerprint_like(dataset), dataset, "resenc-m").to_json()
-    former = "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet"
-    modern["configurations"]["2d"]["architecture"]["network_class_name"] = former
-    assert plan_from_json(modern).configurations["2d"].architecture.kind == "residual"
-
-
-@pytest.mark.parametrize("content", ["[]", "{}", '{"configurations": 3}', '{"configurations": {"2d": {}}}', '"plan"'])
-def test_a_file_that_is_no_plan_is_named(tmp_path, content):
-    (tmp_path / "plans.json").write_text(content)
-    with pytest.raises(UserInputError, match=r"plans.json: is not an nnU-Net plan"):
-        read_plan(tmp_path / "plans.json")
+HELP = """
+from dataclasses import replace
+from SegAutoPlanLib.__main__ import main
+from SegAutoPlanLib.planning import PLANNERS
+PLANNERS["tiny"] = replace(PLANNERS["plain"], name="tiny")
+main(["plan", "--help"])
+"""
 
 
 # Bad input

@@ -11,7 +11,7 @@ import pytest
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.fingerprint import Fingerprint, extract_fingerprint
-from SegAutoPlanLib.planning import Plan, plan_experiments
+from SegAutoPlanLib.planning import Plan, plan_experiments, plan_to_json
 
 from ..Fixtures.planning_problems import KINDS, PROBLEM_COUNT, RANDOM_COUNT, PlanningProblem, planning_problem
 from ..Fixtures.synthetic_datasets import write_synthetic_dataset
@@ -65,7 +65,7 @@ def test_plans_equal_nnunets_in_every_field(recorded, kind, planner):
         if "error" in theirs:
             continue
         problem = planning_problem(index)
-        ours = json.loads(json.dumps(our_plan(problem, planner).to_json()))
+        ours = json.loads(json.dumps(plan_to_json(our_plan(problem, planner))))
         intensities = ours.pop("foreground_intensity_properties_per_channel")
         assert intensities == problem.fingerprint["foreground_intensity_properties_per_channel"]
         assert differences(ours, theirs) == [], f"problem {index}"
@@ -113,7 +113,7 @@ def test_plans_of_real_and_synthetic_datasets_equal_nnunets(file, planner):
         theirs = entry["plans"][NNUNET_PLANNERS[planner]]
         dataset = dataset_of(entry["description"], name, theirs["image_reader_writer"])
         ours = plan_experiments(Fingerprint.from_json(entry["fingerprint"]), dataset, planner)
-        assert differences(json.loads(json.dumps(ours.to_json())), theirs) == [], name
+        assert differences(json.loads(json.dumps(plan_to_json(ours))), theirs) == [], name
 
 
 @pytest.mark.parametrize("name", ["Dataset904_Transposed", "Dataset905_CTandPET", "Dataset908_ColourPNG"])
@@ -121,7 +121,7 @@ def test_files_to_fingerprint_to_plan_equals_nnunets_chain(tmp_path, name):
     entry = read_recorded("synthetic.json.xz")[name]
     dataset = load_dataset(write_synthetic_dataset(name, tmp_path))
     theirs = entry["plans"]["ExperimentPlanner"]
-    ours = json.loads(json.dumps(plan_experiments(extract_fingerprint(dataset, workers=1), dataset).to_json()))
+    ours = json.loads(json.dumps(plan_to_json(plan_experiments(extract_fingerprint(dataset, workers=1), dataset))))
     key = "foreground_intensity_properties_per_channel"
     assert differences(ours.pop(key), theirs.pop(key), tolerance=1e-6) == []
     assert differences(ours, theirs) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,16 @@ from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.fingerprint import Fingerprint, Intensities
-from SegAutoPlanLib.images import Image
+from SegAutoPlanLib.images import Image, SourceHeader
+from SegAutoPlanLib.images.source_header import SitkGeometry
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.planning import Plan, plan_experiments
 from SegAutoPlanLib.preprocessing import (
+    CaseGeometry,
     case_file,
     dataset_preprocessing,
     open_preprocessed,
+    open_training_case,
     preprocess_case,
     preprocess_dataset,
     preprocessed_identifiers,
@@ -92,18 +96,50 @@ def test_a_stored_case_is_mapped_and_equals_the_one_in_memory(raw, preprocessed)
     from SegAutoPlanLib.dataset import read_case
 
     folders, dataset = run(raw, preprocessed), load_dataset(raw)
-    stored = open_preprocessed(folders["3d_fullres"], "case_001")
+    stored = open_preprocessed(folders["3d_fullres"], "case_001", plan_for(raw).transpose_forward)
     fresh = preprocess_case(*read_case(dataset, dataset.cases[1]), plan_for(raw), "3d_fullres", dataset.label_scheme)
     assert isinstance(stored.data, np.memmap)
     assert stored.data.dtype == np.float32
     assert stored.segmentation.dtype == np.int16
     np.testing.assert_array_equal(stored.data, fresh.data)
     np.testing.assert_array_equal(stored.segmentation, fresh.segmentation)
-    assert stored.properties == fresh.properties
+    assert stored.geometry == fresh.geometry
     assert list(stored.foreground_locations) == list(fresh.foreground_locations) == [1, 2]
     for label, found in stored.foreground_locations.items():
         np.testing.assert_array_equal(found, fresh.foreground_locations[label])
         assert (stored.segmentation[tuple(np.asarray(found).T)] == label).all()
+
+
+def test_the_geometry_is_stored_as_nnunets_properties(raw, preprocessed):
+    """Letter by letter, so that what earlier versions stored stays valid."""
+    grid = SitkGeometry((0.5, 0.75, 2.0), (10.0, -20.5, 1 / 3), (1.0, -0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0))
+    array = np.ones((1, 6, 8, 10), np.float32)
+    array[:, :1], array[..., 8:] = 0, 0
+    image = Image(array, SourceHeader((2.0, 0.75, 0.5), grid))
+    case = preprocess_case(
+        image, in_memory(labels().astype(np.int16)[None]), plan_for(raw), "2d", load_dataset(raw).label_scheme
+    )
+    storage.save_preprocessed([preprocessed], "case_000", case, [])
+    _, texts = read_case_file(storage.case_path(preprocessed, "case_000"))
+    assert texts["properties"] == (
+        '{"sitk_stuff": {"spacing": [0.5, 0.75, 2.0], "origin": [10.0, -20.5, 0.3333333333333333], '
+        '"direction": [1.0, -0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]}, "spacing": [2.0, 0.75, 0.5], '
+        '"shape_before_cropping": [6, 8, 10], "bbox_used_for_cropping": [[1, 6], [0, 8], [0, 8]], '
+        '"shape_after_cropping_and_before_resampling": [5, 8, 8]}'
+    )
+
+
+def test_a_case_opened_with_the_plans_axis_order_knows_the_way_back(raw, preprocessed):
+    array = np.zeros((6, 8, 10), np.int16)
+    array[1:5, 2:8, 3:4] = 7
+    plan = replace(plan_for(raw), transpose_forward=(2, 0, 1), transpose_backward=(1, 2, 0))
+    case = preprocess_case(in_memory(array[None].astype(np.float32)), None, plan, "2d", load_dataset(raw).label_scheme)
+    geometry = case.geometry
+    assert (geometry.shape_before_cropping, geometry.cropped_shape) == ((10, 6, 8), (1, 4, 6))
+    assert geometry.spacing == (0.5, 2.0, 0.75)
+    assert geometry.file_axes == plan.transpose_backward
+    again = CaseGeometry.from_nnunet(json.loads(json.dumps(geometry.to_nnunet())), plan.transpose_forward)
+    assert again == geometry
 
 
 def test_stored_cases_are_safetensors_files(raw, preprocessed):
@@ -146,10 +182,10 @@ def test_a_file_that_is_cut_short_is_made_anew(raw, preprocessed, share):
     path = storage.case_path(folders["2d"], "case_000")
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(UserInputError, match=r"case_000.*is not a preprocessed case"):
-        open_preprocessed(folders["2d"], "case_000")
+        open_training_case(folders["2d"], "case_000")
     anew = changed(folders, lambda: run(raw, preprocessed))
     assert anew == {"nnUNetPlans_2d/case_000"}
-    assert open_preprocessed(folders["2d"], "case_000").data.size
+    assert open_training_case(folders["2d"], "case_000").data.size
 
 
 def test_another_spacing_invalidates_its_configuration_only(raw, preprocessed):
@@ -258,7 +294,7 @@ def test_too_little_memory_is_one_sentence(raw, preprocessed, monkeypatch):
 
 
 def test_an_unknown_configuration_is_told(raw, preprocessed):
-    with pytest.raises(UserInputError, match=r"no configuration 4d; it has 2d, 3d_fullres"):
+    with pytest.raises(UserInputError, match=r"no configuration '4d'; choose one of 2d, 3d_fullres"):
         run(raw, preprocessed, configurations=["4d"])
 
 
@@ -282,7 +318,7 @@ def test_a_flat_image_along_another_axis_is_named_when_it_would_vanish(tmp_path,
 
 def test_a_case_without_foreground_is_stored_without_locations(raw, preprocessed):
     write_image(np.zeros((6, 8, 10), np.uint8), raw / "labelsTr" / "case_000.nii.gz")
-    case = open_preprocessed(run(raw, preprocessed)["2d"], "case_000")
+    case = open_training_case(run(raw, preprocessed)["2d"], "case_000")
     assert {label: len(found) for label, found in case.foreground_locations.items()} == {1: 0, 2: 0}
 
 
@@ -294,10 +330,10 @@ def test_a_single_case_is_preprocessed(tmp_path, preprocessed):
 def test_a_missing_or_damaged_case_is_named(raw, preprocessed):
     folder = run(raw, preprocessed)["2d"]
     with pytest.raises(UserInputError, match="case_999"):
-        open_preprocessed(folder, "case_999")
+        open_training_case(folder, "case_999")
     storage.case_path(folder, "case_000").write_bytes(b"nothing of the kind")
     with pytest.raises(UserInputError, match=r"case_000.*is not a preprocessed case"):
-        open_preprocessed(folder, "case_000")
+        open_preprocessed(folder, "case_000", (0, 1, 2))
 
 
 def test_arrays_and_texts_come_back_from_a_case_file(tmp_path):
@@ -312,7 +348,7 @@ def test_arrays_and_texts_come_back_from_a_case_file(tmp_path):
 
 
 def in_memory(array: np.ndarray, spacing: tuple[float, float, float] = (2.0, 0.75, 0.5)) -> Image:
-    return Image(array, spacing, {"spacing": list(spacing)})
+    return Image(array, SourceHeader(spacing))
 
 
 def test_preprocessing_in_memory_leaves_what_it_was_given(raw):
@@ -324,7 +360,7 @@ def test_preprocessing_in_memory_leaves_what_it_was_given(raw):
     case = preprocess_case(in_memory(image), in_memory(segmentation), plan, "3d_fullres", scheme)
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(segmentation, before[1])
-    assert case.properties["bbox_used_for_cropping"] == [[2, 6], [0, 8], [0, 10]]
+    assert case.geometry.bounding_box == ((2, 6), (0, 8), (0, 10))
 
 
 def test_without_a_segmentation_there_is_none_and_the_image_is_the_same(raw):

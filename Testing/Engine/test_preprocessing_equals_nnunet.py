@@ -31,8 +31,9 @@ GEOMETRY = (
 
 
 def assert_same_properties(case: PreprocessedCase, recorded: dict) -> None:
+    properties = case.geometry.to_nnunet()
     for key in GEOMETRY:
-        assert case.properties[key] == recorded[key]
+        assert properties[key] == recorded[key]
     assert list(case.data.shape) == recorded["shape"]
 
 
@@ -46,7 +47,7 @@ def test_made_up_datasets_come_out_as_nnunets(name, tmp_path):
     with np.load(FIXTURES / "synthetic.npz") as arrays:
         for key, properties in recorded["preprocessed"].items():
             configuration, identifier = key.split("/")
-            case = open_preprocessed(folders[configuration], identifier)
+            case = open_preprocessed(folders[configuration], identifier, plan.transpose_forward)
             assert_same_properties(case, properties)
             np.testing.assert_allclose(case.data, arrays[f"{name}/{key}/image"], atol=1e-4)
             np.testing.assert_array_equal(case.segmentation, arrays[f"{name}/{key}/segmentation"])

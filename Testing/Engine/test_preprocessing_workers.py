@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 
-from SegAutoPlanLib import executors as workers
-from SegAutoPlanLib import machine
+from SegAutoPlanLib import executors, machine
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.executors import run_cases, worker_count
-from SegAutoPlanLib.fingerprint.case_size import CaseSize, largest_case
+from SegAutoPlanLib.executors import worker_count
+from SegAutoPlanLib.images.image_size import ImageSize
 from Testing.Engine.raw_datasets import write_image, write_raw_dataset
 
 GIB = 1 << 30
@@ -34,8 +31,8 @@ GIB = 1 << 30
 def test_workers_are_as_many_as_cores_cases_and_memory_allow(
     cases, gib_per_case, requested, free_gib, expected, monkeypatch
 ):
-    monkeypatch.setattr(workers, "core_count", lambda: 8)
-    monkeypatch.setattr(workers, "available_memory", lambda: free_gib and free_gib * GIB)
+    monkeypatch.setattr(executors, "core_count", lambda: 8)
+    monkeypatch.setattr(executors, "available_memory", lambda: free_gib and free_gib * GIB)
     assert worker_count(cases, gib_per_case * GIB, requested) == expected
 
 
@@ -68,41 +65,11 @@ def test_macos_pages_are_counted():
 def test_the_largest_case_is_found_by_its_header(tmp_path):
     folder = write_raw_dataset(tmp_path / "Dataset001_X", 3)
     write_image(np.random.default_rng(0).integers(0, 99, (9, 20, 30)), folder / "imagesTr" / "case_001_0000.nii.gz")
-    assert largest_case(load_dataset(folder)).values == 9 * 20 * 30
+    assert load_dataset(folder).largest_case().values == 9 * 20 * 30
 
 
 def test_a_finer_spacing_makes_more_values():
-    size = CaseSize((10, 10, 4), (1.0, 1.0, 3.0), channels=2)
+    size = ImageSize((10, 10, 4), (1.0, 1.0, 3.0), channels=2)
     assert size.values == 800
     assert size.values_at((1.5, 0.5, 0.5)) == 6400
     assert size.values_at((0.5, 0.5)) == 3200
-
-
-def test_results_come_as_they_finish_and_no_more_cases_are_begun_than_there_are_workers():
-    running, most = 0, 0
-    lock = threading.Lock()
-
-    def work(number: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.01)
-        with lock:
-            running -= 1
-        return number
-
-    assert sorted(run_cases(work, range(12), 3, "counting")) == list(range(12))
-    assert most == 3
-
-
-def test_an_error_ends_the_work():
-    begun = []
-
-    def work(number: int) -> None:
-        begun.append(number)
-        raise KeyError(number)
-
-    with pytest.raises(KeyError):
-        list(run_cases(work, range(100), 2, "failing"))
-    assert len(begun) <= 6

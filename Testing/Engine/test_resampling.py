@@ -9,9 +9,15 @@ from scipy import ndimage
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.preprocessing import resample
-from SegAutoPlanLib.preprocessing.axis_choice import separate_axis
 from SegAutoPlanLib.preprocessing.axis_matrix import axis_matrix
-from SegAutoPlanLib.preprocessing.resampling import no_resampling, target_shape
+from SegAutoPlanLib.preprocessing.grid import (
+    linear_neighbours,
+    nearest_indices,
+    resized_positions,
+    separate_axis,
+    target_shape,
+)
+from SegAutoPlanLib.preprocessing.resampling import no_resampling
 from SegAutoPlanLib.preprocessing.torch_resampling import resample_linear
 
 ISOTROPIC, THICK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
@@ -70,6 +76,39 @@ def test_a_coarse_axis_takes_the_nearest_slice_and_the_others_a_spline_a_slice(a
     for position, ours in enumerate(np.moveaxis(result[0], axis, 0)):
         nearest = int(np.floor((position + 0.5) * 12 / 30))
         np.testing.assert_allclose(ours, zoomed(slices[nearest], plane, 3), atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "new_size"), [(7, 7), (7, 19), (19, 7), (12, 36), (36, 12), (1, 4), (4, 1), (10, 6)])
+def test_both_grids_share_their_outer_corners(size, new_size):
+    positions = resized_positions(size, new_size)
+    voxel = size / new_size
+    assert positions[0] == pytest.approx(-0.5 + voxel / 2)
+    assert positions[-1] == pytest.approx(size - 0.5 - voxel / 2)
+    np.testing.assert_allclose(np.diff(positions), voxel)
+
+
+@pytest.mark.parametrize(("size", "new_size"), [(2, 49), (2, 103), (3, 187), (10, 4), (4, 10), (24, 40)])
+def test_the_nearest_slice_is_nnunets_where_two_are_equally_near(size, new_size):
+    """nnU-Net scales the places by the ratio of the sizes and lets scipy look up the nearest voxel."""
+    places = (np.arange(new_size) + 0.5) * (float(size) / new_size) - 0.5
+    theirs = ndimage.map_coordinates(np.arange(float(size)), [places], order=0, mode="nearest")
+    np.testing.assert_array_equal(nearest_indices(size, new_size), theirs)
+
+
+@pytest.mark.parametrize(("size", "new_size"), [(7, 7), (7, 19), (19, 7), (12, 36), (36, 12), (1, 4), (4, 1), (10, 6)])
+def test_images_labels_and_logits_land_on_the_same_voxels(size, new_size):
+    """The matrix that images are multiplied by is made of the neighbours that labels and logits are taken from."""
+    matrix = np.zeros((2, new_size, size))
+    for order in (0, 1):
+        for band in axis_matrix(size, new_size, order):
+            rows, columns = band.weights.shape
+            columns = slice(band.first_column, band.first_column + columns)
+            matrix[order, band.first_row : band.first_row + rows, columns] = band.weights
+    np.testing.assert_array_equal(matrix[0], np.eye(size)[nearest_indices(size, new_size)])
+    between = linear_neighbours(size, new_size)
+    mixed = (1 - between.weight)[:, None] * np.eye(size)[between.lower]
+    mixed += between.weight[:, None] * np.eye(size)[between.upper]
+    np.testing.assert_allclose(matrix[1], mixed, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_missing_label_file_is_in_the_report(logic, dataset):
 
 def test_the_plan_is_read_back_and_explains_itself(logic, dataset, workspace):
     plan = logic.plan(dataset)
-    assert "3d_fullres" in plan.to_json()["configurations"]
+    assert "3d_fullres" in plan.configurations
     assert "patch" in str(plan).lower()
     assert (workspace / "preprocessed" / "Dataset001_Blocks" / "nnUNetPlans.json").is_file()
 

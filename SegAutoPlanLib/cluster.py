@@ -1,0 +1,147 @@
+"""A Dask cluster as an executor: reached, and found fit for our tasks.
+
+Dask gives the tasks of a worker that was lost to another one by itself. `distributed` is optional; nothing else
+imports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .errors import UserInputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+SECONDS_TO_CONNECT = 10
+ENGINE_VERSION = f"{__package__}:__version__"
+ALIKE = ("python", "dask", "distributed", "numpy", "scipy", "SimpleITK")
+"""What has one version on every computer: tasks and results travel pickled, and results must be equal to the bit."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster's executor, and how many tasks its workers work on at once, as of now."""
+
+    executor: Executor
+    threads: Callable[[], int]
+
+
+@contextmanager
+def connected_cluster(address: str) -> Iterator[Cluster]:
+    """The cluster whose scheduler listens at `address`, e.g. `tcp://10.0.0.1:8786`.
+
+    Raises:
+        UserInputError: `distributed` is not installed, there is no scheduler or no worker, the workers lack our
+            package or have other versions, or the cluster was lost within the block.
+    """
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        raise UserInputError(
+            f"--scheduler {address}: a Dask cluster needs the package distributed, which is not installed; "
+            'install it with: pip install "segautoplan[cluster]"'
+        ) from error
+    with _client(address) as client:
+        _require_workers(client, address)
+        _require_alike(client, address)
+        try:
+            # Not pure: an equal task is done again, since what counts is often the file that it writes.
+            yield Cluster(client.get_executor(pure=False), lambda: sum(client.nthreads().values()))
+        except distributed.scheduler.KilledWorker as error:
+            raise UserInputError(
+                f"--scheduler {address}: one case ended several workers, most often because their memory ran out; "
+                "start them with fewer threads or on computers with more memory, then run it again."
+            ) from error
+        except (distributed.comm.CommClosedError, CancelledError) as error:
+            raise UserInputError(
+                f"--scheduler {address}: the connection to the scheduler was lost; start it again, and then this."
+            ) from error
+
+
+def _client(address: str) -> Client:
+    from distributed import Client
+    from distributed.versions import VersionMismatchWarning
+
+    try:
+        # A thread of its own, for the caller may have an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _greet(address)).result()
+        with warnings.catch_warnings():
+            # What of the versions matters to us is compared below, and said in a sentence.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError, ImportError, MemoryError, asyncio.TimeoutError) as error:
+        reason = f" ({error})" if str(error) else ""
+        raise UserInputError(
+            f"--scheduler {address}: no Dask scheduler answers there{reason}; start one with `dask scheduler` and "
+            "give the address that it prints."
+        ) from error
+
+
+async def _greet(address: str) -> None:
+    """Connect once within the time: `Client` waits for ever where something listens and does not answer."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    arguments = Security().get_connection_args("client")
+    connection = await asyncio.wait_for(connect(address, SECONDS_TO_CONNECT, **arguments), SECONDS_TO_CONNECT)
+    await connection.close()
+
+
+def _require_workers(client: Client, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except TimeoutError as error:
+        raise UserInputError(
+            f"--scheduler {address}: the cluster has no workers; start some with `dask worker {address}`."
+        ) from error
+
+
+def _require_alike(client: Client, address: str) -> None:
+    """Compare first what pickles need, then ask for our package; the scheduler unpickles tasks as the workers do."""
+    found = client.get_versions(packages=list(ALIKE[1:]))
+    ours = found["client"]["packages"]
+    for place, theirs in {"scheduler": found["scheduler"], **found["workers"]}.items():
+        for name in ALIKE:
+            version = theirs["packages"][name]
+            if _relevant(name, version) != _relevant(name, ours[name]):
+                raise _other_version(address, place, name, version, ours[name])
+    # Named, not sent: a function of ours could not even be received where the package is missing.
+    versions: dict[str, str | Exception] = client.run(pkgutil.resolve_name, ENGINE_VERSION, on_error="return")
+    try:
+        versions["scheduler"] = client.run_on_scheduler(pkgutil.resolve_name, ENGINE_VERSION)
+    except ImportError as error:
+        versions["scheduler"] = error
+    for place, version in versions.items():
+        if isinstance(version, Exception):
+            raise UserInputError(
+                f"--scheduler {address}: {_named(place)} cannot import {__package__} ({version}); install "
+                "segautoplan there or start it with the package's folder on PYTHONPATH."
+            )
+        if version != __version__:
+            raise _other_version(address, place, __package__, version, __version__)
+
+
+def _relevant(name: str, version: str | None) -> str | None:
+    """A change of Python's third number changes no result and no pickle."""
+    return ".".join(version.split(".")[:2]) if name == "python" and version else version
+
+
+def _other_version(address: str, place: str, name: str, theirs: str | None, ours: str | None) -> UserInputError:
+    return UserInputError(
+        f"--scheduler {address}: {_named(place)} has {name} {theirs or 'not at all'}, but here it is {ours}; "
+        "install the same version on both."
+    )
+
+
+def _named(place: str) -> str:
+    return f"the {place}" if place == "scheduler" else f"the worker {place}"
