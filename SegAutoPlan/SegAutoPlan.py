@@ -106,7 +106,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Stop watching; what runs goes on without Slicer."""
         self._disconnectParameterNode()
         self._segmentPanel.release()
-        self._runsPanel.exit()
+        self._runsPanel.release()
         self.removeObservers()
 
     def enter(self) -> None:

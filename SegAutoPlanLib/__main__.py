@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import math
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,8 @@ from typing import Any
 from .command_line import build_parser
 from .errors import StopRequested, UserInputError
 from .progress import ConsoleReporter, Reporter
-from .runs import RunReporter
+from .runs import RunFolder, RunReporter, go_where_asked
+from .stop_signals import hearing_stop_signals
 from .workspace import Workspace
 
 INSTALL = {
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _speak_utf8()
     options = build_parser().parse_args(arguments)
+    if options.run_folder is not None:
+        go_where_asked(options.run_folder)
     with _reporter(options, arguments) as reporter:
         code = _run(options, reporter)
         if isinstance(reporter, RunReporter):
@@ -72,16 +74,18 @@ def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> i
 @contextlib.contextmanager
 def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Reporter]:
     if options.run_folder is not None:
-        with RunReporter(options.run_folder, arguments) as reporter:
+        reporter = RunReporter(options.run_folder, arguments)
+        # The same request as a viewer's: all who watch see that it is stopping, and that its end was asked for.
+        with hearing_stop_signals(RunFolder(options.run_folder).request_stop), reporter:
             yield reporter
         return
-    reporter = _StoppableConsole()
-    with reporter.hearing_interrupts():
-        yield reporter
+    console = _StoppableConsole()
+    with hearing_stop_signals(console.request_stop):
+        yield console
 
 
 class _StoppableConsole(ConsoleReporter):
-    """The terminal; the first Ctrl-C asks for a clean stop, the second one ends at once."""
+    """The terminal, where Ctrl-C asks for a clean stop."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -90,22 +94,10 @@ class _StoppableConsole(ConsoleReporter):
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
-    @contextlib.contextmanager
-    def hearing_interrupts(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._interrupted)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def _interrupted(self, *_: object) -> None:
-        if self._stop.is_set():
-            raise KeyboardInterrupt
+    def request_stop(self) -> None:
         self._stop.set()
-        self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
+        with contextlib.suppress(RuntimeError):  # the signal may have come in the midst of another line
+            self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
 
 
 def _strict(value: Any) -> Any:

@@ -22,7 +22,11 @@ _users, _threads_before = 0, 0
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Within, OpenBLAS starts no threads: for many small products its waiting threads cost more than they give, and
-    several cases at once use the cores better. Without an OpenBLAS of numpy's own this changes nothing."""
+    several cases at once use the cores better. Without an OpenBLAS of numpy's own this changes nothing.
+
+    On two cores, preprocessing a CT of 512 x 512 x 400 voxels costs 1.7 times the processor time without it. It ends
+    with the last of the threads that are within, which threadpoolctl's limit does not, and leaves torch alone, which
+    OPENBLAS_NUM_THREADS does not (its own OpenBLAS on ARM)."""
     global _users, _threads_before
     functions = _openblas()
     if functions is None:

@@ -23,8 +23,8 @@ class Reporter:
     Subclasses override `event` (what happens with what is said) and `stop_requested` (whether to go on).
     """
 
-    def event(self, event: str, **fields: Any) -> None:
-        """Take one event; the names and fields are those of `progress.jsonl` (see runs/run_folder.py)."""
+    def event(self, event: str, /, **fields: Any) -> None:
+        """Take one event; the names and fields are those of `progress.jsonl` (see runs/run_state.py)."""
 
     def stop_requested(self) -> bool:
         return False
@@ -109,10 +109,12 @@ def duration_in_words(seconds: float) -> str:
 def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
     """One line for a person; None for events that need no line of their own (plain progress)."""
     if event == "epoch":
-        dice = ", ".join("-" if d is None else f"{d:.3f}" for d in fields.get("dice", []))
+        dice = ", ".join(map(_figure, fields.get("dice") or []))
+        losses = " / ".join(_figure(fields.get(name)) for name in ("train_loss", "val_loss"))
+        seconds = fields.get("seconds")
         return (
-            f"epoch {fields['epoch']}/{fields['epochs']}  loss {fields['train_loss']:.3f} / {fields['val_loss']:.3f}"
-            f"  Dice {dice}  {duration_in_words(fields['seconds'])}"
+            f"epoch {fields['epoch']}/{fields.get('epochs') or '-'}  loss {losses}  Dice {dice}"
+            f"  {'-' if seconds is None else duration_in_words(seconds)}"
         )
     if event == "checkpoint":
         return None
@@ -122,6 +124,10 @@ def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
         hint = f" {fields['hint']}" if fields.get("hint") else ""
         return f"{event}: {fields['message']}{hint}"
     return event
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 class ConsoleReporter(Reporter):
@@ -134,7 +140,7 @@ class ConsoleReporter(Reporter):
         self._last_line = 0.0
         self._bar_open = False
 
-    def event(self, event: str, **fields: Any) -> None:
+    def event(self, event: str, /, **fields: Any) -> None:
         if event == "progress":
             self._show_progress(**fields)
             return
@@ -145,11 +151,12 @@ class ConsoleReporter(Reporter):
 
     def _show_progress(
         self,
-        stage: str,
-        done: int,
-        total: int,
-        unit: str,
-        eta_s: float | None,
+        /,
+        stage: str = "",
+        done: int = 0,
+        total: int = 0,
+        unit: str = "",
+        eta_s: float | None = None,
         inner: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
@@ -157,7 +164,7 @@ class ConsoleReporter(Reporter):
         part = f", {inner['unit']} {inner['done']}/{inner['total']}" if inner else ""
         text = f"{stage} {done}/{total} {unit}s{part}{left}"
         if self._terminal:
-            filled = 24 * done // max(total, 1)
+            filled = 24 * min(done, total) // max(total, 1)
             print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)
             self._bar_open = True
             if done >= total:

@@ -23,9 +23,10 @@ def waitFor(run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
     Returns the state then, or at the time limit.
     """
     limit = None if timeoutSeconds is None else time.monotonic() + timeoutSeconds
+    watcher = run.watch()
     while True:
         slicer.app.processEvents()
-        state = run.state()
+        state = watcher.poll()
         if (state.over and not isFollowed(run)) or (limit is not None and time.monotonic() > limit):
             return state
         slicer.util.showStatusMessage(runningStatus(state), STATUS_MILLISECONDS)

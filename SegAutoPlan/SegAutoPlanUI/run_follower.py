@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
-
-import qt
 
 from SegAutoPlanLib.runs import RunFolder, RunState
+
+from .poll_timer import PollTimer
 
 POLL_MILLISECONDS = 500
 STOP_PATIENCE_SECONDS = 15
@@ -17,43 +15,53 @@ STOP_PATIENCE_SECONDS = 15
 class RunFollower:
     """Calls `onState(state)` at each look at a run, the last time when the run has ended.
 
-    It only reads: any number of followers may watch one run, and none needs to have started it.
+    It only reads, at each look what is new: any number of followers may watch one run, and none needs to have started
+    it. `release` it when it is no longer wanted; the end of the run does so too.
     """
 
     def __init__(
         self, run: RunFolder, onState: Callable[[RunState], None], intervalMs: int = POLL_MILLISECONDS
     ) -> None:
         self.run = run
+        self.state = RunState("starting")
+        """As the last look found it."""
+        self._watcher = run.watch()
         self._onState = onState
-        self._timer = qt.QTimer()
-        self._timer.interval = intervalMs
-        self._timer.timeout.connect(self.poll)
+        self._timer = PollTimer(self.poll, intervalMs)
 
     def start(self) -> None:
         self._timer.start()
 
-    def stop(self) -> None:
-        self._timer.stop()
+    def release(self) -> None:
+        """Look no more; the run goes on."""
+        self._timer.release()
 
     def poll(self) -> None:
-        state = self.run.state()
-        if state.over:
-            self.stop()
-        self._onState(state)
+        """Look now; nothing happens once the run's end was seen."""
+        if self.state.over:
+            return
+        self.state = self._watcher.poll()
+        if self.state.over:
+            self.release()
+        self._onState(self.state)
 
 
-def cancel(run: RunFolder) -> None:
-    """Ask a run to stop; ask a second time and its process is ended."""
-    if run.state().status in ("starting", "stopping"):
-        # A process that is still starting would clear away the wish of whoever asked before it listened.
-        run.kill()
+def cancel(run: RunFolder, state: RunState) -> None:
+    """Ask a run that stands so to stop; ask a second time and its process is ended.
+
+    Raises:
+        UserInputError: its process cannot be ended from here; the message says why.
+    """
+    # Asked for first, so that nobody takes the end for an accident.
     run.request_stop()
+    if state.status in ("starting", "stopping"):
+        run.kill()
 
 
 def stopPatienceIsOver(run: RunFolder) -> bool:
     """Whether a clean stop was asked for so long ago that the process has to be ended.
 
-    The age of the STOP file tells, not a clock started here: so it holds whoever asked, and after a reload.
+    The run folder tells, not a clock started here: so it holds whoever asked, and after a reload.
     """
-    stop = Path(run.path) / "STOP"
-    return stop.is_file() and time.time() - stop.stat().st_mtime > STOP_PATIENCE_SECONDS
+    seconds = run.seconds_since_stop_request()
+    return seconds is not None and seconds > STOP_PATIENCE_SECONDS

@@ -8,8 +8,10 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
-from SegAutoPlanLib.runs import RunFolder, RunState, list_runs
+from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.runs import RunFolder, RunState, RunWatcher, list_runs
 
+from .poll_timer import PollTimer
 from .run_follower import cancel
 from .segment_view import outcomeOf, runningStatus, timeLeft
 from .segmentation_job import resultWaits
@@ -30,10 +32,11 @@ class RunsPanel:
         self._loadRun = loadRun
         self._runs: list[RunFolder] = []
         self._rows: list[tuple[str, str]] = []
-        self._known: dict[Path, tuple[float, RunState]] = {}
-        self._timer = qt.QTimer()
-        self._timer.interval = REFRESH_MILLISECONDS
-        self._timer.timeout.connect(self.refresh)
+        self._watchers: dict[Path, RunWatcher] = {}
+        self._states: dict[Path, RunState] = {}
+        self._refusals: dict[Path, str] = {}
+        """Why a process could not be ended, by run."""
+        self._timer = PollTimer(self.refresh, REFRESH_MILLISECONDS)
         ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
         ui.loadRunButton.connect("clicked(bool)", self._onLoad)
         ui.stopRunButton.connect("clicked(bool)", self._onStop)
@@ -46,29 +49,28 @@ class RunsPanel:
     def exit(self) -> None:
         self._timer.stop()
 
+    def release(self) -> None:
+        """Stop looking for good; what runs goes on."""
+        self._timer.release()
+
     def refresh(self) -> None:
-        """Read the run folders again."""
+        """Look what is new in the run folders."""
         chosen = self._chosen()
-        self._runs = list_runs(self._runsFolder)[:SHOWN_RUNS]
-        states = [self._state(run) for run in self._runs]
-        running = sum(not state.over for state in states)
+        self._runs = list_runs(self._runsFolder, SHOWN_RUNS)
+        self._watchers = {run.path: self._watchers.get(run.path) or run.watch() for run in self._runs}
+        self._states = {path: watcher.poll() for path, watcher in self._watchers.items()}
+        running = sum(not state.over for state in self._states.values())
         self._ui.runsCollapsibleButton.text = (
             _("Runs ({count} running)").format(count=running) if running else _("Runs")
         )
-        rows = [(run.name, inWords(run, state)) for run, state in zip(self._runs, states, strict=True)]
+        rows = [(run.name, self._refusal(run) or inWords(run, self._states[run.path])) for run in self._runs]
         if rows != self._rows:
             self._rows = rows
             self._fill(chosen)
         self._showButtons()
 
-    def _state(self, run: RunFolder) -> RunState:
-        # Long trainings have long files; those that have ended are read once.
-        progress = Path(run.path) / "progress.jsonl"
-        changed = progress.stat().st_mtime if progress.is_file() else 0.0
-        known = self._known.get(run.path)
-        if known is None or known[0] != changed or not known[1].over:
-            self._known[run.path] = (changed, run.state())
-        return self._known[run.path][1]
+    def _refusal(self, run: RunFolder) -> str:
+        return "" if self._states[run.path].over else self._refusals.get(run.path, "")
 
     def _fill(self, chosen: RunFolder | None) -> None:
         tree = self._ui.runsTreeWidget
@@ -90,8 +92,9 @@ class RunsPanel:
 
     def _showButtons(self) -> None:
         run = self._chosen()
-        self._ui.loadRunButton.enabled = run is not None and _canLoad(run, run.state())
-        self._ui.stopRunButton.enabled = run is not None and not run.state().over
+        state = self._states[run.path] if run is not None else None
+        self._ui.loadRunButton.enabled = state is not None and _canLoad(run, state)
+        self._ui.stopRunButton.enabled = state is not None and not state.over
         self._ui.openRunButton.enabled = run is not None
 
     def _onLoad(self, _checked: bool = False) -> None:
@@ -99,7 +102,11 @@ class RunsPanel:
         self.refresh()
 
     def _onStop(self, _checked: bool = False) -> None:
-        cancel(self._chosen())
+        run = self._chosen()
+        try:
+            cancel(run, self._watchers[run.path].poll())
+        except UserInputError as error:
+            self._refusals[run.path] = str(error)
         self.refresh()
 
     def _onOpen(self, _checked: bool = False) -> None:
@@ -114,7 +121,7 @@ def inWords(run: RunFolder, state: RunState) -> str:
         return f"{100 * state.done // state.total}%, {timeLeft(state)}" if state.total else runningStatus(state)
     if state.status == "finished":
         return _("finished, not loaded yet") if _canLoad(run, state) else _("finished")
-    return outcomeOf(state, stopRequested=(run.path / "STOP").exists())
+    return outcomeOf(state)
 
 
 def _canLoad(run: RunFolder, state: RunState) -> bool:

@@ -71,13 +71,18 @@ class SegmentPanel:
         return RunFolder(folder) if folder.is_dir() else None
 
     def _attach(self, run: RunFolder | None) -> None:
-        if self._follower is not None and run is not None and self._follower.run.path == run.path:
+        shown = self._follower is not None and run is not None and self._follower.run.path == run.path
+        # One that seemed lost (another computer's, a network that was away) may have come back.
+        if shown and self._follower.state.status != "lost":
             return
         self.release()
         if run is not None:
             # Also a run that has ended is looked at once: its result may have come while nobody was there.
             self._follower = followSegmentation(run, self._onFinished, self._onState)
             self._follower.poll()
+
+    def _state(self) -> RunState | None:
+        return self._follower.state if self._follower is not None else None
 
     def _onState(self, _state: RunState) -> None:
         self._render()
@@ -94,13 +99,21 @@ class SegmentPanel:
             self._parameters.modelFolder = folder
 
     def _onSegmentButton(self, _checked: bool = False) -> None:
-        run = self.shownRun()
-        state = run.state() if run else None
+        if self._follower is not None:
+            self._follower.poll()
+        state = self._state()
         if state is None or state.over:
             self._start()
         else:
-            cancel(run)
+            self._cancel(state)
         self.refresh()
+
+    def _cancel(self, state: RunState) -> None:
+        try:
+            cancel(self._follower.run, state)
+        except UserInputError as error:
+            self._notice = str(error)
+        self._follower.poll()
 
     def _start(self) -> None:
         self._notice = ""
@@ -136,8 +149,7 @@ class SegmentPanel:
         result = resultNode(run) if run else None
         view = viewOf(
             problem,
-            run.state() if run else None,
-            stopRequested=run is not None and (run.path / "STOP").exists(),
+            self._state(),
             resultWaits=run is not None and resultWaits(run),
         )
         folder = self._parameters.modelFolder if self._parameters else ""

@@ -25,15 +25,12 @@ class SegmentView:
     progressText: str = ""
 
 
-def viewOf(
-    problem: str | None, state: RunState | None, stopRequested: bool = False, resultWaits: bool = False
-) -> SegmentView:
+def viewOf(problem: str | None, state: RunState | None, resultWaits: bool = False) -> SegmentView:
     """The look for a given state.
 
     Args:
         problem: why segmenting cannot start, in one sentence; None if it can.
         state: of the run that is shown; None if there is none.
-        stopRequested: whether somebody asked that run to stop.
         resultWaits: whether the run's result is still to be loaded.
     """
     if state is not None and not state.over:
@@ -42,7 +39,7 @@ def viewOf(
         buttonText=_("Segment"),
         buttonEnabled=problem is None,
         buttonToolTip=problem or _("Segment the volume; you can go on working meanwhile."),
-        status=_endedStatus(state, stopRequested, resultWaits),
+        status=_endedStatus(state, resultWaits),
     )
 
 
@@ -78,17 +75,16 @@ def timeLeft(state: RunState) -> str:
     return _("{duration} left").format(duration=duration_in_words(state.eta_s))
 
 
-def _endedStatus(state: RunState | None, stopRequested: bool, resultWaits: bool) -> str:
+def _endedStatus(state: RunState | None, resultWaits: bool) -> str:
     if state is None:
         return ""
     if state.status == "finished":
         return _('Finished. The result waits under "Runs".') if resultWaits else _("Finished.")
-    return outcomeOf(state, stopRequested)
+    return outcomeOf(state)
 
 
-def outcomeOf(state: RunState, stopRequested: bool = False) -> str:
+def outcomeOf(state: RunState) -> str:
     """How a run ended that gave no result, in a sentence or two."""
-    # A process that had to be killed after "Stop" says nothing itself.
-    if state.status == "stopped" or (state.status == "lost" and stopRequested):
+    if state.status == "stopped":
         return _("Cancelled.")
     return " ".join(filter(None, (state.message, state.hint))) or _("It failed; the log tells more.")

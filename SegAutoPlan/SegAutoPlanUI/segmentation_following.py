@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import slicer
 
@@ -31,7 +31,9 @@ def followSegmentation(
 
     def look(state: RunState) -> None:
         if state.status == "stopping" and stopPatienceIsOver(run):
-            run.kill()
+            # A process that is not proven to be the run's is left alone; whoever presses "Stop now" is told so.
+            with contextlib.suppress(UserInputError):
+                run.kill()
         if onState is not None:
             onState(state)
         if state.over:
@@ -52,14 +54,16 @@ def isFollowed(run: RunFolder) -> bool:
 
 def stopFollowing(follower: RunFollower) -> None:
     """Look no more; the run goes on and can be followed again."""
-    follower.stop()
+    follower.release()
     _followers.discard(follower)
 
 
 def _outcome(run: RunFolder, state: RunState) -> tuple[slicer.vtkMRMLSegmentationNode | None, str | None]:
     if state.status != "finished":
-        removeFiles(run)
-        return None, outcomeOf(state, stopRequested=(Path(run.path) / "STOP").exists())
+        # One that only seems lost may still give its result.
+        if state.status != "lost":
+            removeFiles(run)
+        return None, outcomeOf(state)
     try:
         return resultNode(run) or loadResult(run), None
     except UserInputError as error:

@@ -27,6 +27,8 @@ from .volume_files import checkChannels, checkFileEnding, readLabels, writeVolum
 from .voxel_grid import VoxelGrid
 
 CASE = "case"
+JOBS_FOLDER = "segmentations"
+"""Beside the run folders: the files of the jobs, one folder per job."""
 INPUT, OUTPUT = "SegAutoPlan.inputOf.", "SegAutoPlan.outputOf."
 """Beginnings of the attributes that tie a node to a run: several models may work on one volume."""
 
@@ -43,9 +45,19 @@ class SegmentationJob:
 
     @classmethod
     def of(cls, run: RunFolder) -> SegmentationJob | None:
-        """The job of a run, or None for a run that segments nothing for a scene (training, a shell's predict)."""
-        path = Path(run.path) / "segment.json"
-        return cls(**read_json(path)) if path.is_file() else None
+        """The job of a run, or None for a run that segments nothing for a scene (training, a shell's predict), also
+        where the file is damaged: then nothing is known to belong to it."""
+        try:
+            job = cls(**read_json(Path(run.path) / "segment.json"))
+        except (UserInputError, TypeError):
+            return None
+        return job if job._isOf(run) else None
+
+    def _isOf(self, run: RunFolder) -> bool:
+        # What is removed with a job must be what was made for it, whatever its file says.
+        return all(isinstance(text, str) for text in vars(self).values()) and (
+            Path(self.files).resolve().parent == (Path(run.path).parent / JOBS_FOLDER).resolve()
+        )
 
     @property
     def input(self) -> Path:
@@ -182,7 +194,7 @@ def _checkOutput(
 def _writeInput(
     volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode], model: ModelFolder, workspace: Workspace
 ) -> SegmentationJob:
-    parent = workspace.runs / "segmentations"
+    parent = workspace.runs / JOBS_FOLDER
     parent.mkdir(parents=True, exist_ok=True)
     job = SegmentationJob(
         model=str(model.path),

@@ -27,6 +27,12 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="cases at once (default: what cores and memory allow)"
     )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster that works on the cases, e.g. tcp://10.0.0.1:8786; its workers need this package and "
+        "see the same files (needs the package distributed)",
+    )
 
 
 def add_plans(parser: argparse.ArgumentParser) -> None:

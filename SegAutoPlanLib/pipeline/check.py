@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset import IntegrityReport, check_dataset, load_dataset
+from ..executors import Workers
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 
@@ -17,6 +18,9 @@ class CheckOptions:
     dataset: str | Path
     """An id, a name, or the folder of a raw dataset."""
     workers: int | None = None
+    """Cases at once; None: as many as cores and memory allow."""
+    scheduler: str | None = None
+    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def check(workspace: Workspace, options: CheckOptions, reporter: Reporter = SILENT) -> IntegrityReport:
@@ -26,4 +30,5 @@ def check(workspace: Workspace, options: CheckOptions, reporter: Reporter = SILE
         UserInputError: there is no such dataset, or its dataset.json cannot be read.
         StopRequested: between two cases, once a stop was asked for.
     """
-    return check_dataset(load_dataset(workspace.raw_folder(options.dataset)), options.workers, reporter)
+    dataset = load_dataset(workspace.raw_folder(options.dataset))
+    return check_dataset(dataset, Workers(options.workers, options.scheduler), reporter)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset import Dataset, load_dataset
+from ..executors import Workers
 from ..fingerprint import Fingerprint, extract_fingerprint, read_fingerprint, write_fingerprint
 from ..models import FINGERPRINT_FILE
 from ..progress import SILENT, Reporter
@@ -19,6 +20,9 @@ class FingerprintOptions:
     dataset: str | Path
     """An id, a name, or the folder of a raw dataset."""
     workers: int | None = None
+    """Cases at once; None: as many as cores and memory allow."""
+    scheduler: str | None = None
+    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def fingerprint(workspace: Workspace, options: FingerprintOptions, reporter: Reporter = SILENT) -> Fingerprint:
@@ -29,7 +33,7 @@ def fingerprint(workspace: Workspace, options: FingerprintOptions, reporter: Rep
         StopRequested: between two cases, once a stop was asked for.
     """
     raw = load_dataset(workspace.raw_folder(options.dataset))
-    found = extract_fingerprint(raw, workers=options.workers, reporter=reporter)
+    found = extract_fingerprint(raw, workers=Workers(options.workers, options.scheduler), reporter=reporter)
     write_fingerprint(found, stored_fingerprint(workspace, raw))
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserInputError
+from ..executors import Workers
 from ..importing import ImportedDataset, import_decathlon, import_nnunet_v1, import_pairs
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
@@ -35,6 +36,10 @@ class ImportOptions:
     """For pairs: only these, in this order."""
     regions: bool = False
     """For pairs: whether segments that overlap become regions (else they are refused)."""
+    workers: int | None = None
+    """Cases at once; None: as many as cores and memory allow."""
+    scheduler: str | None = None
+    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def import_dataset(workspace: Workspace, options: ImportOptions, reporter: Reporter = SILENT) -> ImportedDataset:
@@ -44,8 +49,9 @@ def import_dataset(workspace: Workspace, options: ImportOptions, reporter: Repor
         UserInputError: the source is not of that kind or cannot be used, or the number is taken.
         StopRequested: between two cases, once a stop was asked for.
     """
+    workers = Workers(options.workers, options.scheduler)
     if options.kind in TASK_IMPORTERS:
-        return TASK_IMPORTERS[options.kind](options.source, workspace.raw, options.dataset_id, reporter)
+        return TASK_IMPORTERS[options.kind](options.source, workspace.raw, options.dataset_id, reporter, workers)
     if options.kind != PAIRS:
         raise UserInputError(f"import {options.kind}: there is no such kind; choose one of {', '.join(KINDS)}.")
     if options.dataset_id is None or options.name is None:
@@ -59,4 +65,5 @@ def import_dataset(workspace: Workspace, options: ImportOptions, reporter: Repor
         options.segments,
         overlap="regions" if options.regions else "refuse",
         reporter=reporter,
+        workers=workers,
     )

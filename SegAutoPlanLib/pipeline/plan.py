@@ -31,7 +31,9 @@ class PlanOptions:
     plans_name: str | None = None
     """Name of the plans file; None: the planner's own."""
     workers: int | None = None
-    """For the fingerprint, where that has to be measured first."""
+    """Cases at once, where the fingerprint has to be measured first; None: as many as cores and memory allow."""
+    scheduler: str | None = None
+    """Address of a Dask cluster's scheduler that measures it instead of this computer."""
 
 
 def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:
@@ -48,7 +50,7 @@ def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT
             f"--planner {options.planner}: there is no such planner; choose one of {', '.join(PLANNERS)}."
         )
     raw = load_dataset(workspace.raw_folder(options.dataset))
-    measured = FingerprintOptions(options.dataset, options.workers)
+    measured = FingerprintOptions(options.dataset, options.workers, options.scheduler)
     known = current_fingerprint(workspace, raw, measured, reporter)
     name = options.plans_name or PLANNERS[options.planner].plans_name
     target = stored_plan(workspace, raw, name)
@@ -62,7 +64,12 @@ def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT
 
 
 def find_plan(
-    workspace: Workspace, raw: Dataset, plans_name: str, reporter: Reporter = SILENT, workers: int | None = None
+    workspace: Workspace,
+    raw: Dataset,
+    plans_name: str,
+    reporter: Reporter = SILENT,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Plan:
     """The stored plan of that name; a planner's own is planned now if it is missing.
 
@@ -75,7 +82,8 @@ def find_plan(
     planners = {preset.plans_name: name for name, preset in PLANNERS.items()}
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
-    return plan(workspace, PlanOptions(raw.folder, planners[plans_name], workers=workers), reporter)
+    options = PlanOptions(raw.folder, planners[plans_name], workers=workers, scheduler=scheduler)
+    return plan(workspace, options, reporter)
 
 
 def stored_plan(workspace: Workspace, raw: Dataset, plans_name: str) -> Path:

@@ -1,7 +1,21 @@
 """Run folders: start long work, follow it, stop it, come back to it."""
 
-from .run_folder import RunFolder, RunState, list_runs, state_from_events
+from .run_files import RunDescription
+from .run_folder import RunFolder, list_runs
 from .run_reporter import RunReporter
-from .start import start_run
+from .run_state import EpochReport, RunState, state_after
+from .run_watcher import RunWatcher
+from .start import go_where_asked, start_run
 
-__all__ = ["RunFolder", "RunReporter", "RunState", "list_runs", "start_run", "state_from_events"]
+__all__ = [
+    "EpochReport",
+    "RunDescription",
+    "RunFolder",
+    "RunReporter",
+    "RunState",
+    "RunWatcher",
+    "go_where_asked",
+    "list_runs",
+    "start_run",
+    "state_after",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -13,13 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..files import read_json, write_json
+from ..files import write_json
 from ..progress import ConsoleReporter, Reporter
-from .run_folder import HEARTBEAT_S, PROGRESS_FILE, RUN_FILE, STOP_FILE
+from .processes import ProcessIdentity
+from .run_files import PROGRESS_FILE, RUN_FILE, read_object, stop_requested
+
+HEARTBEAT_S = 5.0
+"""A worker touches its progress file at least this often."""
 
 
 def utc_now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def append_event(folder: Path, event: str, /, **fields: Any) -> None:
+    """Add one line to a run's progress.jsonl."""
+    line = json.dumps({"time": utc_now(), "event": event, **fields}, ensure_ascii=False)
+    with open(folder / PROGRESS_FILE, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 class RunReporter(Reporter):
@@ -35,13 +47,11 @@ class RunReporter(Reporter):
         self._console = ConsoleReporter(sys.stdout)
         self._lock = threading.Lock()
         self._end = threading.Event()
-        run_file = self._folder / RUN_FILE
-        asked = read_json(run_file) if run_file.is_file() else {"arguments": arguments}
+        asked, _ = read_object(self._folder / RUN_FILE)
         self._description = {
-            **asked,
+            **(asked or {"arguments": arguments}),
             # Written by the worker itself: the process that was started may only be a launcher.
-            "pid": os.getpid(),
-            "host": platform.node(),
+            **ProcessIdentity.of(os.getpid(), str(folder)).to_json(),
             "started": utc_now(),
             "versions": {"segautoplan": __version__, "python": platform.python_version()},
             "exit": None,
@@ -49,34 +59,46 @@ class RunReporter(Reporter):
 
     def __enter__(self) -> RunReporter:
         write_json(self._folder / RUN_FILE, self._description)
+        self._end_half_line()
         self.event("started", pid=os.getpid())
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._end.set()
-        if kind is not None and not issubclass(kind, SystemExit):
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.event("stopped", message="It was ended at once; what had not been saved is lost.")
+            self.close(1)
+        elif kind is not None and not issubclass(kind, SystemExit):
             self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(kind, error))
             self.close(1)
 
-    def event(self, event: str, **fields: Any) -> None:
-        line = json.dumps({"time": utc_now(), "event": event, **fields}, ensure_ascii=False)
-        with self._lock, open(self._folder / PROGRESS_FILE, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def event(self, event: str, /, **fields: Any) -> None:
+        with self._lock:
+            append_event(self._folder, event, **fields)
         self._console.event(event, **fields)
 
     def stop_requested(self) -> bool:
-        return (self._folder / STOP_FILE).exists()
+        return stop_requested(self._folder)
 
     def close(self, exit_code: int) -> None:
         """Write how it ended into run.json."""
         write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
 
+    def _end_half_line(self) -> None:
+        # Left by a worker that was killed while it wrote; what follows must not be lost with it.
+        with open(self._folder / PROGRESS_FILE, "ab+") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")
+
     def _beat(self) -> None:
-        progress = self._folder / PROGRESS_FILE
         while not self._end.wait(HEARTBEAT_S):
             now = time.time()
-            os.utime(progress, (now, now))
+            # A beat that is missed (a network's disk) is no reason to miss all others.
+            with contextlib.suppress(OSError):
+                os.utime(self._folder / PROGRESS_FILE, (now, now))
 
 
 def _in_a_sentence(kind: type[BaseException], error: BaseException | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -13,7 +14,10 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..files import write_json
-from .run_folder import LAUNCHER_FILE, LOG_FILE, RUN_FILE, RunFolder
+from .processes import RUN_FOLDER_OPTION, ProcessIdentity
+from .run_files import LAUNCHER_FILE, LOG_FILE, RUN_FILE, read_description
+from .run_folder import RunFolder
+from .run_reporter import append_event
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 """The folder that holds SegAutoPlanLib, wherever it is installed or checked out."""
@@ -28,6 +32,9 @@ def start_run(
 ) -> RunFolder:
     """Start `python -m SegAutoPlanLib ARGUMENTS` detached and return its run folder at once.
 
+    The process begins in its run folder, which is there and writable and holds no module that Python could take for
+    one of its own; then it goes where it was asked (`go_where_asked`), so that relative paths mean what they say.
+
     Args:
         arguments: a verb and its arguments, as on the command line.
         runs_folder: where the run folder `<time>_<name>` is made.
@@ -39,14 +46,15 @@ def start_run(
     """
     folder = _new_folder(Path(runs_folder), name)
     arguments = [str(argument) for argument in arguments]
-    description = {"name": name, "arguments": arguments, "asked_at": time.time()}
+    description = {"name": name, "arguments": arguments, "asked_at": time.time(), "asked_in": _here()}
     write_json(folder / RUN_FILE, description)
-    command = [python or sys.executable, "-m", "SegAutoPlanLib", *arguments, "--run-folder", str(folder)]
+    command = [_program(python), "-m", "SegAutoPlanLib", *arguments, RUN_FOLDER_OPTION, str(folder)]
     with open(folder / LOG_FILE, "ab") as log:
         try:
             process = subprocess.Popen(
                 command,
                 env=_worker_environment(os.environ if environment is None else environment),
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 # A file, not a pipe: a pipe would break, and the work with it, when the starter ends.
                 stdout=log,
@@ -54,12 +62,34 @@ def start_run(
                 **_detached(),
             )
         except OSError as error:
-            raise UserInputError(
-                f"{command[0]}: this Python could not be started ({error}); check the installation."
-            ) from error
+            sentence = f"{command[0]}: this Python could not be started ({error}); check the installation."
+            append_event(folder, "failed", message=sentence, hint="")
+            raise UserInputError(sentence) from error
     # A file of its own: run.json belongs to the worker from the moment it is up.
-    (folder / LAUNCHER_FILE).write_text(str(process.pid), encoding="utf-8")
+    write_json(folder / LAUNCHER_FILE, ProcessIdentity.of(process.pid, str(folder)).to_json())
     return RunFolder(folder)
+
+
+def go_where_asked(folder: Path | str) -> None:
+    """For a worker: change to the folder in which its run was asked for, if that is known and still there."""
+    asked_in = read_description(Path(folder)).asked_in
+    # Given in a shell, the run folder may itself be relative to where the worker is now.
+    if asked_in and Path(folder).is_absolute():
+        with contextlib.suppress(OSError):
+            os.chdir(asked_in)
+
+
+def _program(python: str | None) -> str:
+    # A relative path would be looked for in the run folder; a bare name is looked for in the system's path.
+    given = python or sys.executable
+    return os.path.abspath(given) if os.path.dirname(given) else given
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was deleted meanwhile
+        return ""
 
 
 def _new_folder(runs_folder: Path, name: str) -> Path:
@@ -78,8 +108,8 @@ def _new_folder(runs_folder: Path, name: str) -> Path:
 
 def _worker_environment(base: Mapping[str, str]) -> dict[str, str]:
     environment = dict(base)
-    paths = [str(PACKAGE_FOLDER), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    paths = [str(PACKAGE_FOLDER), *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths if path)
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
     return environment

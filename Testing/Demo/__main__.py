@@ -138,14 +138,13 @@ def _dice_in_scene(segmentation, volume, case: HeldOut, logic, model: Path) -> d
 
 def _follow(host: HostApplication, run: RunFolder, at_half: Callable[[], object] | None = None):
     """Print what a run says until it is over; call `at_half` once, when half is done."""
-    console, position = ConsoleReporter(sys.stdout), 0
+    console, watcher = ConsoleReporter(sys.stdout), run.watch()
     while True:
         host.process_events(timeout_s=0.3)
-        events, position = run.new_events(position)
-        for event in events:
+        state = watcher.poll()
+        for event in watcher.new_events:
             fields = {key: value for key, value in event.items() if key not in ("event", "time")}
             console.event(event["event"], **fields)
-        state = run.state()
         if at_half is not None and state.total and state.done >= state.total / 2:
             at_half()
             at_half = None

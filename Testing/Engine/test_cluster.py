@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 import SimpleITK as sitk
 
 from SegAutoPlanLib import cluster as cluster_module
+from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.cluster import connected_cluster
 from SegAutoPlanLib.dataset import check_dataset, load_dataset
 from SegAutoPlanLib.errors import FileError, StopRequested, UserInputError
@@ -70,21 +72,30 @@ class KillsAWorker(Reporter):
     def __init__(self, cluster: DaskCluster) -> None:
         self.cluster = cluster
         self.lost: tuple[str, ...] = ()
+        with distributed.Client(cluster.address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            self.pids = client.run(os.getpid)
 
     def event(self, event, **fields):
         if event == "progress" and fields["done"] == 1 and not self.lost:
-            self.lost = self._kill_one()
+            # Stopped first, so that neither finishes what it has while the scheduler is asked who has what.
+            for pid in self.pids.values():
+                os.kill(pid, signal.SIGSTOP)
+            killed, self.lost = self._kill_one()
+            for pid in set(self.pids.values()) - {killed}:
+                os.kill(pid, signal.SIGCONT)
 
-    def _kill_one(self) -> tuple[str, ...]:
+    def _kill_one(self) -> tuple[int, tuple[str, ...]]:
         with distributed.Client(self.cluster.address, set_as_default=False) as client:
-            pids = client.run(os.getpid)
-            busy = [(worker, tasks) for worker, tasks in client.processing().items() if tasks]
-            assert busy, "no task is running any more: the cases are too small for this test"
-            worker, tasks = busy[0]
-            [process] = [process for process in self.cluster.processes if process.pid == pids[worker]]
-            process.kill()
-            process.wait(timeout=30)
-            return tuple(tasks)
+            limit = time.monotonic() + 30
+            while not (busy := {worker: tasks for worker, tasks in client.processing().items() if tasks}):
+                assert time.monotonic() < limit, "the scheduler gives out no more tasks"
+                time.sleep(0.05)
+        worker, tasks = next(iter(busy.items()))
+        [process] = [process for process in self.cluster.processes if process.pid == self.pids[worker]]
+        process.kill()
+        process.wait(timeout=30)
+        return process.pid, tuple(tasks)
 
 
 def contents(folders: dict[str, Path]) -> dict[str, bytes]:
@@ -95,6 +106,7 @@ def contents(folders: dict[str, Path]) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED on Windows: it has no SIGSTOP")
 def test_a_killed_worker_changes_no_byte_of_the_preprocessed_files_nor_of_the_evaluation(raw, tmp_path):
     dataset = load_dataset(raw)
     plan = plan_experiments(extract_fingerprint(dataset, workers=2), dataset)
@@ -109,8 +121,6 @@ def test_a_killed_worker_changes_no_byte_of_the_preprocessed_files_nor_of_the_ev
 
     (tmp_path / "dask").mkdir()
     with dask_cluster(tmp_path / "dask", workers=2) as cluster:
-        with distributed.Client(cluster.address, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
         workers, killer = Workers(scheduler=cluster.address), KillsAWorker(cluster)
         remote = preprocess_dataset(dataset, plan, tmp_path / "remote", workers=workers, reporter=killer)
         assert killer.lost
@@ -142,6 +152,27 @@ def test_pairs_are_imported_by_a_cluster(raw, cluster, tmp_path):
     files = [sorted(path for path in (tmp_path / f"Dataset00{n}_X").rglob("*") if path.is_file()) for n in (1, 2)]
     assert [path.name for path in files[0]] == [path.name for path in files[1]]
     assert all(one.read_bytes() == other.read_bytes() for one, other in zip(*files, strict=True))
+
+
+def test_verbs_take_a_scheduler(raw, cluster, tmp_path, capsys):
+    for side, where in (("here", ["--workers", "2"]), ("there", ["--scheduler", cluster.address])):
+        there = ["--workspace", str(tmp_path / side), *where]
+        for verb in ("check", "fingerprint", "plan", "preprocess"):
+            assert main([verb, str(raw), *there]) == 0
+        references = str(raw / "labelsTr")
+        dataset_json = ["--dataset-json", str(raw / "dataset.json"), "--output", str(tmp_path / side / "summary.json")]
+        assert main(["evaluate", references, references, *dataset_json, *there]) == 0
+    files = [path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*") if path.is_file()]
+    assert len([file for file in files if file.name.endswith(".case.safetensors")]) == 2 * CASES
+    for file in files:
+        assert (tmp_path / "there" / file).read_bytes() == (tmp_path / "here" / file).read_bytes(), file
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(raw, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster_module, "SECONDS_TO_CONNECT", 1)
+    code = main(["check", str(raw), "--scheduler", "tcp://127.0.0.1:9", "--workspace", str(tmp_path)])
+    assert code == 2
+    assert "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there" in capsys.readouterr().err
 
 
 def take_long(number: int) -> int:

@@ -18,7 +18,7 @@ def reference(image: np.ndarray, segmentation: np.ndarray) -> tuple[list[tuple[i
     return box, np.where((segmentation == 0) & ~mask, -1, segmentation)[slices]
 
 
-@pytest.mark.parametrize("few", [0, 1 << 18], ids=["labelled all at once", "followed one by one"])
+@pytest.mark.parametrize("few", [0, 1], ids=["labelled all at once", "followed one by one"])
 @pytest.mark.parametrize("share_of_zeros", [0.02, 0.4, 0.7, 0.95])
 def test_box_and_outside_equal_scipys(share_of_zeros, few, monkeypatch):
     monkeypatch.setattr(cropping, "FEW", few)

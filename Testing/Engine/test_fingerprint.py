@@ -16,13 +16,12 @@ from SegAutoPlanLib.fingerprint import (
     Fingerprint,
     extract_fingerprint,
     extraction,
-    random_words,
+    foreground_samples,
     read_fingerprint,
     sample_pool,
     write_fingerprint,
 )
-from SegAutoPlanLib.fingerprint.foreground_samples import DrawnValues, draw_foreground, times_drawn
-from SegAutoPlanLib.fingerprint.random_words import RandomWords
+from SegAutoPlanLib.fingerprint.foreground_samples import DrawnValues, RandomWords, draw_foreground, times_drawn
 from SegAutoPlanLib.fingerprint.sample_pool import SamplePool
 from SegAutoPlanLib.progress import Reporter
 from Testing.Engine.planning_fixtures import read_recorded
@@ -68,13 +67,13 @@ def test_fingerprints_of_real_datasets_equal_nnunets(name):
 @pytest.mark.parametrize("population", [1, 2, 3, 1000, 1024, 1025, 70_000])
 def test_counts_of_draws_equal_numpys_legacy_choice(population, monkeypatch):
     # Small, so that draws go on beyond the words that are kept.
-    monkeypatch.setattr(random_words, "WORDS_KEPT", 1 << 14)
-    random_words._opening.cache_clear()
+    monkeypatch.setattr(foreground_samples, "WORDS_KEPT", 1 << 14)
+    foreground_samples._first_words.cache_clear()
     words, random = RandomWords(), np.random.RandomState(1234)
     for draws in (1, 17, 100_003):
         drawn = random.choice(np.arange(population), draws, replace=True)
         np.testing.assert_array_equal(times_drawn(words, population, draws), np.bincount(drawn, minlength=population))
-    random_words._opening.cache_clear()
+    foreground_samples._first_words.cache_clear()
 
 
 @pytest.mark.parametrize("whole_numbers", [True, False])

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.runs import RunFolder, RunReporter, list_runs, start_run, state_from_events
-from SegAutoPlanLib.runs.run_folder import process_is_alive
+from SegAutoPlanLib.runs import RunFolder, RunReporter, RunWatcher, list_runs, start_run, state_after
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace
@@ -44,12 +43,14 @@ def test_a_training_run_reports_and_finishes(workspace):
     run = start_training(workspace, "--epochs", "2", "--iterations", "3")
     state = run.wait(120)
     assert state.status == "finished", run.log_tail()
-    assert [epoch["epoch"] for epoch in state.epochs] == [1, 2]
-    assert set(state.epochs[0]) >= {"train_loss", "val_loss", "dice", "ema_dice", "learning_rate", "seconds"}
+    assert [epoch.epoch for epoch in state.epochs] == [1, 2]
+    assert None not in vars(state.epochs[0]).values()
+    assert state.epochs[0].epochs == 2
+    assert len(state.epochs[0].dice) == 2
     assert Path(state.result["checkpoint"]).is_file()
     description = run.description()
-    assert description["exit"] == 0
-    assert description["pid"] != os.getpid()
+    assert description.exit_code == 0
+    assert description.worker.pid != os.getpid()
     assert list_runs(workspace.runs)[0].name == run.name
 
 
@@ -63,20 +64,20 @@ def test_stop_ends_a_training_cleanly_and_it_can_be_resumed(workspace):
     resumed = start_training(workspace, "--epochs", str(finished + 1), "--iterations", "5", "--resume")
     state = resumed.wait(120)
     assert state.status == "finished", resumed.log_tail()
-    assert state.epochs[-1]["epoch"] == finished + 1
+    assert state.epochs[-1].epoch == finished + 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED on Windows: it has no SIGKILL")
 def test_a_killed_run_is_lost_and_resumes_from_its_checkpoint(workspace):
     run = start_training(workspace, "--epochs", "400", "--iterations", "5")
     wait_for(lambda: len(run.state().epochs) >= 2)
-    os.kill(run.description()["pid"], signal.SIGKILL)
+    os.kill(run.description().worker.pid, signal.SIGKILL)
     wait_for(lambda: run.state().status == "lost")
     assert str(run.path) in run.state().message
-    known = run.state().epochs[-1]["epoch"]
+    known = run.state().epochs[-1].epoch
     resumed = start_training(workspace, "--epochs", str(known + 1), "--iterations", "5", "--resume")
     assert resumed.wait(120).status == "finished", resumed.log_tail()
-    assert resumed.state().epochs[0]["epoch"] > 1
+    assert resumed.state().epochs[0].epoch > 1
 
 
 def test_a_run_survives_the_process_that_started_it(workspace):
@@ -98,7 +99,7 @@ def test_a_failing_run_says_what_is_wrong_in_a_sentence(workspace):
     state = run.wait(60)
     assert state.status == "failed"
     assert "nowhere" in state.message
-    assert run.description()["exit"] == 2
+    assert run.description().exit_code == 2
 
 
 def test_a_crash_of_ours_fails_the_run_with_a_hint(tmp_path):
@@ -117,34 +118,29 @@ def test_a_python_that_cannot_be_started_is_named(tmp_path):
 
 def test_kill_ends_a_run_that_does_not_answer(workspace):
     run = start_training(workspace, "--epochs", "400", "--iterations", "5")
-    wait_for(lambda: "pid" in run.description())
+    wait_for(lambda: run.description().worker)
     run.kill()
     wait_for(lambda: run.state().status == "lost", 30)
 
 
 def test_half_a_line_is_left_for_the_next_look(tmp_path):
-    run = RunFolder(tmp_path)
+    watcher = RunWatcher(tmp_path)
     first, second = ({"event": "progress", "done": n} for n in (1, 2))
     text = json.dumps(first) + "\n" + json.dumps(second)
     (tmp_path / "progress.jsonl").write_text(text[:-5])
-    events, position = run.new_events()
-    assert events == [first]
+    assert watcher.poll().done == 1
+    assert watcher.new_events == (first,)
     (tmp_path / "progress.jsonl").write_text(text + "\n")
-    assert run.new_events(position)[0] == [second]
+    assert watcher.poll().done == 2
+    assert watcher.new_events == (second,)
 
 
 def test_a_resumed_run_replaces_the_epochs_it_repeats():
     epochs = [{"event": "epoch", "epoch": n} for n in (1, 2, 3)]
     events = [*epochs, {"event": "stopped", "message": "x"}, {"event": "started"}, {"event": "epoch", "epoch": 3}]
-    state = state_from_events(events)
+    state = state_after(events)
     assert state.status == "running"
-    assert [epoch["epoch"] for epoch in state.epochs] == [1, 2, 3]
-
-
-def test_this_process_is_alive_and_an_ended_one_is_not():
-    assert process_is_alive(os.getpid())
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    wait_for(lambda: not process_is_alive(child.pid), 30)
+    assert [epoch.epoch for epoch in state.epochs] == [1, 2, 3]
 
 
 def test_a_stop_asked_for_before_the_worker_is_up_is_heard(workspace):

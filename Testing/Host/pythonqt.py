@@ -64,6 +64,8 @@ def connect(sender: QtCore.QObject, signature: str, function: Callable, *others:
     if others:  # PySide6 itself calls connect(sender, signal, function), for instance in QTimer.singleShot
         return _connect(signature, function, *others)
     wanted = _known_signal(sender, signature)
+    # PySide6 lets the object of a connected method go; PythonQt keeps it as long as the sender lives.
+    _slots(sender).append((wanted, function))
     if wanted in getattr(sender, "cpp_signals", ()):
         getattr(sender, wanted.partition("(")[0]).connect(function)
         return True
@@ -73,9 +75,15 @@ def connect(sender: QtCore.QObject, signature: str, function: Callable, *others:
 def disconnect(sender: QtCore.QObject, signature: str, function: Callable) -> bool:
     """PythonQt's ``sender.disconnect("clicked(bool)", function)``."""
     wanted = _known_signal(sender, signature)
+    if (wanted, function) in _slots(sender):
+        _slots(sender).remove((wanted, function))
     if wanted in getattr(sender, "cpp_signals", ()):
         return bool(getattr(sender, wanted.partition("(")[0]).disconnect(function))
     return bool(_disconnect(sender, QtCore.SIGNAL(wanted), function))
+
+
+def _slots(sender: QtCore.QObject) -> list[tuple[str, Callable]]:
+    return vars(sender).setdefault("_connected", [])
 
 
 def _known_signal(sender: QtCore.QObject, signature: str) -> str:

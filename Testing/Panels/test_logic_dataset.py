@@ -60,7 +60,7 @@ def test_a_dataset_that_is_not_there_is_named(logic, workspace):
 def test_training_starts_at_once_with_what_was_asked(host, logic, dataset, workspace):
     run = logic.startTraining(dataset, "3d_fullres", fold=0, options=["--recipe", "short"])
     try:
-        arguments = run.description()["arguments"]
+        arguments = list(run.description().arguments)
         assert arguments[:4] == ["train", str(dataset), "3d_fullres", "0"]
         assert arguments[4:6] == ["--recipe", "short"]
         assert arguments[6:] == ["--workspace", str(workspace)]

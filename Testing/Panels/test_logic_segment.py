@@ -100,7 +100,7 @@ def test_each_channel_is_a_file_in_the_models_order(host, logic, engine, write_m
     run = logic.segment([add_volume("a"), add_volume("b")], write_model(("T1", "T2")))
     [folder] = (workspace / "runs" / "segmentations").iterdir()
     assert sorted(file.name for file in (folder / "input").iterdir()) == ["case_0000.nii.gz", "case_0001.nii.gz"]
-    arguments = run.description()["arguments"]
+    arguments = list(run.description().arguments)
     assert arguments[:2] == ["predict", "--model"]
     assert "--mirroring" not in arguments
     assert "--no-mirroring" not in arguments
@@ -110,7 +110,7 @@ def test_each_channel_is_a_file_in_the_models_order(host, logic, engine, write_m
 def test_mirroring_is_passed_on(logic, engine, write_model, add_volume, mirroring, option):
     engine("wait")
     run = logic.segment([add_volume()], write_model(), mirroring=mirroring)
-    assert option in run.description()["arguments"]
+    assert option in run.description().arguments
 
 
 def test_nothing_but_the_run_stays_on_disk_after_loading(logic, write_model, add_volume, workspace):

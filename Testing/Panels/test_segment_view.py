@@ -48,28 +48,26 @@ def test_while_it_stops_it_can_be_ended_at_once(view_of):
 
 
 @pytest.mark.parametrize(
-    ("state", "stop_requested", "result_waits", "status"),
+    ("state", "result_waits", "status"),
     [
-        (RunState("finished"), False, False, "Finished."),
-        (RunState("finished"), False, True, 'Finished. The result waits under "Runs".'),
-        (RunState("stopped", message="stopped after 3 of 12 tiles"), True, False, "Cancelled."),
-        (RunState("lost", message="/runs/x: the process ended without a word."), True, False, "Cancelled."),
+        (RunState("finished"), False, "Finished."),
+        (RunState("finished"), True, 'Finished. The result waits under "Runs".'),
+        (RunState("stopped", message="stopped after 3 of 12 tiles"), False, "Cancelled."),
+        (RunState("stopped", message="It was stopped before it could say how far it was."), False, "Cancelled."),
         (
             RunState("lost", message="/runs/x: the process ended without a word.", hint="The log may say why."),
-            False,
             False,
             "/runs/x: the process ended without a word. The log may say why.",
         ),
         (
             RunState("failed", message="x.nii.gz: is damaged.", hint="Copy it again."),
             False,
-            False,
             "x.nii.gz: is damaged. Copy it again.",
         ),
-        (RunState("failed"), False, False, "It failed; the log tells more."),
+        (RunState("failed"), False, "It failed; the log tells more."),
     ],
 )
-def test_how_it_ended_is_said_and_segment_can_be_pressed_again(view_of, state, stop_requested, result_waits, status):
-    view = view_of(None, state, stop_requested, result_waits)
+def test_how_it_ended_is_said_and_segment_can_be_pressed_again(view_of, state, result_waits, status):
+    view = view_of(None, state, result_waits)
     assert view.status == status
     assert (view.buttonText, view.buttonEnabled, view.progressVisible) == ("Segment", True, False)

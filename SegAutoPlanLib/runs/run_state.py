@@ -1,0 +1,167 @@
+"""How a run stands, as its events tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ENDS = ("finished", "stopped", "failed")
+"""The events with which a worker closes its run."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What a training said after one epoch."""
+
+    epoch: int
+    """Counted from 1."""
+    epochs: int | None = None
+    """How many there will be."""
+    train_loss: float | None = None
+    val_loss: float | None = None
+    dice: tuple[float | None, ...] = ()
+    """Per foreground label or region; None where it occurs nowhere."""
+    ema_dice: float | None = None
+    """Moving average of the mean Dice."""
+    learning_rate: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a viewer shows of a run."""
+
+    status: str
+    """`starting`, `running`, `stopping`, `finished`, `stopped`, `failed` or `lost` (the process is gone, unasked)."""
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    eta_s: float | None = None
+    message: str = ""
+    hint: str = ""
+    epochs: tuple[EpochReport, ...] = ()
+    """First to last, each once."""
+    warnings: tuple[str, ...] = ()
+    """The work's own, and what of the run's files could not be read."""
+    result: dict[str, Any] | None = None
+    """What the work gave, as its `finished` event says."""
+
+    @property
+    def over(self) -> bool:
+        return self.status in (*ENDS, "lost")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class StateAccumulator:
+    """Takes the events of a run one after the other and knows the state they lead to."""
+
+    def __init__(self) -> None:
+        self._status = "starting"
+        self._progress: dict[str, Any] = {}
+        self._ending: dict[str, Any] = {}
+        self._epochs: list[EpochReport] = []
+        self._warnings: list[str] = []
+
+    @property
+    def state(self) -> RunState:
+        return RunState(
+            self._status,
+            **self._progress,
+            **self._ending,
+            epochs=tuple(self._epochs),
+            warnings=tuple(self._warnings),
+        )
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Go on from one event.
+
+        Raises:
+            ValueError: a field has a type that the event does not have; the state is as it was.
+        """
+        kind = _field(event, "event", str)
+        if kind in ENDS:
+            self._status, self._ending = kind, _ending(event)
+            return
+        if kind == "progress":
+            self._progress = _progress(event)
+        elif kind == "epoch":
+            report = _epoch_report(event)
+            # A resumed run repeats epochs in the folder of the old one.
+            while self._epochs and self._epochs[-1].epoch >= report.epoch:
+                self._epochs.pop()
+            self._epochs.append(report)
+        elif kind == "warning":
+            self._warnings.append(_field(event, "message", str))
+        self._status, self._ending = "running", {}
+
+
+def state_after(events: Sequence[dict[str, Any]]) -> RunState:
+    """The state that a sequence of events leads to.
+
+    Raises:
+        ValueError: a field has a type that its event does not have.
+    """
+    accumulator = StateAccumulator()
+    for event in events:
+        accumulator.take(event)
+    return accumulator.state
+
+
+def _ending(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "message": _field(event, "message", str, ""),
+        "hint": _field(event, "hint", str, ""),
+        "result": _field(event, "result", dict, None),
+    }
+
+
+def _progress(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "stage": _field(event, "stage", str, ""),
+        "done": _field(event, "done", int, 0),
+        "total": _field(event, "total", int, 0),
+        "unit": _field(event, "unit", str, ""),
+        "eta_s": _duration(event, "eta_s"),
+    }
+
+
+def _epoch_report(event: dict[str, Any]) -> EpochReport:
+    dice = _field(event, "dice", list, [])
+    if not all(value is None or isinstance(value, int | float) for value in dice):
+        raise ValueError("dice is not a list of numbers")
+    return EpochReport(
+        epoch=_field(event, "epoch", int),
+        epochs=_field(event, "epochs", int, None),
+        train_loss=_number(event, "train_loss"),
+        val_loss=_number(event, "val_loss"),
+        dice=tuple(dice),
+        ema_dice=_number(event, "ema_dice"),
+        learning_rate=_number(event, "learning_rate"),
+        seconds=_duration(event, "seconds"),
+    )
+
+
+def _duration(event: dict[str, Any], name: str) -> float | None:
+    value = _number(event, name)
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name} is {value}")
+    return value
+
+
+def _number(event: dict[str, Any], name: str) -> float | None:
+    return _field(event, name, int | float, None)
+
+
+def _field(event: dict[str, Any], name: str, kind: Any, *default: Any) -> Any:
+    """The field, or the default where it is missing or null; without a default it must be there."""
+    value = event.get(name)
+    if value is None and default:
+        return default[0]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}")
+    return value
