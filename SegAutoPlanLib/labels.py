@@ -102,7 +102,7 @@ class LabelScheme:
 
     @property
     def head_count(self) -> int:
-        """Output channels of the network: a region each, else one a label with background."""
+        """Output channels of the network: one per region, else one per label with background."""
         return len(self.regions) if self.has_regions else len(self.all_labels)
 
     @property

@@ -1,4 +1,4 @@
-"""Fixtures for every test that needs the Slicer side: one host a session, an empty scene a test."""
+"""Fixtures for every test that needs the Slicer side: one host per session, an empty scene per test."""
 
 from __future__ import annotations
 

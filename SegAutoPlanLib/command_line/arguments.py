@@ -20,10 +20,12 @@ def record(kind: type[Record], given: argparse.Namespace) -> Record:
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """The raw dataset that a verb works on."""
     parser.add_argument("dataset", metavar="DATASET", help="id (4), name (Dataset004_X) or raw dataset folder")
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Who works on the cases: `--workers` here, or a cluster's `--scheduler`."""
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="cases at once (default: what cores and memory allow)"
     )
@@ -36,6 +38,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_plans(parser: argparse.ArgumentParser) -> None:
+    """Which plan of the dataset."""
     parser.add_argument(
         "--plans",
         dest="plans_name",
@@ -46,10 +49,12 @@ def add_plans(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
+    """What computes."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
 
 def positive(text: str) -> int:
+    """A whole number from 1 on."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -57,6 +62,7 @@ def positive(text: str) -> int:
 
 
 def fold(text: str) -> int | str:
+    """The number of a fold, or `all`."""
     if text == "all":
         return text
     if not text.isdigit():
@@ -65,6 +71,7 @@ def fold(text: str) -> int | str:
 
 
 def part(text: str) -> tuple[int, int]:
+    """`K/N` as two numbers."""
     first, _, second = text.partition("/")
     if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
         raise argparse.ArgumentTypeError(f"{text!r} is not K/N with 1 <= K <= N, e.g. 1/4")

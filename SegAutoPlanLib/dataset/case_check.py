@@ -57,8 +57,10 @@ def check_case(dataset: Dataset, case: Case) -> CaseFacts:
 
 
 def require_channels(count: int, dataset: Dataset, case: Case) -> None:
-    """Raises:
-    FileError: the case has not as many channels as dataset.json names.
+    """Refuse a case that has not as many channels as dataset.json names.
+
+    Raises:
+        FileError: it has more or fewer.
     """
     names = dataset.channel_names
     if count != len(names):
@@ -74,8 +76,10 @@ def require_channels(count: int, dataset: Dataset, case: Case) -> None:
 
 
 def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> None:
-    """Raises:
-    FileError: the label file has a value that dataset.json does not know.
+    """Refuse a label file with a value that dataset.json does not know.
+
+    Raises:
+        FileError: it has one; the sentence names the values.
     """
     # The known values are consecutive from 0, so that the extremes tell without looking at each voxel twice.
     known = dataset.label_scheme.expected_values

@@ -12,7 +12,7 @@ from ..labels import LabelScheme
 
 @dataclass(frozen=True)
 class Case:
-    """One patient or image: a file a channel, in channel order, and (in training sets) a label file."""
+    """One patient or image: a file per channel, in channel order, and (in training sets) a label file."""
 
     identifier: str
     image_files: tuple[Path, ...]

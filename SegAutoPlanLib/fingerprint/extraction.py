@@ -99,8 +99,10 @@ def read_fingerprint(path: Path | str) -> Fingerprint:
 
 
 def require_image(blank: bool, case: Case) -> None:
-    """Raises:
-    UserInputError: the image is zero everywhere.
+    """Refuse an image that is zero everywhere.
+
+    Raises:
+        UserInputError: it is.
     """
     if blank:
         raise UserInputError(

@@ -46,7 +46,9 @@ def write_tiff(array: np.ndarray, path: Path, header: SourceHeader) -> None:
 def _read(path: Path, sidecar: Path) -> Image:
     array = read_tiff(path)
     if array.ndim != 3 or array.shape[2] in (3, 4):
-        raise FileError(path, "is not a 3-D stack of grey pictures", "save the volume as one TIFF with a page a slice")
+        raise FileError(
+            path, "is not a 3-D stack of grey pictures", "save the volume as one TIFF with a page per slice"
+        )
     if sidecar.is_file():
         return Image(array[None], SourceHeader(_sidecar_spacing(sidecar)))
     return Image(array[None], SourceHeader(UNIT_SPACING, missing_sidecar=sidecar.name))

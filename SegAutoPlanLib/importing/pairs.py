@@ -131,7 +131,9 @@ def _write_case(plan: LabelPlan, value_names: Mapping[int, str], folder: Path, e
     images = [read_sitk_image(path) for path in pair.images]
     for path, image in zip(pair.images, images, strict=True):
         if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-            raise FileError(path, "is not a 3-D image with one value a voxel", "split it into a file for each channel")
+            raise FileError(
+                path, "is not a 3-D image with one value per voxel", "split it into a file for each channel"
+            )
         target = folder / "imagesTr" / f"{pair.identifier}_{pair.images.index(path):04d}{ending}"
         if path.name.lower().endswith(ending):
             shutil.copyfile(path, target)

@@ -93,7 +93,7 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
 
 
 def _named_segments(image: sitk.Image) -> tuple[Segment, ...]:
-    """From Slicer's metadata; files of Slicer before 4.11 have a layer a segment and no label values."""
+    """From Slicer's metadata; files of Slicer before 4.11 have a layer per segment and no label values."""
     keys = image.GetMetaDataKeys()
     numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment(\d+)_Name", key)))
 

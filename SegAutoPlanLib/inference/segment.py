@@ -117,5 +117,5 @@ class Segmenter:
 
 
 def one_hot(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """(z, y, x) → a float32 channel a value; anything else (-1 included) is in none."""
+    """(z, y, x) → a float32 channel per value; anything else (-1 included) is in none."""
     return np.stack([(labels == value).astype(np.float32) for value in values])

@@ -94,7 +94,7 @@ def _mean_forward(
 def _cached_forward(
     forward: Callable[[Tensor], Tensor], crops: Tensor, known: dict[tuple[float, ...], Tensor]
 ) -> list[Tensor]:
-    """One output a tile. Tiles of one constant value (air, padding) go through the network once a value."""
+    """One output per tile. Tiles of one constant value (air, padding) go through the network once per value."""
     flat = crops.flatten(2)
     lowest, highest = flat.amin(2), flat.amax(2)
     keys = [tuple(low.tolist()) if torch.equal(low, high) else None for low, high in zip(lowest, highest, strict=True)]

@@ -48,4 +48,5 @@ def plan_low_resolution(budget: Budget, grid: Grid, full: Sizing, case_count: in
 
 
 def rounded(shape: np.ndarray) -> tuple[int, ...]:
+    """Whole voxels, halves to even."""
     return tuple(round(edge) for edge in shape.tolist())

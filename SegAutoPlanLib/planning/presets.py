@@ -46,10 +46,12 @@ class Planner:
 
 
 def reference_batch_size(dimensions: int) -> int:
+    """With how many images (2-D) or volumes (3-D) the reference voxels were counted."""
     return 12 if dimensions == 2 else 2
 
 
 def maximum_features(dimensions: int) -> int:
+    """Features of the deepest stages at most (nnU-Net's bound for 2-D and 3-D)."""
     return 512 if dimensions == 2 else 320
 
 

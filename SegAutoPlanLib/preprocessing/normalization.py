@@ -44,6 +44,7 @@ def none(values: np.ndarray, _: np.ndarray | None, __: Intensities | None) -> No
 
 
 def rescale_to_0_1(values: np.ndarray, _: np.ndarray | None, __: Intensities | None) -> None:
+    """Shift and scale each image to the range from 0 to 1."""
     values -= values.min()
     values /= max(values.max(), SMALLEST_DEVIATION)
 
@@ -95,7 +96,7 @@ def normalize(
     if len(image) != len(schemes):
         raise UserInputError(
             f"the image has {len(image)} channels but the plan was made for {len(schemes)}; "
-            "give one file a channel as dataset.json lists them."
+            "give one file per channel as dataset.json lists them."
         )
     unknown = [scheme for scheme in schemes if scheme not in SCHEMES]
     if unknown:

@@ -23,6 +23,7 @@ ENDING = ".case.safetensors"
 
 
 def case_path(folder: Path | str, identifier: str) -> Path:
+    """Where a preprocessed case is stored."""
     return Path(folder) / f"{identifier}{ENDING}"
 
 

@@ -52,6 +52,7 @@ def read_description(folder: Path) -> RunDescription:
 
 
 def read_launcher(folder: Path) -> ProcessIdentity | None:
+    """The process that was started for a run; None where nobody noted it, or it cannot be read."""
     return ProcessIdentity.from_json(read_object(folder / LAUNCHER_FILE)[0])
 
 

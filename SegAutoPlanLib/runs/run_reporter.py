@@ -24,6 +24,7 @@ HEARTBEAT_S = 5.0
 
 
 def utc_now() -> str:
+    """The time as events have it: ISO 8601, UTC, milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 

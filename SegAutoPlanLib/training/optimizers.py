@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.optim import SGD, Optimizer
 
-if TYPE_CHECKING:
-    from .recipe import Recipe
+from .recipe import Recipe
 
 
 def sgd(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from ..errors import UserInputError
 from .mirroring import MIRRORINGS
-from .schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,6 @@ class Recipe:
     """Epochs between two `checkpoint_latest.pth`; a stop always writes one."""
     trainer_name: str = "nnUNetTrainer"
     """What nnU-Net's tools are told the trainer was (a name they know), and the result folder's first part."""
-
-    def learning_rate_at(self, epoch: int) -> float:
-        """The learning rate of an epoch (from 0), constant within it."""
-        return SCHEDULES[self.schedule](self, epoch)
 
     def mirror_axes(self, dimensions: int) -> tuple[int, ...]:
         """The spatial axes (transposed order) that are mirrored in training."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .recipe import Recipe
+from .recipe import Recipe
 
 
 def polynomial(recipe: Recipe, epoch: int) -> float:
@@ -16,3 +14,8 @@ def polynomial(recipe: Recipe, epoch: int) -> float:
 
 SCHEDULES: dict[str, Callable[[Recipe, int], float]] = {"poly": polynomial}
 """Recipe and epoch (from 0) → the learning rate of that whole epoch."""
+
+
+def learning_rate_at(recipe: Recipe, epoch: int) -> float:
+    """The learning rate of an epoch (from 0), constant within it."""
+    return SCHEDULES[recipe.schedule](recipe, epoch)

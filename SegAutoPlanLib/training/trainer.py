@@ -24,6 +24,7 @@ from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .samples import SampleSource
+from .schedules import learning_rate_at
 from .state import TrainingState
 from .targets import full_resolution_target, supervision_targets
 from .task import TrainingTask
@@ -140,7 +141,7 @@ class _Training:
     def _epoch(self, batches: BatchStream) -> None:
         state, recipe = self.state, self.recipe
         epoch_started, wall_started = time.monotonic(), time.time()
-        learning_rate = recipe.learning_rate_at(state.epoch)
+        learning_rate = learning_rate_at(recipe, state.epoch)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
         self._train_epoch(batches)

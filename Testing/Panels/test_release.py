@@ -37,7 +37,8 @@ class Panel:
 
 def test_a_released_follower_and_its_panel_go_away(host, module, run):
     panel = Panel(module, run)
-    host.process_events(until=lambda: panel.states)
+    states = panel.states
+    host.process_events(until=lambda: states)
     follower, kept = weakref.ref(panel.follower), weakref.ref(panel)
     panel.follower.release()
     panel.follower.release()  # a second time does no harm
@@ -61,7 +62,8 @@ def test_a_connected_timer_keeps_what_it_calls_which_is_why_it_is_released(host,
 
 def test_after_its_end_a_run_is_not_looked_at_again(host, module, run):
     panel = Panel(module, run)
-    host.process_events(until=lambda: panel.states)
+    states = panel.states
+    host.process_events(until=lambda: states)
     with open(run.path / "progress.jsonl", "a") as file:
         file.write('{"event": "stopped", "message": "enough"}\n')
     host.process_events(until=lambda: panel.follower.state.over)

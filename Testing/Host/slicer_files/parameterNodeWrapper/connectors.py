@@ -1,4 +1,4 @@
-"""How each widget class shows and returns a parameter's value. One row a class and type, as in Slicer."""
+"""How each widget class shows and returns a parameter's value. One row per class and type, as in Slicer."""
 
 from __future__ import annotations
 
