@@ -32,6 +32,7 @@ HELPERS = {
     "labels",
     "machine",
     "progress",
+    "stop_signals",
     "workspace",
 }
 """Modules beside the stages that any of them may use; they use no stage."""
