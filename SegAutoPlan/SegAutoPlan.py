@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from SegAutoPlanUI.application_events import resultOf, waitFor
-from SegAutoPlanUI.dataset_export import exportDataset
-from SegAutoPlanUI.engine_process import defaultWorkspaceFolder, startEngine
-from SegAutoPlanUI.panel_parameters import SegAutoPlanParameterNode
-from SegAutoPlanUI.runs_panel import RunsPanel
-from SegAutoPlanUI.segment_panel import SegmentPanel
-from SegAutoPlanUI.segmentation_following import followSegmentation
-from SegAutoPlanUI.segmentation_job import loadResult, startSegmentation
+from SegAutoPlanUI.engine.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.jobs.application_events import resultOf, waitFor
+from SegAutoPlanUI.jobs.segmentation_following import followSegmentation
+from SegAutoPlanUI.jobs.segmentation_job import startSegmentation
+from SegAutoPlanUI.panels.panel import Panel
+from SegAutoPlanUI.panels.runs import RunsPanel
+from SegAutoPlanUI.panels.segment import SegmentPanel
+from SegAutoPlanUI.parameters import SegAutoPlanParameterNode
+from SegAutoPlanUI.scene.dataset_export import exportDataset
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder
@@ -74,28 +75,27 @@ class SegAutoPlan(ScriptedLoadableModule):
 
 
 class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Assembles the panels and hands them the parameter node of the scene."""
+    """Puts the panels below each other and tells them what happens: parameters, scene, shown, hidden, reloaded."""
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
+        self.panels: tuple[Panel, ...] = ()
         self._parameterNode = None
-        self._parameterNodeGuiTag = None
-        self._segmentPanel = None
-        self._runsPanel = None
+        self._guiTags: list[int] = []
 
     def setup(self) -> None:
-        """Make the panel; called once, when the module is first opened or reloaded."""
+        """Make the panels; called once, when the module is first opened or reloaded."""
         ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SegAutoPlan.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
-
         self.logic = SegAutoPlanLogic()
-        self._segmentPanel = SegmentPanel(self.ui, self.ui.segmentCollapsibleButton.layout(), self.logic.segment)
-        self._runsPanel = RunsPanel(self.ui, self.logic.workspace.runs, self._loadRun)
+        self.panels = (
+            SegmentPanel(self.logic.segment),
+            RunsPanel(self.logic.workspace.runs),
+        )
+        for panel in self.panels:
+            self.layout.addWidget(panel.widget)
+        self.layout.addStretch(1)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndCloseOrImport)
@@ -103,21 +103,26 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Stop watching; what runs goes on without Slicer."""
+        """Let the panels go; what runs goes on without Slicer."""
         self._disconnectParameterNode()
-        self._segmentPanel.release()
-        self._runsPanel.release()
         self.removeObservers()
+        for panel in self.panels:
+            panel.release()
+            # Slicer only hides the widgets of before a reload; they would keep their panel alive by its slots.
+            panel.widget.deleteLater()
+        self.panels = ()
 
     def enter(self) -> None:
         """Show the truth each time the module is opened: files may have changed meanwhile."""
         self.initializeParameterNode()
-        self._runsPanel.enter()
+        for panel in self.panels:
+            panel.enter()
 
     def exit(self) -> None:
-        """Stop reacting to the parameter node while another module is shown; a segmentation still gets its result."""
+        """Stop reacting to the parameter node while another module is shown."""
         self._disconnectParameterNode()
-        self._runsPanel.exit()
+        for panel in self.panels:
+            panel.exit()
 
     def onReload(self) -> None:
         """Reload the libraries too; Slicer reloads only this file."""
@@ -134,33 +139,28 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self) -> None:
         self.setParameterNode(self.logic.getParameterNode())
-        # Save a click: most often there is one volume.
-        if not any(self._parameterNode.channelVolumes):
-            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            self._parameterNode.channelVolumes = [v for v in volumes if not v.IsA("vtkMRMLLabelMapVolumeNode")][:1]
 
     def setParameterNode(self, parameterNode: SegAutoPlanParameterNode | None) -> None:
         self._disconnectParameterNode()
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            # In the .ui file the dynamic property SlicerParameterName connects a widget to its parameter.
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # In the .ui files the dynamic property SlicerParameterName connects a widget to its parameter.
+            self._guiTags = [parameterNode.connectGui(panel.widget) for panel in self.panels]
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterNodeModified)
-        self._segmentPanel.setParameters(parameterNode)
+        for panel in self.panels:
+            panel.setParameters(parameterNode)
 
     def _disconnectParameterNode(self) -> None:
-        if self._parameterNode is not None and self._parameterNodeGuiTag is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self._parameterNodeGuiTag = None
+        if self._guiTags:
+            for tag in self._guiTags:
+                self._parameterNode.disconnectGui(tag)
+            self._guiTags = []
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterNodeModified)
 
     def _onParameterNodeModified(self, caller, event) -> None:
         if not slicer.mrmlScene.IsBatchProcessing():
-            self._segmentPanel.refresh()
-
-    def _loadRun(self, run: RunFolder) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The result could not be loaded.")):
-            loadResult(run, anywhere=True)
+            for panel in self.panels:
+                panel.refresh()
 
 
 #

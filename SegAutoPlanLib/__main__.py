@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .allocator import keep_freed_memory
 from .command_line import build_parser
 from .errors import StopRequested, UserInputError
 from .progress import ConsoleReporter, Reporter
@@ -28,10 +29,16 @@ INSTALL = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code."""
+    """Run one verb in a process that is all its own, and return the exit code.
+
+    What holds for the whole process is set here and nowhere else: the allocator, signals, the encoding of the streams.
+    Other programs call the functions of `pipeline`, which leave their process as it is.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _speak_utf8()
     options = build_parser().parse_args(arguments)
+    if options.verb.runs_networks:
+        keep_freed_memory()
     if options.run_folder is not None:
         go_where_asked(options.run_folder)
     with _reporter(options, arguments) as reporter:

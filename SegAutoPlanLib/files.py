@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,11 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
     target.parent.mkdir(parents=True, exist_ok=True)
     if suffix is None:
         suffix = ".nii.gz" if target.name.lower().endswith(".nii.gz") else target.suffix
-    handle, name = tempfile.mkstemp(prefix=".writing_", suffix=suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    # Not of tempfile, whose files are private to their owner: a shared workspace expects ordinary permissions.
+    temporary = target.with_name(f".writing_{uuid.uuid4().hex}{suffix}")
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        # mkstemp is private to its owner; a shared workspace expects ordinary permissions.
-        if os.name == "posix":
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
         os.replace(temporary, target)
     except OSError as error:
         if error.errno == 28:  # ENOSPC

@@ -121,8 +121,20 @@ def _demo(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -
 
 
 MODEL_VERBS = (
-    Verb("train", "Train one fold and validate it; does what has to come before.", _train_arguments, _train),
-    Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict),
+    Verb(
+        "train",
+        "Train one fold and validate it; does what has to come before.",
+        _train_arguments,
+        _train,
+        runs_networks=True,
+    ),
+    Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict, runs_networks=True),
     Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
-    Verb("demo", "The main job on a raw dataset, start to end; measured on what it holds out.", _demo_arguments, _demo),
+    Verb(
+        "demo",
+        "The main job on a raw dataset, start to end; measured on what it holds out.",
+        _demo_arguments,
+        _demo,
+        runs_networks=True,
+    ),
 )

@@ -30,3 +30,5 @@ class Verb:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Workspace, argparse.Namespace, Reporter], Result]
     """Calls the public function of the same name in pipeline/ and puts its result into words."""
+    runs_networks: bool = False
+    """Whether networks run in its process, which is then set up for them."""

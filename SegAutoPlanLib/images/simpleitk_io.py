@@ -176,7 +176,7 @@ def _read_small_nifti(path: Path) -> Image | None:
     """What ITK would read from a small, plain 3-D `.nii.gz`, several times faster; None for any other file.
 
     ITK itself says what the header's geometry means, once for each set of bytes that describe it. Without this
-    function the fingerprint of 200 hippocampi costs 2.7 times the processor time; asking ITK each time, 2.1 times.
+    function the fingerprint of 200 hippocampi takes 1.65 times as long; asking ITK for each file, 1.35 times.
     """
     if not path.name.lower().endswith(".nii.gz") or not path.is_file() or path.stat().st_size > SMALL_NIFTI_BYTES:
         return None

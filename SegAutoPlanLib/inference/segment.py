@@ -11,7 +11,7 @@ import torch
 from ..errors import UserInputError
 from ..images import Image
 from ..networks import UNet
-from ..networks.device import choose_device, keep_freed_memory
+from ..networks.device import choose_device
 from ..preprocessing import CaseGeometry, PreprocessedCase, preprocess_case
 from ..progress import SILENT, Reporter
 from .export import export
@@ -59,7 +59,6 @@ class Segmenter:
     ) -> None:
         if not 0 < step_size <= 1:
             raise UserInputError(f"--step-size {step_size}: must be above 0 and at most 1.")
-        keep_freed_memory()
         self.model = model
         self.device = choose_device(device)
         self.mirroring = self.device.type != "cpu" if mirroring is None else mirroring

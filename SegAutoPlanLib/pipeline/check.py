@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset import IntegrityReport, check_dataset, load_dataset
-from ..executors import Workers
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
+from .workers_options import WorkersOptions
 
 
 @dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(WorkersOptions):
     """What to check."""
 
     dataset: str | Path
     """An id, a name, or the folder of a raw dataset."""
-    workers: int | None = None
-    """Cases at once; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def check(workspace: Workspace, options: CheckOptions, reporter: Reporter = SILENT) -> IntegrityReport:
@@ -31,4 +27,4 @@ def check(workspace: Workspace, options: CheckOptions, reporter: Reporter = SILE
         StopRequested: between two cases, once a stop was asked for.
     """
     dataset = load_dataset(workspace.raw_folder(options.dataset))
-    return check_dataset(dataset, Workers(options.workers, options.scheduler), reporter)
+    return check_dataset(dataset, options.on_cases, reporter)

@@ -8,16 +8,16 @@ from pathlib import Path
 from ..dataset_json import DATASET_FILE, DatasetJson, read_dataset_json
 from ..errors import UserInputError
 from ..evaluation import Evaluation, evaluate_folder
-from ..executors import Workers
 from ..images.image_io import choose_image_io
 from ..models import PLANS_FILE, SUMMARY_FILE
 from ..planning import read_plan
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
+from .workers_options import WorkersOptions
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(WorkersOptions):
     """What to compare."""
 
     references: Path
@@ -30,10 +30,6 @@ class EvaluateOptions:
     """Where the summary goes; None: summary.json beside the segmentations."""
     ignore_missing: bool = False
     """Whether references without a segmentation are fine."""
-    workers: int | None = None
-    """Cases at once; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
         summary,
         options.ignore_missing,
         reporter,
-        Workers(options.workers, options.scheduler),
+        options.on_cases,
     )
     return Evaluated(evaluation, summary)
 

@@ -11,18 +11,15 @@ from ..fingerprint import Fingerprint, extract_fingerprint, read_fingerprint, wr
 from ..models import FINGERPRINT_FILE
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
+from .workers_options import WorkersOptions
 
 
 @dataclass(frozen=True)
-class FingerprintOptions:
+class FingerprintOptions(WorkersOptions):
     """What to measure."""
 
     dataset: str | Path
     """An id, a name, or the folder of a raw dataset."""
-    workers: int | None = None
-    """Cases at once; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def fingerprint(workspace: Workspace, options: FingerprintOptions, reporter: Reporter = SILENT) -> Fingerprint:
@@ -32,23 +29,26 @@ def fingerprint(workspace: Workspace, options: FingerprintOptions, reporter: Rep
         UserInputError: there is no such dataset, or a case cannot be used.
         StopRequested: between two cases, once a stop was asked for.
     """
-    raw = load_dataset(workspace.raw_folder(options.dataset))
-    found = extract_fingerprint(raw, workers=Workers(options.workers, options.scheduler), reporter=reporter)
-    write_fingerprint(found, stored_fingerprint(workspace, raw))
-    return found
+    return _measure(workspace, load_dataset(workspace.raw_folder(options.dataset)), options.on_cases, reporter)
 
 
 def current_fingerprint(
-    workspace: Workspace, raw: Dataset, options: FingerprintOptions, reporter: Reporter = SILENT
+    workspace: Workspace, raw: Dataset, workers: Workers | None, reporter: Reporter = SILENT
 ) -> Fingerprint:
     """The stored fingerprint; measured first where it is missing or older than the images."""
     stored = stored_fingerprint(workspace, raw)
-    return read_fingerprint(stored) if _is_current(stored, raw) else fingerprint(workspace, options, reporter)
+    return read_fingerprint(stored) if _is_current(stored, raw) else _measure(workspace, raw, workers, reporter)
 
 
 def stored_fingerprint(workspace: Workspace, raw: Dataset) -> Path:
     """Where a dataset's fingerprint is stored."""
     return workspace.preprocessed / raw.name / FINGERPRINT_FILE
+
+
+def _measure(workspace: Workspace, raw: Dataset, workers: Workers | None, reporter: Reporter) -> Fingerprint:
+    found = extract_fingerprint(raw, workers, reporter)
+    write_fingerprint(found, stored_fingerprint(workspace, raw))
+    return found
 
 
 def _is_current(stored: Path, raw: Dataset) -> bool:

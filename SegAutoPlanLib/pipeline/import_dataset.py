@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserInputError
-from ..executors import Workers
 from ..importing import ImportedDataset, import_decathlon, import_nnunet_v1, import_pairs
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
+from .workers_options import WorkersOptions
 
 TASK_IMPORTERS = {"decathlon": import_decathlon, "nnunet-v1": import_nnunet_v1}
 """Those that need to know nothing but the folder: it is numbered and named already."""
@@ -19,7 +19,7 @@ KINDS = (*TASK_IMPORTERS, PAIRS)
 
 
 @dataclass(frozen=True)
-class ImportOptions:
+class ImportOptions(WorkersOptions):
     """What to import, and what it is to be called."""
 
     kind: str
@@ -36,10 +36,6 @@ class ImportOptions:
     """For pairs: only these, in this order."""
     regions: bool = False
     """For pairs: whether segments that overlap become regions (else they are refused)."""
-    workers: int | None = None
-    """Cases at once; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 def import_dataset(workspace: Workspace, options: ImportOptions, reporter: Reporter = SILENT) -> ImportedDataset:
@@ -49,7 +45,7 @@ def import_dataset(workspace: Workspace, options: ImportOptions, reporter: Repor
         UserInputError: the source is not of that kind or cannot be used, or the number is taken.
         StopRequested: between two cases, once a stop was asked for.
     """
-    workers = Workers(options.workers, options.scheduler)
+    workers = options.on_cases
     if options.kind in TASK_IMPORTERS:
         return TASK_IMPORTERS[options.kind](options.source, workspace.raw, options.dataset_id, reporter, workers)
     if options.kind != PAIRS:

@@ -9,17 +9,19 @@ from pathlib import Path
 from ..dataset import Dataset, load_dataset
 from ..dataset_json import DATASET_FILE
 from ..errors import UserInputError
+from ..executors import Workers
 from ..files import read_json, write_json
 from ..machine import core_count, multiply_adds_per_second
-from ..planning import PLANNERS, Machine, Plan, plan_experiments, read_plan, write_plan
+from ..planning import PLANNERS, Machine, Plan, plan_experiments, planner_named, read_plan, write_plan
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
-from .fingerprint import FingerprintOptions, current_fingerprint
+from .fingerprint import current_fingerprint
+from .workers_options import WorkersOptions
 
 
 @dataclass(frozen=True)
-class PlanOptions:
-    """What to plan, and with which planner."""
+class PlanOptions(WorkersOptions):
+    """What to plan, and with which planner; the workers measure the fingerprint, where that has to be done first."""
 
     dataset: str | Path
     """An id, a name, or the folder of a raw dataset."""
@@ -30,10 +32,6 @@ class PlanOptions:
     """(z, y, x) in mm instead of the dataset's own."""
     plans_name: str | None = None
     """Name of the plans file; None: the planner's own."""
-    workers: int | None = None
-    """Cases at once, where the fingerprint has to be measured first; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that measures it instead of this computer."""
 
 
 def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:
@@ -45,31 +43,15 @@ def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT
         UserInputError: the dataset, the fingerprint or an option cannot be worked with.
         StopRequested: while measuring, once a stop was asked for.
     """
-    if options.planner not in PLANNERS:
-        raise UserInputError(
-            f"--planner {options.planner}: there is no such planner; choose one of {', '.join(PLANNERS)}."
-        )
-    raw = load_dataset(workspace.raw_folder(options.dataset))
-    measured = FingerprintOptions(options.dataset, options.workers, options.scheduler)
-    known = current_fingerprint(workspace, raw, measured, reporter)
-    name = options.plans_name or PLANNERS[options.planner].plans_name
-    target = stored_plan(workspace, raw, name)
-    existing = read_json(target) if target.is_file() else None
-    made = plan_experiments(
-        known, raw, options.planner, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
-    )
-    write_plan(made, target)
-    write_json(target.with_name(DATASET_FILE), raw.dataset_json)
-    return made
+    return _plan(workspace, load_dataset(workspace.raw_folder(options.dataset)), options, options.on_cases, reporter)
 
 
 def find_plan(
     workspace: Workspace,
     raw: Dataset,
     plans_name: str,
+    workers: Workers | None = None,
     reporter: Reporter = SILENT,
-    workers: int | None = None,
-    scheduler: str | None = None,
 ) -> Plan:
     """The stored plan of that name; a planner's own is planned now if it is missing.
 
@@ -82,13 +64,28 @@ def find_plan(
     planners = {preset.plans_name: name for name, preset in PLANNERS.items()}
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
-    options = PlanOptions(raw.folder, planners[plans_name], workers=workers, scheduler=scheduler)
-    return plan(workspace, options, reporter)
+    return _plan(workspace, raw, PlanOptions(raw.folder, planners[plans_name]), workers, reporter)
 
 
 def stored_plan(workspace: Workspace, raw: Dataset, plans_name: str) -> Path:
     """Where a dataset's plan of that name is stored."""
     return workspace.preprocessed / raw.name / f"{plans_name}.json"
+
+
+def _plan(
+    workspace: Workspace, raw: Dataset, options: PlanOptions, workers: Workers | None, reporter: Reporter
+) -> Plan:
+    planner = planner_named(options.planner)
+    known = current_fingerprint(workspace, raw, workers, reporter)
+    name = options.plans_name or planner.plans_name
+    target = stored_plan(workspace, raw, name)
+    existing = read_json(target) if target.is_file() else None
+    made = plan_experiments(
+        known, raw, planner.name, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
+    )
+    write_plan(made, target)
+    write_json(target.with_name(DATASET_FILE), raw.dataset_json)
+    return made
 
 
 def _this_computer() -> Machine:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset import load_dataset
-from ..executors import Workers
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 from .plan import find_plan
+from .workers_options import WorkersOptions
 
 
 @dataclass(frozen=True)
-class PreprocessOptions:
+class PreprocessOptions(WorkersOptions):
     """What to preprocess, by which plan."""
 
     dataset: str | Path
@@ -24,10 +24,6 @@ class PreprocessOptions:
     plans_name: str = FULL_PLANS_NAME
     configurations: Sequence[str] | None = None
     """None: those of 2d, 3d_fullres and 3d_lowres that the plan has."""
-    workers: int | None = None
-    """Cases at once; None: as many as cores and memory allow."""
-    scheduler: str | None = None
-    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,6 @@ def preprocess(workspace: Workspace, options: PreprocessOptions, reporter: Repor
         StopRequested: between two cases, once a stop was asked for; finished cases stay.
     """
     raw = load_dataset(workspace.raw_folder(options.dataset))
-    found = find_plan(workspace, raw, options.plans_name, reporter, options.workers, options.scheduler)
-    workers = Workers(options.workers, options.scheduler)
-    folders = preprocess_dataset(raw, found, workspace.preprocessed, options.configurations, workers, reporter)
+    found = find_plan(workspace, raw, options.plans_name, options.on_cases, reporter)
+    folders = preprocess_dataset(raw, found, workspace.preprocessed, options.configurations, options.on_cases, reporter)
     return PreprocessedFolders(folders)

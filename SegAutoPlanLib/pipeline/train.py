@@ -114,7 +114,7 @@ def _prepare(
     reporter: Reporter,
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
-    plan = find_plan(workspace, raw, options.plans_name, reporter)
+    plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
         raise UserInputError(

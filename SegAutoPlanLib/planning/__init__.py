@@ -4,7 +4,7 @@ from .experiments import plan_experiments
 from .machine import Machine
 from .plan import Architecture, Configuration, Plan
 from .plan_json import plan_from_json, plan_to_json, read_plan, write_plan
-from .presets import PLANNERS
+from .presets import PLANNERS, planner_named
 
 __all__ = [
     "PLANNERS",
@@ -15,6 +15,7 @@ __all__ = [
     "plan_experiments",
     "plan_from_json",
     "plan_to_json",
+    "planner_named",
     "read_plan",
     "write_plan",
 ]

@@ -17,7 +17,7 @@ from ..errors import StopRequested, UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
 from ..networks import build_network, load_pretrained
-from ..networks.device import choose_device, keep_freed_memory
+from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
 from .distributed import ALONE, Ranks, SumOverRanks
@@ -46,7 +46,6 @@ def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = A
     """
     if not task.training_cases:
         raise UserInputError(f"{task.preprocessed}: the fold has no training cases; check splits_final.json.")
-    keep_freed_memory()
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)

@@ -46,7 +46,7 @@ def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None
     os.environ["SEGAUTOPLAN_WORKSPACE"] = str(folder)  # where the panel looks for runs
     host = start_application()
     widget = host.load_module(Path(__file__).parents[2] / "SegAutoPlan" / "SegAutoPlan.py")
-    from SegAutoPlanUI.volume_files import checkFileEnding
+    from SegAutoPlanUI.scene.volume_files import checkFileEnding
 
     from SegAutoPlan import SegAutoPlanLogic
 
@@ -74,7 +74,7 @@ def _run(folder: Path, dataset: Path | None, epochs: int, mirroring: bool | None
     if len(data.held_out) > MAX_CASES_SHOWN:
         print(f"The first {MAX_CASES_SHOWN} of the {len(data.held_out)} cases that were held out are segmented.")
     for name in ("logCollapsibleButton", "runsCollapsibleButton"):
-        getattr(widget.ui, name).collapsed = False
+        host.slicer.util.findChild(widget.parent, name).collapsed = False
     for case in data.held_out[:MAX_CASES_SHOWN]:
         _heading(f"Segmenting {case.name}")
         dice[case.name] = _segment(host, logic, widget, case, model, mirroring, folder)

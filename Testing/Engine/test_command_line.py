@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SegAutoPlanLib import __main__ as command_line_process
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.workspace import Workspace
 
@@ -211,6 +212,14 @@ def test_a_missing_package_is_one_sentence_with_the_remedy(raw, workspace, missi
     assert not [file for file in produced(workspace) if "results" in file]
 
 
+def test_a_planner_goes_by_nnunets_name_too(raw, workspace, capsys):
+    code, out, _ = run_verb(
+        capsys, "plan", NAME, "--planner", "nnUNetPlannerResEncM", "--json", "--workspace", workspace
+    )
+    assert code == 0
+    assert json.loads(out)["plans_name"] == "nnUNetResEncUNetMPlans"
+
+
 def test_checking_and_planning_need_no_torch(raw, workspace):
     code = (
         "import sys; from SegAutoPlanLib.__main__ import main;"
@@ -374,3 +383,22 @@ def test_an_option_is_one_field_and_one_argument():
         filled = {action.dest for action in subparsers.choices[name]._actions}
         of_every_verb = {"help", "workspace", "json", "run_folder"}
         assert filled - of_every_verb == {field.name for field in dataclasses.fields(kind)}, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["predict", "--model", "nowhere", "--input", "nowhere", "--output", "out"], True),
+        (["train", "Dataset009_Nowhere", "3d_fullres", "0"], True),
+        (["check", "Dataset009_Nowhere"], False),
+        (["plan", "Dataset009_Nowhere"], False),
+        (["runs", "list"], False),
+    ],
+)
+def test_only_a_process_that_runs_networks_keeps_freed_memory(monkeypatch, tmp_path, capsys, arguments, kept):
+    asked = []
+    monkeypatch.setattr(command_line_process, "keep_freed_memory", lambda: asked.append(True))
+    monkeypatch.chdir(tmp_path)
+    main([*arguments, "--workspace", str(tmp_path)])
+    capsys.readouterr()
+    assert bool(asked) is kept

@@ -113,7 +113,7 @@ def test_a_new_planner_is_one_row(monkeypatch):
     assert (plan.planner, plan.plans_name) == ("TinyPlanner", "tinyPlans")
     assert {one.data_identifier.split("_")[0] for one in plan.configurations.values()} == {"tinyPlans"}
     assert re.search(r"2d: the network is a residual .* about (3\.\d|4\.0) GB", str(plan))
-    with pytest.raises(UserInputError, match="choose one of plain, resenc-m, resenc-l, resenc-xl, tiny"):
+    with pytest.raises(UserInputError, match=r"choose one of plain, .*, tiny"):
         plan_experiments(fingerprint_like(dataset), dataset, "huge")
     assert "tiny" in subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout
 

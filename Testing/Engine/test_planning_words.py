@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from SegAutoPlanLib.fingerprint.fingerprint import Fingerprint
-from SegAutoPlanLib.planning import Machine, Plan, plan_experiments, plan_from_json, read_plan, write_plan
+from SegAutoPlanLib.planning import PLANNERS, Machine, Plan, plan_experiments, plan_from_json, read_plan, write_plan
 
 from .planning_fixtures import dataset_of, fingerprint_like, liver, read_recorded
 
@@ -86,7 +86,8 @@ def test_memory_and_time_are_told_for_the_machine_that_was_measured():
 
 
 def test_every_planner_fills_the_memory_it_was_made_for():
-    for planner, gb in (("plain", 8), ("resenc-m", 8), ("resenc-l", 24), ("resenc-xl", 40)):
+    for planner, row in PLANNERS.items():
+        gb = row.reference_gb
         text = sentence(planned(planner=planner), "2d: the network")
         told = float(text.split("needs about ")[1].split(" GB")[0])
         assert 0.7 * gb <= told <= 1.05 * gb, (planner, text)

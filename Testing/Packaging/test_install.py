@@ -127,7 +127,7 @@ def test_the_installed_module_loads_with_the_engine_beside_it(installed):
         f"widget = host.load_module(pathlib.Path({str(installed)!r}) / 'SegAutoPlan.py')\n"
         "import SegAutoPlanLib\n"
         "print(SegAutoPlanLib.__file__)\n"
-        "print(widget.ui.segmentButton.text)\n"
+        "print(widget.panels[0].ui.segmentButton.text)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -86,6 +86,32 @@ def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
     assert imported_names(path) & {"torch", "batchgenerators", "multiprocessing", "subprocess"} == set()
 
 
+PROCESS_WIDE = {
+    "mallopt": {"allocator.py"},
+    "keep_freed_memory": {"__main__.py"},
+    "set_num_threads": {"training/batches.py"},  # in the loader processes
+    "set_num_interop_threads": set(),
+    "set_start_method": set(),
+    "set_default_dtype": set(),
+    "chdir": {"runs/start.py"},
+    "go_where_asked": {"__main__.py"},
+    "umask": set(),
+}
+"""What changes the process for everybody in it, and the files of the engine that may do so."""
+
+
+def called_names(path: Path) -> set[str]:
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    return {getattr(function, "attr", getattr(function, "id", "")) for function in calls}
+
+
+@pytest.mark.parametrize(("name", "allowed"), PROCESS_WIDE.items(), ids=list(PROCESS_WIDE))
+def test_the_engine_leaves_the_process_of_its_caller_as_it_is(name, allowed):
+    """Slicer's own process may call any function of the engine but `main`."""
+    library = REPOSITORY / "SegAutoPlanLib"
+    assert {path.relative_to(library).as_posix() for path in ENGINE_FILES if name in called_names(path)} == allowed
+
+
 def test_importing_the_module_file_brings_neither_torch_nor_what_takes_time():
     """Slicer imports every module when it starts."""
     pytest.importorskip("PySide6", reason="NOT TESTED: importing the module file needs the headless host")

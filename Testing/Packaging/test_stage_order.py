@@ -23,6 +23,7 @@ STAGES = (
     "evaluation",
 )
 HELPERS = {
+    "allocator",
     "blas_threads",
     "cluster",
     "dataset_json",

@@ -25,7 +25,7 @@ def widgets(form: ElementTree.Element) -> dict[str, str]:
 
 
 def parameter_names() -> set[str]:
-    source = (REPOSITORY / "SegAutoPlan" / "SegAutoPlanUI" / "panel_parameters.py").read_text(encoding="utf-8")
+    source = (REPOSITORY / "SegAutoPlan" / "SegAutoPlanUI" / "parameters.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef) and node.name == "SegAutoPlanParameterNode":
             return {line.target.id for line in node.body if isinstance(line, ast.AnnAssign)}

@@ -25,7 +25,7 @@ class ScriptedFolder:
 
 
 FOLDERS = (
-    ScriptedFolder("SegAutoPlan", ("Resources/**/*",)),
+    ScriptedFolder("SegAutoPlan", ("Resources/**/*", "SegAutoPlanUI/**/*.ui")),
     ScriptedFolder("SegAutoPlanLib", ("requirements/*.txt",)),
 )
 

@@ -24,6 +24,11 @@ SEGMENTS = {
 }
 
 
+def section(widget, name: str):
+    """The panel of that class in the module's widget."""
+    return next(panel for panel in widget.panels if type(panel).__name__ == name)
+
+
 @pytest.fixture
 def workspace(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "Dokumente mit Ümlaut" / "workspace"
@@ -59,14 +64,14 @@ def module(host, workspace) -> SimpleNamespace:
     """The module file and the parts of it that tests look into, loaded as Slicer loads them."""
     host.load_module("SegAutoPlan")
     names = (
-        "segmentation_job",
-        "segmentation_following",
-        "segment_view",
-        "segment_panel",
-        "engine_process",
-        "run_follower",
+        "jobs.segmentation_job",
+        "jobs.segmentation_following",
+        "panels.segment.segment_view",
+        "panels.segment.segment_panel",
+        "engine.engine_process",
+        "engine.run_follower",
     )
-    parts = {name: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
+    parts = {name.rpartition(".")[2]: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
     return SimpleNamespace(SegAutoPlan=sys.modules["SegAutoPlan"], **parts)
 
 
@@ -98,11 +103,12 @@ def engine(module, monkeypatch, tmp_path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture
 def panel(host, module, engine) -> Iterator[SimpleNamespace]:
-    """The shown panel: its widgets, as the user has them, and the parameter node behind."""
+    """The "Segment" section in the shown module: its widgets, as the user has them, and the parameter node behind."""
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.load_module("SegAutoPlan")
     widget.enter()
-    yield SimpleNamespace(widget=widget, ui=widget.ui, parameters=lambda: widget._parameterNode)
+    segment = section(widget, "SegmentPanel")
+    yield SimpleNamespace(widget=widget, segment=segment, ui=segment.ui, parameters=lambda: widget._parameterNode)
     widget.exit()
     widget.cleanup()
 

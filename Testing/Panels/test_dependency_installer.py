@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def installer(module):
-    return importlib.import_module("SegAutoPlanUI.dependency_installer")
+    return importlib.import_module("SegAutoPlanUI.engine.dependency_installer")
 
 
 @pytest.fixture

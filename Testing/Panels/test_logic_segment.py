@@ -28,7 +28,7 @@ def finished():
 
 
 def label_array(host, segmentation, volume) -> np.ndarray:
-    from SegAutoPlanUI.scene_bridge import labelsFromSegmentation
+    from SegAutoPlanUI.scene.scene_bridge import labelsFromSegmentation
 
     return labelsFromSegmentation(segmentation, volume, {"grey matter": 1, "white matter": 2})
 

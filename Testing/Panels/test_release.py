@@ -74,6 +74,8 @@ def test_after_its_end_a_run_is_not_looked_at_again(host, module, run):
 
 
 def test_after_reload_the_old_panels_are_gone(host, engine, add_volume, write_model):
+    import qt
+
     engine("wait")
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.load_module("SegAutoPlan")
@@ -89,7 +91,8 @@ def test_after_reload_the_old_panels_are_gone(host, engine, add_volume, write_mo
     assert len(old) == 4
     del widget, parts
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
-    host.process_events(timeout_s=0.05)
+    # What an application's event loop does by itself.
+    qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     gc.collect()
     assert {name for name, part in old.items() if part() is not None} == set()
     host.slicer.modules.SegAutoPlanWidget.cleanup()

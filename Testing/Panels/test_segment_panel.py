@@ -9,6 +9,8 @@ import pytest
 
 from SegAutoPlanLib.runs import RunFolder, list_runs
 
+from .conftest import section
+
 
 def shown(widget) -> bool:
     """Whether the widget would be seen if its window were."""
@@ -26,7 +28,7 @@ def ready(panel, add_volume, write_model):
 
 
 def channel_selectors(panel) -> dict[str, object]:
-    return {selector.objectName: selector for selector in panel.widget._segmentPanel._channels._selectors}
+    return {selector.objectName: selector for selector in panel.segment._channels._selectors}
 
 
 def start(host, panel) -> RunFolder:
@@ -114,7 +116,7 @@ def test_weights_that_come_later_are_seen_when_the_module_is_entered_again(panel
 
 
 def test_pressing_segment_puts_the_result_into_the_scene(host, ready, expected_labels):
-    from SegAutoPlanUI.scene_bridge import labelsFromSegmentation
+    from SegAutoPlanUI.scene.scene_bridge import labelsFromSegmentation
 
     start(host, ready)
     host.process_events(until=lambda: ready.ui.show3DButton.enabled, timeout_s=30)
@@ -213,23 +215,24 @@ def test_the_result_arrives_also_while_another_module_is_shown(host, engine, rea
 
 def test_closing_the_scene_mid_run_frees_the_panel_and_the_run_goes_on(host, engine, ready):
     gate = engine("wait")
+    runs = section(ready.widget, "RunsPanel")
     run = start(host, ready)
-    ready.ui.runsCollapsibleButton.collapsed = False
+    runs.ui.runsCollapsibleButton.collapsed = False
     host.close_scene()
     assert ready.ui.segmentButton.text == "Segment"
     assert not shown(ready.ui.progressBar)
-    ready.widget._runsPanel.refresh()
-    assert ready.ui.runsCollapsibleButton.text == "Runs (1 running)"
+    runs.refresh()
+    assert runs.ui.runsCollapsibleButton.text == "Runs (1 running)"
     gate.touch()
     host.process_events(until=lambda: run.state().over, timeout_s=30)
-    ready.widget._runsPanel.refresh()
-    assert ready.ui.runsTreeWidget.topLevelItem(0).text(1) == "finished, not loaded yet"
-    ready.ui.runsTreeWidget.setCurrentItem(ready.ui.runsTreeWidget.topLevelItem(0))
-    assert ready.ui.loadRunButton.enabled
-    ready.ui.loadRunButton.click()
+    runs.refresh()
+    assert runs.ui.runsTreeWidget.topLevelItem(0).text(1) == "finished, not loaded yet"
+    runs.ui.runsTreeWidget.setCurrentItem(runs.ui.runsTreeWidget.topLevelItem(0))
+    assert runs.ui.loadRunButton.enabled
+    runs.ui.loadRunButton.click()
     assert len(host.slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
-    assert ready.ui.runsTreeWidget.topLevelItem(0).text(1) == "finished"
-    assert not ready.ui.loadRunButton.enabled
+    assert runs.ui.runsTreeWidget.topLevelItem(0).text(1) == "finished"
+    assert not runs.ui.loadRunButton.enabled
 
 
 def test_a_new_panel_takes_up_the_run_and_loads_its_result(host, engine, ready):
@@ -239,9 +242,10 @@ def test_a_new_panel_takes_up_the_run_and_loads_its_result(host, engine, ready):
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.slicer.modules.SegAutoPlanWidget
     assert widget is not ready.widget
-    assert widget.ui.segmentButton.text == "Cancel"
+    ui = section(widget, "SegmentPanel").ui
+    assert ui.segmentButton.text == "Cancel"
     gate.touch()
-    host.process_events(until=lambda: widget.ui.statusLabel.text == "Finished.", timeout_s=30)
+    host.process_events(until=lambda: ui.statusLabel.text == "Finished.", timeout_s=30)
     assert len(host.slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
     widget.cleanup()
 
@@ -268,7 +272,7 @@ def test_reload_takes_the_libraries_along(host, ready):
     before = dict(sys.modules)
     try:
         ready.widget.onReload()
-        for name in ("SegAutoPlanUI.segment_panel", "SegAutoPlanLib.runs"):
+        for name in ("SegAutoPlanUI.panels.segment.segment_panel", "SegAutoPlanLib.runs"):
             assert sys.modules[name] is not before[name]
         host.slicer.modules.SegAutoPlanWidget.cleanup()
     finally:
@@ -283,15 +287,16 @@ def test_the_runs_list_stops_a_run_that_somebody_else_started(host, engine, pane
     logic = sys.modules["SegAutoPlan"].SegAutoPlanLogic()
     run = logic.segment([add_volume()], write_model())
     host.process_events(until=lambda: run.state().total == 4)
-    panel.ui.runsCollapsibleButton.collapsed = False
-    panel.widget._runsPanel.refresh()
-    assert panel.ui.runsTreeWidget.topLevelItem(0).text(1) == "25%, 1 min 30 s left"
-    panel.ui.runsTreeWidget.setCurrentItem(panel.ui.runsTreeWidget.topLevelItem(0))
-    panel.ui.stopRunButton.click()
+    runs = section(panel.widget, "RunsPanel")
+    runs.ui.runsCollapsibleButton.collapsed = False
+    runs.refresh()
+    assert runs.ui.runsTreeWidget.topLevelItem(0).text(1) == "25%, 1 min 30 s left"
+    runs.ui.runsTreeWidget.setCurrentItem(runs.ui.runsTreeWidget.topLevelItem(0))
+    runs.ui.stopRunButton.click()
     host.process_events(until=lambda: run.state().over, timeout_s=20)
-    panel.widget._runsPanel.refresh()
-    assert panel.ui.runsTreeWidget.topLevelItem(0).text(1) == "Cancelled."
-    assert not panel.ui.stopRunButton.enabled
+    runs.refresh()
+    assert runs.ui.runsTreeWidget.topLevelItem(0).text(1) == "Cancelled."
+    assert not runs.ui.stopRunButton.enabled
     assert [run.path for run in list_runs(workspace / "runs")] == [run.path]
 
 

@@ -47,8 +47,16 @@ def ui(host) -> SimpleNamespace:
     folder = str(REPOSITORY / "SegAutoPlan")
     if folder not in sys.path:
         sys.path.append(folder)
-    names = ("dataset_export", "scene_bridge", "segment_appearance", "volume_files", "voxel_grid")
-    return SimpleNamespace(**{name: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names})
+    names = (
+        "scene.dataset_export",
+        "scene.scene_bridge",
+        "scene.segment_appearance",
+        "scene.volume_files",
+        "scene.voxel_grid",
+    )
+    return SimpleNamespace(
+        **{name.rpartition(".")[2]: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
+    )
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from slicer.i18n import tr as _
 
-from SegAutoPlanLib.progress import duration_in_words
 from SegAutoPlanLib.runs import RunState
+
+from ...engine.run_words import outcomeOf, runningStatus, timeLeft
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,9 @@ def _runningView(state: RunState) -> SegmentView:
     )
 
 
-def runningStatus(state: RunState) -> str:
-    """What a run does now, in a few words."""
-    if state.status == "starting" or not state.stage:
-        return _("Starting...")
-    stage = state.stage[0].upper() + state.stage[1:]
-    return f"{stage}: {state.done} / {state.total}" if state.total else f"{stage}..."
-
-
-def timeLeft(state: RunState) -> str:
-    """How long it will take, at its present pace."""
-    if state.eta_s is None:
-        return _("estimating the time...")
-    return _("{duration} left").format(duration=duration_in_words(state.eta_s))
-
-
 def _endedStatus(state: RunState | None, resultWaits: bool) -> str:
     if state is None:
         return ""
     if state.status == "finished":
         return _('Finished. The result waits under "Runs".') if resultWaits else _("Finished.")
     return outcomeOf(state)
-
-
-def outcomeOf(state: RunState) -> str:
-    """How a run ended that gave no result, in a sentence or two."""
-    if state.status == "stopped":
-        return _("Cancelled.")
-    return " ".join(filter(None, (state.message, state.hint))) or _("It failed; the log tells more.")

@@ -10,7 +10,7 @@ import slicer
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
-from .segment_view import outcomeOf, runningStatus
+from ..engine.run_words import outcomeOf, runningStatus
 from .segmentation_following import isFollowed
 
 SECONDS_BETWEEN_LOOKS = 0.1

@@ -1,4 +1,4 @@
-"""One volume selector a channel of the model."""
+"""One volume selector per channel of the model."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ class ChannelSelectors:
         selector.noneEnabled = True
         selector.addEnabled = False
         selector.removeEnabled = False
+        # A long name of a volume must not widen Slicer's whole module panel.
+        selector.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
         selector.setMRMLScene(slicer.mrmlScene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", self._onNodeChanged)
         return selector

@@ -21,10 +21,10 @@ from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.runs import RunFolder
 from SegAutoPlanLib.workspace import Workspace
 
-from .engine_process import startEngine
-from .scene_bridge import placeBeside, writeSegments
-from .volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
-from .voxel_grid import VoxelGrid
+from ..engine.engine_process import startEngine
+from ..scene.scene_bridge import placeBeside, writeSegments
+from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
+from ..scene.voxel_grid import VoxelGrid
 
 CASE = "case"
 JOBS_FOLDER = "segmentations"

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from ...engine.dependency_installer import InstallError, installTorch, missingSentence
+from ...engine.engine_process import torchInstalled
+from ...engine.run_follower import RunFollower, cancel
+from ...jobs.segmentation_following import followSegmentation, stopFollowing
+from ...jobs.segmentation_job import resultNode, resultWaits
+from ...parameters import SegAutoPlanParameterNode
+from ..panel import loadSection
 from .channel_selectors import ChannelSelectors
-from .dependency_installer import InstallError, installTorch, missingSentence
-from .engine_process import torchInstalled
-from .panel_parameters import SegAutoPlanParameterNode
-from .run_follower import RunFollower, cancel
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
-from .segmentation_following import followSegmentation, stopFollowing
-from .segmentation_job import resultNode, resultWaits
 
+UI_FILE = Path(__file__).with_name("segment.ui")
 LOG_LINES = 200
 CHANNELS_ROW = 2
 """Below the model folder and what the model is."""
@@ -33,36 +34,41 @@ class SegmentPanel:
     `startRun(volumes, modelFolder, outputSegmentation=..., mirroring=...)` starts a segmentation and returns its run.
     """
 
-    def __init__(self, ui, formLayout: qt.QFormLayout, startRun: Callable[..., RunFolder]) -> None:
-        self._ui = ui
+    def __init__(self, startRun: Callable[..., RunFolder]) -> None:
+        self.widget, self.ui = loadSection(UI_FILE)
         self._startRun = startRun
         self._parameters: SegAutoPlanParameterNode | None = None
         self._choices = SegmentChoices.of(None)
         self._follower: RunFollower | None = None
         self._notice = ""
-        self._channels = ChannelSelectors(formLayout, CHANNELS_ROW, self._onChannelsChosen)
+        ui = self.ui
+        self._channels = ChannelSelectors(ui.segmentFormLayout, CHANNELS_ROW, self._onChannelsChosen)
         ui.modelFolderPathLineEdit.connect("currentPathChanged(QString)", self._onModelFolderChosen)
         ui.segmentButton.connect("clicked(bool)", self._onSegmentButton)
         ui.installButton.connect("clicked(bool)", self._onInstallButton)
         ui.logCollapsibleButton.connect("contentsCollapsed(bool)", self._onLogCollapsed)
 
     def setParameters(self, parameters: SegAutoPlanParameterNode | None) -> None:
-        """Show another parameter node's choices; None while there is no scene."""
         self._parameters = parameters
         self._notice = ""
+        if parameters is not None and not any(parameters.channelVolumes):
+            # Save a click: most often there is one volume.
+            parameters.channelVolumes = _scalarVolumes()[:1]
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what is chosen and what runs, as it is now."""
         self._choices = SegmentChoices.of(self._parameters)
         self._attach(self.shownRun())
         self._render()
 
+    def enter(self) -> None:
+        """Nothing: `setParameters` has just looked at everything."""
+
+    def exit(self) -> None:
+        """Nothing: the run is followed further, so that its result arrives in the scene."""
+
     def release(self) -> None:
-        """Stop watching; what runs goes on."""
-        if self._follower is not None:
-            stopFollowing(self._follower)
-            self._follower = None
+        self._stopFollowing()
 
     def shownRun(self) -> RunFolder | None:
         if self._parameters is None or not self._parameters.runFolder:
@@ -75,11 +81,16 @@ class SegmentPanel:
         # One that seemed lost (another computer's, a network that was away) may have come back.
         if shown and self._follower.state.status != "lost":
             return
-        self.release()
+        self._stopFollowing()
         if run is not None:
             # Also a run that has ended is looked at once: its result may have come while nobody was there.
             self._follower = followSegmentation(run, self._onFinished, self._onState)
             self._follower.poll()
+
+    def _stopFollowing(self) -> None:
+        if self._follower is not None:
+            stopFollowing(self._follower)
+            self._follower = None
 
     def _state(self) -> RunState | None:
         return self._follower.state if self._follower is not None else None
@@ -117,7 +128,7 @@ class SegmentPanel:
 
     def _start(self) -> None:
         self._notice = ""
-        self._ui.modelFolderPathLineEdit.addCurrentPathToHistory()
+        self.ui.modelFolderPathLineEdit.addCurrentPathToHistory()
         try:
             with slicer.util.WaitCursor():
                 run = self._startRun(
@@ -142,7 +153,7 @@ class SegmentPanel:
         self._showLog(self.shownRun())
 
     def _render(self) -> None:
-        ui, choices = self._ui, self._choices
+        ui, choices = self.ui, self._choices
         torch = torchInstalled()
         problem = (None if torch else missingSentence()) or choices.problem
         run = self.shownRun()
@@ -169,7 +180,7 @@ class SegmentPanel:
         self._showLog(run)
 
     def _showView(self, view: SegmentView) -> None:
-        ui = self._ui
+        ui = self.ui
         ui.segmentButton.text = view.buttonText
         ui.segmentButton.enabled = view.buttonEnabled
         ui.segmentButton.toolTip = view.buttonToolTip
@@ -182,10 +193,15 @@ class SegmentPanel:
         ui.statusLabel.visible = bool(status)
 
     def _showLog(self, run: RunFolder | None) -> None:
-        edit = self._ui.logTextEdit
-        if self._ui.logCollapsibleButton.collapsed:
+        edit = self.ui.logTextEdit
+        if self.ui.logCollapsibleButton.collapsed:
             return
         text = run.log_tail(LOG_LINES) if run else ""
         if edit.plainText != text:  # leave the user's selection and scroll position alone otherwise
             edit.plainText = text
             edit.verticalScrollBar().value = edit.verticalScrollBar().maximum
+
+
+def _scalarVolumes() -> list[slicer.vtkMRMLScalarVolumeNode]:
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [volume for volume in volumes if not volume.IsA("vtkMRMLLabelMapVolumeNode")]

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState, RunWatcher, list_runs
 
-from .poll_timer import PollTimer
-from .run_follower import cancel
-from .segment_view import outcomeOf, runningStatus, timeLeft
-from .segmentation_job import resultWaits
+from ...engine.poll_timer import PollTimer
+from ...engine.run_follower import cancel
+from ...engine.run_words import outcomeOf, runningStatus, timeLeft
+from ...jobs.segmentation_job import loadResult, resultWaits
+from ...parameters import SegAutoPlanParameterNode
+from ..panel import loadSection
 
+UI_FILE = Path(__file__).with_name("runs.ui")
 SHOWN_RUNS = 20
 REFRESH_MILLISECONDS = 2000
 
 
 class RunsPanel:
-    """Lists run folders, newest first, and stops or loads the chosen one.
+    """Lists the runs of a folder, newest first, and stops or loads the chosen one."""
 
-    `loadRun(run)` puts the result of a finished segmentation into the scene.
-    """
-
-    def __init__(self, ui, runsFolder: Path, loadRun: Callable[[RunFolder], None]) -> None:
-        self._ui = ui
+    def __init__(self, runsFolder: Path) -> None:
+        self.widget, self.ui = loadSection(UI_FILE)
         self._runsFolder = runsFolder
-        self._loadRun = loadRun
         self._runs: list[RunFolder] = []
         self._rows: list[tuple[str, str]] = []
         self._watchers: dict[Path, RunWatcher] = {}
@@ -37,10 +36,17 @@ class RunsPanel:
         self._refusals: dict[Path, str] = {}
         """Why a process could not be ended, by run."""
         self._timer = PollTimer(self.refresh, REFRESH_MILLISECONDS)
+        ui = self.ui
+        # In a narrow panel both columns are seen, if not whole; their tool tips are.
+        ui.runsTreeWidget.header().setSectionResizeMode(qt.QHeaderView.Stretch)
         ui.runsTreeWidget.connect("itemSelectionChanged()", self._showButtons)
         ui.loadRunButton.connect("clicked(bool)", self._onLoad)
         ui.stopRunButton.connect("clicked(bool)", self._onStop)
         ui.openRunButton.connect("clicked(bool)", self._onOpen)
+
+    def setParameters(self, parameters: SegAutoPlanParameterNode | None) -> None:
+        """The runs are the same whatever is chosen, but what can be loaded depends on the scene."""
+        self.refresh()
 
     def enter(self) -> None:
         self.refresh()
@@ -50,7 +56,6 @@ class RunsPanel:
         self._timer.stop()
 
     def release(self) -> None:
-        """Stop looking for good; what runs goes on."""
         self._timer.release()
 
     def refresh(self) -> None:
@@ -60,9 +65,7 @@ class RunsPanel:
         self._watchers = {run.path: self._watchers.get(run.path) or run.watch() for run in self._runs}
         self._states = {path: watcher.poll() for path, watcher in self._watchers.items()}
         running = sum(not state.over for state in self._states.values())
-        self._ui.runsCollapsibleButton.text = (
-            _("Runs ({count} running)").format(count=running) if running else _("Runs")
-        )
+        self.ui.runsCollapsibleButton.text = _("Runs ({count} running)").format(count=running) if running else _("Runs")
         rows = [(run.name, self._refusal(run) or inWords(run, self._states[run.path])) for run in self._runs]
         if rows != self._rows:
             self._rows = rows
@@ -73,7 +76,7 @@ class RunsPanel:
         return "" if self._states[run.path].over else self._refusals.get(run.path, "")
 
     def _fill(self, chosen: RunFolder | None) -> None:
-        tree = self._ui.runsTreeWidget
+        tree = self.ui.runsTreeWidget
         tree.clear()
         for run, texts in zip(self._runs, self._rows, strict=True):
             item = qt.QTreeWidgetItem()
@@ -83,22 +86,22 @@ class RunsPanel:
             tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
                 tree.setCurrentItem(item)
-        tree.resizeColumnToContents(0)
 
     def _chosen(self) -> RunFolder | None:
-        tree = self._ui.runsTreeWidget
+        tree = self.ui.runsTreeWidget
         row = tree.indexOfTopLevelItem(tree.currentItem()) if tree.currentItem() else -1
         return self._runs[row] if 0 <= row < len(self._runs) else None
 
     def _showButtons(self) -> None:
         run = self._chosen()
         state = self._states[run.path] if run is not None else None
-        self._ui.loadRunButton.enabled = state is not None and _canLoad(run, state)
-        self._ui.stopRunButton.enabled = state is not None and not state.over
-        self._ui.openRunButton.enabled = run is not None
+        self.ui.loadRunButton.enabled = state is not None and _canLoad(run, state)
+        self.ui.stopRunButton.enabled = state is not None and not state.over
+        self.ui.openRunButton.enabled = run is not None
 
     def _onLoad(self, _checked: bool = False) -> None:
-        self._loadRun(self._chosen())
+        with slicer.util.tryWithErrorDisplay(_("The result could not be loaded.")):
+            loadResult(self._chosen(), anywhere=True)
         self.refresh()
 
     def _onStop(self, _checked: bool = False) -> None:

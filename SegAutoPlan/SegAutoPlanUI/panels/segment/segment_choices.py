@@ -10,8 +10,8 @@ from slicer.i18n import tr as _
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder
 
-from .panel_parameters import SegAutoPlanParameterNode
-from .segmentation_job import checkSegmentation
+from ...jobs.segmentation_job import checkSegmentation
+from ...parameters import SegAutoPlanParameterNode
 
 
 @dataclass(frozen=True)

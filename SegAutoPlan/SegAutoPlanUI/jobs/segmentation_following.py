@@ -10,8 +10,8 @@ import slicer
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
-from .run_follower import RunFollower, stopPatienceIsOver
-from .segment_view import outcomeOf
+from ..engine.run_follower import RunFollower, stopPatienceIsOver
+from ..engine.run_words import outcomeOf
 from .segmentation_job import loadResult, removeFiles, resultNode
 
 OnFinished = Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None]

@@ -1,0 +1,1 @@
+"""What the engine does for the scene: nodes to its files, its run, the result back into nodes. No widgets."""
