@@ -33,6 +33,7 @@ HELPERS = {
     "labels",
     "machine",
     "progress",
+    "rank",
     "stop_signals",
     "workspace",
 }
