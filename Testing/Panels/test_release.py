@@ -15,6 +15,8 @@ import pytest
 
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from .conftest import section
+
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
@@ -80,16 +82,17 @@ def test_after_reload_the_old_panels_are_gone(host, engine, add_volume, write_mo
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.load_module("SegAutoPlan")
     widget.enter()
-    widget.ui.modelFolderPathLineEdit.currentPath = str(write_model())
+    segment, runs = section(widget, "SegmentPanel"), section(widget, "RunsPanel")
+    segment.ui.modelFolderPathLineEdit.currentPath = str(write_model())
     widget._parameterNode.channelVolumes = [add_volume()]
-    widget.ui.segmentButton.click()
+    segment.ui.segmentButton.click()
     run = RunFolder(widget._parameterNode.runFolder)
     host.process_events(until=lambda: run.state().total == 4)
-    widget._runsPanel.refresh()
-    parts = (widget._segmentPanel, widget._segmentPanel._follower, widget._runsPanel)
-    old = {type(part).__name__: weakref.ref(part) for part in (*parts, *widget._runsPanel._watchers.values())}
+    runs.refresh()
+    parts = (segment, segment._follower, runs, *runs._watchers.values())
+    old = {type(part).__name__: weakref.ref(part) for part in parts}
     assert len(old) == 4
-    del widget, parts
+    del widget, parts, segment, runs
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     # What an application's event loop does by itself.
     qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
@@ -141,13 +144,14 @@ def unreachable(workspace) -> Iterator[RunFolder]:
 
 
 def test_the_runs_list_shows_unreadable_runs_and_says_what_it_cannot_end(panel, unreachable):
-    tree = panel.ui.runsTreeWidget
-    panel.widget._runsPanel.refresh()
+    runs = section(panel.widget, "RunsPanel")
+    tree = runs.ui.runsTreeWidget
+    runs.refresh()
     assert tree.topLevelItem(1).text(1) == "finished"
     tree.setCurrentItem(tree.topLevelItem(0))
-    panel.ui.stopRunButton.click()
+    runs.ui.stopRunButton.click()
     assert tree.topLevelItem(0).text(1) == "stopping"
-    panel.ui.stopRunButton.click()
+    runs.ui.stopRunButton.click()
     assert "runs on another computer (another-computer); end it there" in tree.topLevelItem(0).text(1)
 
 

@@ -49,6 +49,7 @@ def followSegmentation(
 
 
 def isFollowed(run: RunFolder) -> bool:
+    """Whether somebody still waits for the run's end."""
     return any(follower.run.path == run.path for follower in _followers)
 
 
