@@ -9,15 +9,17 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from .allocator import keep_freed_memory
 from .command_line import build_parser
 from .errors import StopRequested, UserInputError
 from .progress import ConsoleReporter, Reporter
+from .rank import rank_from_environment
 from .runs import RunFolder, RunReporter, go_where_asked
 from .stop_signals import hearing_stop_signals
 from .workspace import Workspace
@@ -64,7 +66,8 @@ def _run(options: argparse.Namespace, reporter: Reporter) -> int:
         return 0
     if isinstance(reporter, RunReporter):
         reporter.event("finished", result=_strict(result.summary))
-    print(json.dumps(_strict(result.summary)) if options.json else result.text)
+    if rank_from_environment().is_main:
+        print(json.dumps(_strict(result.summary)) if options.json else result.text)
     return result.exit_code
 
 
@@ -80,13 +83,20 @@ def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> i
 
 @contextlib.contextmanager
 def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Reporter]:
+    if not rank_from_environment().is_main:
+        # The main process speaks for all. This one still hears signals, which torchrun sends to each.
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            follower = _StoppableConsole(nowhere)
+            with hearing_stop_signals(follower.request_stop):
+                yield follower
+        return
     if options.run_folder is not None:
         reporter = RunReporter(options.run_folder, arguments)
         # The same request as a viewer's: all who watch see that it is stopping, and that its end was asked for.
         with hearing_stop_signals(RunFolder(options.run_folder).request_stop), reporter:
             yield reporter
         return
-    console = _StoppableConsole()
+    console = _StoppableConsole(sys.stderr)
     with hearing_stop_signals(console.request_stop):
         yield console
 
@@ -94,8 +104,8 @@ def _reporter(options: argparse.Namespace, arguments: list[str]) -> Iterator[Rep
 class _StoppableConsole(ConsoleReporter):
     """The terminal, where Ctrl-C asks for a clean stop."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
         self._stop = threading.Event()
 
     def stop_requested(self) -> bool:

@@ -42,13 +42,8 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.train import TrainOptions, train
 
-    options = record(TrainOptions, given)
-    if options.gpus > 1:
-        from ..training.launch import launch_ranks
-
-        return Result(launch_ranks(options.gpus))
-    trained = train(workspace, options, reporter)
-    if trained is None:  # not the main process of a distributed run
+    trained = train(workspace, record(TrainOptions, given), reporter)
+    if trained is None:  # torchrun started this process, and another is the main one
         return Result("")
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
     return Result(

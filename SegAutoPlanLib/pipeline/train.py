@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,9 +23,11 @@ from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
+from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
-from ..training.distributed import join_ranks, leave_ranks
+from ..training.distributed import Ranks, joined
+from ..training.launch import launch_ranks
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
@@ -80,11 +83,13 @@ class TrainedFold:
 def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
     """Train one fold and segment its validation cases.
 
-    In a distributed run every process calls this; all but the main one get None.
+    With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
+    main one get None.
 
     Raises:
         UserInputError: the dataset, the plan or an option cannot be worked with.
         StopRequested: after a stop was asked for; `resume` goes on from there.
+        RankFailed: one of several processes failed.
     """
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
@@ -92,17 +97,24 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
-    ranks = join_ranks(device)
-    succeeded = False
-    try:
-        with ranks.main_first():
-            task = _prepare(workspace, raw, recipe, options, device, reporter)
-        if options.validate_only is None:
-            train_fold(task, reporter, ranks)
-        succeeded = True
-    finally:
-        leave_ranks(ranks, together=succeeded)
-    return _validate(workspace, raw, task, options, reporter) if ranks.is_main else None
+    rank = rank_from_environment()
+    if options.gpus > 1:
+        task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+    else:
+        with joined(rank, device) as ranks:
+            task = _train_rank(workspace, options, ranks, reporter)
+    return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+
+
+def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
+    """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    raw = load_dataset(workspace.raw_folder(options.dataset))
+    with ranks.main_first():
+        task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
+    if options.validate_only is None:
+        train_fold(task, reporter, ranks)
+    return task
 
 
 def _prepare(

@@ -1,30 +1,35 @@
-"""One process a GPU, by the environment variables that torchrun sets. A lone process needs none of it."""
+"""One process per GPU: how the processes of a training join, agree and leave. A lone process needs none of it.
+
+Leaving has an order. gloo's threads hand the tensors of a collective back to Python, for which they need the
+interpreter's lock; one that still does so while the interpreter is being taken down ends the whole process with
+`terminate called without an active exception`. So no thread of the group may outlive `joined`: nothing that refers to
+the group is left when it is destroyed, and only then does destroying wait for its threads.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import os
+import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
+
+# Before any group exists: its functions have "the group at the time of importing" as a default argument, and torch
+# imports it with the first wrapped network, after which a group could never be freed.
+import torch.distributed.nn
 from torch import Tensor, distributed
 
+from ..errors import StopRequested
+from ..rank import Rank
 
-@dataclass(frozen=True)
-class Ranks:
-    """This process among the processes of the training."""
+LONGEST_WAIT = timedelta(days=1)
+"""The others wait while the main process preprocesses a whole dataset."""
 
-    rank: int = 0
-    world: int = 1
-    local_rank: int = 0
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process reports and writes."""
-        return self.rank == 0
+class Ranks(Rank):
+    """This process among those of the training, and what they do together."""
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes (not differentiable)."""
@@ -32,46 +37,70 @@ class Ranks:
             distributed.all_reduce(values)
         return values
 
-    def any_rank(self, mine: bool, device: torch.device) -> bool:
+    def any_rank(self, mine: bool) -> bool:
         """Whether any process says yes; all get the same answer, so none waits for another for ever."""
-        if self.world == 1:
-            return mine
-        return bool(self.sum(torch.tensor([float(mine)], device=device)).item())
+        return bool(self.sum(torch.tensor([float(mine)])).item())
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
-        """A block that the leading process runs alone, and the others after it: they find its files."""
+        """A block that the main process runs alone, and the others after it: they find its files.
+
+        Raises:
+            StopRequested: in the others, where the main process did not get through; it says why.
+        """
         if not self.is_main:
-            distributed.barrier()
-        yield
-        if self.is_main and self.world > 1:
-            distributed.barrier()
+            if self.any_rank(False):
+                raise StopRequested("The main process ended before the training began.")
+            yield
+            return
+        succeeded = False
+        try:
+            yield
+            succeeded = True
+        finally:
+            self.any_rank(not succeeded)
 
 
 ALONE = Ranks()
 
 
-def join_ranks(device: torch.device) -> Ranks:
-    """Join the group that torchrun set up, if there is one."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        return ALONE
-    ranks = Ranks(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
-    nccl = device.type == "cuda" and distributed.is_nccl_available()
-    # The others wait while the leading process preprocesses a whole dataset.
-    distributed.init_process_group("nccl" if nccl else "gloo", timeout=timedelta(days=1))
-    return ranks
+@contextlib.contextmanager
+def joined(rank: Rank, device: torch.device, store: distributed.Store | None = None) -> Iterator[Ranks]:
+    """Within the block this process belongs to the group of all.
 
+    Those who come to its end leave together. After an error of one of them the others' collectives fail.
 
-def leave_ranks(ranks: Ranks, together: bool) -> None:
-    """Leave the group. `together`: all processes come here (none does after an error of one of them)."""
+    Args:
+        rank: which process this is.
+        device: where the network is; its tensors go through NCCL on a GPU.
+        store: where the processes meet (default: where torchrun's environment says).
+    """
+    ranks = Ranks(rank.rank, rank.world, rank.local_rank)
     if ranks.world == 1:
+        yield ranks
         return
-    # The wrapped network sits in a reference cycle and must not outlive the group that it talks through.
-    gc.collect()
-    if together:
-        distributed.barrier()
-    distributed.destroy_process_group()
+    # What is on the CPU goes through gloo in any case: waiting there leaves the GPUs idle, and the end of another
+    # process is noticed at once.
+    nccl = device.type == "cuda" and distributed.is_nccl_available()
+    if nccl:
+        torch.cuda.set_device(ranks.local_rank)
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if nccl else "gloo",
+        timeout=LONGEST_WAIT,
+        store=store,
+        **({} if store is None else {"rank": ranks.rank, "world_size": ranks.world}),
+    )
+    try:
+        yield ranks
+        ranks.any_rank(False)
+    except BaseException as error:
+        # The frames that the error came through hold the wrapped network, and it the group.
+        traceback.clear_frames(error.__traceback__)
+        raise
+    finally:
+        # The wrapped network sits in a reference cycle.
+        gc.collect()
+        distributed.destroy_process_group()
 
 
 class SumOverRanks(torch.autograd.Function):

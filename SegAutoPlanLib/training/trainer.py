@@ -171,7 +171,7 @@ class _Training:
         offset = state.epoch * recipe.iterations_per_epoch
         last_report = 0.0
         for images, labels in islice(batches, recipe.iterations_per_epoch - state.iteration):
-            if self.ranks.any_rank(self.reporter.stop_requested(), self.device):
+            if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             state.losses.append(self._step(images, labels))
             state.iteration += 1

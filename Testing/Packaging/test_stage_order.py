@@ -33,6 +33,7 @@ HELPERS = {
     "labels",
     "machine",
     "progress",
+    "rank",
     "workspace",
 }
 """Modules beside the stages that any of them may use; they use no stage."""

@@ -89,15 +89,19 @@ def test_after_reload_the_old_panels_are_gone(host, engine, add_volume, write_mo
     run = RunFolder(widget._parameterNode.runFolder)
     host.process_events(until=lambda: run.state().total == 4)
     runs.refresh()
-    parts = (segment, segment._follower, runs, *runs._watchers.values())
+    parts = (*widget.panels, segment._follower, *runs._watchers.values())
     old = {type(part).__name__: weakref.ref(part) for part in parts}
-    assert len(old) == 4
+    assert len(old) == len(widget.panels) + 2
+    names = [panel.widget.objectName for panel in widget.panels]
+    # Two of one name would leave it to chance which one a script finds.
+    representation = host.slicer.modules.segautoplan.widgetRepresentation()
     del widget, parts, segment, runs
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     # What an application's event loop does by itself.
     qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     gc.collect()
     assert {name for name, part in old.items() if part() is not None} == set()
+    assert [len(host.slicer.util.findChildren(representation, name=name)) for name in names] == [1] * len(names)
     host.slicer.modules.SegAutoPlanWidget.cleanup()
 
 
