@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -53,7 +54,8 @@ def one_thread_per_process():
 
 
 def events_of(run: Path) -> list[dict]:
-    return [event for event in RunFolder(run).new_events()[0] if event["event"] != "progress" or event["done"]]
+    lines = (run / "progress.jsonl").read_text(encoding="utf-8").splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] != "progress" or event["done"]]
 
 
 def wait_for(condition, what: str, limit_s: float = 60) -> None:
@@ -103,7 +105,7 @@ def test_only_the_main_process_reports_and_it_finishes_once_after_validation(pai
     assert (last_validated["stage"], finished["event"]) == ("validating", "finished")
     assert last_validated["done"] == last_validated["total"]
     assert finished["result"]["checkpoint"].endswith("checkpoint_final.pth")
-    assert RunFolder(run).description()["exit"] == 0
+    assert read_json(run / "run.json")["exit"] == 0
 
 
 def test_a_stop_of_two_processes_writes_one_checkpoint_and_says_stopped(tmp_path):

@@ -88,7 +88,7 @@ def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
 
 PROCESS_WIDE = {
     "mallopt": {"allocator.py"},
-    "keep_freed_memory": {"__main__.py"},
+    "keep_freed_memory": {"__main__.py", "training/launch.py"},  # the ranks of a training are processes of our own
     "set_num_threads": {"training/batches.py"},  # in the loader processes
     "set_num_interop_threads": set(),
     "set_start_method": set(),
