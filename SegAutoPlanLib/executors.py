@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 MEMORY_SHARE = 0.8
 SECONDS_BETWEEN_LOOKS = 0.5
-WAITING_FOR_TURN = 2
+WAITING_FOR_TURN = 4
 """In order, no case is begun that is further ahead of the oldest unfinished one than this times those in flight."""
 
 
@@ -46,8 +46,7 @@ class Pool:
 
     executor: Executor
     in_flight: Callable[[], int]
-    """How many tasks it should have now (a cluster grows and shrinks): where the executor itself works on no more than
-    it can, one task waits behind each that runs, so that no worker waits for this process."""
+    """How many tasks it should have now; a cluster grows and shrinks."""
     memory_remedy: str
     """What to do when its memory has run out."""
     abandons: bool = True
@@ -75,6 +74,7 @@ def executor_for(workers: Workers, cases: int, bytes_per_case: int) -> Iterator[
     elif workers.scheduler is not None:
         remedy = "start the cluster's workers with fewer threads or on machines with more memory, then run it again"
         with connected_cluster(workers.scheduler) as cluster:
+            # One case waits behind each that is worked on, so that no thread waits for the way here and back.
             yield Pool(cluster.executor, lambda: workers.count or 2 * cluster.threads(), remedy)
     else:
         count = worker_count(cases, bytes_per_case, workers.count)

@@ -26,7 +26,8 @@ class Mirroring(enum.Enum):
 
 @parameterNodeWrapper
 class SegAutoPlanParameterNode:
-    """
+    """The choices of all panels: panels that work on the same thing share its parameter.
+
     modelFolder - Folder of the trained model.
     channelVolumes - A volume for each channel of the model, in the model's order.
     outputSegmentation - Where the result goes; a new segmentation if none.

@@ -54,6 +54,8 @@ AUTOMATIC_IOS = (
 """In the order in which nnU-Net tries them."""
 BY_NAME_ONLY = (_io("SimpleITKIOWithReorient", (), read_simpleitk_reoriented, write_simpleitk_reoriented),)
 IMAGE_IOS = {io.name: io for io in (*AUTOMATIC_IOS, *BY_NAME_ONLY)}
+VOLUME_ENDINGS = tuple(dict.fromkeys((*NIFTI_ENDINGS, *IMAGE_IOS["SimpleITKIO"].endings)))
+"""Of files whose voxels have a place in space; the longer of two that fit comes first."""
 
 
 def image_io_named(name: str) -> ImageIO:

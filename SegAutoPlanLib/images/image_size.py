@@ -43,7 +43,10 @@ def largest_image(files: Iterable[Path], channels: int = 1) -> ImageSize:
 
 
 def _bytes_on_disk(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _size(file: Path, channels: int) -> ImageSize:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, UserInputError
+from ..images.image_io import VOLUME_ENDINGS
 
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".gipl")
 SEGMENTATION = re.compile(r"(?:^|[-_. ])(?:seg|segmentation|segmentations|label|labels|labelmap|mask)[-_ ]?\d*$", re.I)
 CHANNEL = re.compile(r"_(\d{4})$")
 IMAGE_FOLDERS = ("images", "image", "volumes", "imagestr")
@@ -65,7 +65,7 @@ def find_pairs(folder: Path) -> tuple[Pair, ...]:
         raise FileError(folder, "the folder does not exist", "check the path")
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
-        if path.name[0] != "." and path.is_file() and path.name.lower().endswith(ENDINGS):
+        if path.name[0] != "." and path.is_file() and path.name.lower().endswith(VOLUME_ENDINGS):
             folders[path.parent].append(path)
     pairs = _pairs_of_two_folders(folder, folders)
     if pairs is None:
@@ -74,7 +74,7 @@ def find_pairs(folder: Path) -> tuple[Pair, ...]:
         ]
     if not pairs:
         raise FileError(
-            folder, "holds no images with segmentations", f"put files of the types {', '.join(ENDINGS)} there"
+            folder, "holds no images with segmentations", f"put files of the types {', '.join(VOLUME_ENDINGS)} there"
         )
     return tuple(_with_unique_names(pairs))
 
@@ -128,7 +128,7 @@ def _label_stem(path: Path) -> str:
 
 def stem(path: Path) -> str:
     """The file name without its ending, `.nii.gz` counted as one."""
-    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), path.suffix)
+    ending = next((ending for ending in VOLUME_ENDINGS if path.name.lower().endswith(ending)), path.suffix)
     return path.name[: len(path.name) - len(ending)]
 
 

@@ -15,12 +15,12 @@ import SimpleITK as sitk
 from ..errors import FileError, UserInputError
 from ..executors import Workers, run_cases
 from ..files import write_json
-from ..images.image_io import write_segmentation
+from ..images.image_io import VOLUME_ENDINGS, write_segmentation
 from ..images.image_size import largest_image
 from ..images.simpleitk_io import header_from_sitk, read_sitk_image, write_sitk_image
 from ..progress import SILENT, Reporter
 from .label_plan import LabelPlan, codes_of, names_in_order, plan_of_codes
-from .pairing import ENDINGS, Pair, PairFiles, as_pairs
+from .pairing import Pair, PairFiles, as_pairs
 from .segment_file import read_segment_file
 from .staging import ImportedDataset, new_dataset
 
@@ -171,7 +171,7 @@ def _labels(masks: dict[str, np.ndarray], plan: LabelPlan, grid: sitk.Image, pai
 
 def _common_ending(pairs: Sequence[Pair]) -> str:
     endings = {
-        next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), DEFAULT_ENDING)
+        next((ending for ending in VOLUME_ENDINGS if path.name.lower().endswith(ending)), DEFAULT_ENDING)
         for pair in pairs
         for path in pair.images
     }

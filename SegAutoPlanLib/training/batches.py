@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from ..errors import UserInputError
+from ..stop_signals import STOP_SIGNALS
 from .recipe import Recipe
 from .samples import PatchDataset, Sample, SampleSource
 from .sampling import positions_of_rank
@@ -104,5 +105,7 @@ def _collate(samples: Sequence[Sample | UserInputError]) -> Sample | UserInputEr
 
 def _set_up_worker(_worker: int) -> None:
     torch.set_num_threads(1)
-    # Ctrl-C reaches every process of a terminal; the main one decides when it is time to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a scheduler's signals reach every process; the training answers them, and needs its batches until it
+    # has. A worker ends with its stream, and torch has it end when the training's process is gone.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foregr
 
 from .balls import NAME, ball_workspace
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 THREE_EPOCHS = Recipe(epochs=3, iterations_per_epoch=3, validation_iterations=1)
 
 
@@ -180,13 +184,39 @@ def test_a_damaged_case_is_a_sentence_whoever_reads_it(source, tmp_path, workers
     assert "Traceback" not in str(told.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGINT to send to one process")
-def test_loader_processes_leave_ctrl_c_to_the_training(source):
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no signals to send to one process")
+def test_loader_processes_leave_signals_to_the_training(source):
     with BatchStream((source,), [(TRAINING, n) for n in range(9)], workers=1) as batches:
         next(batches)
         for pid in loader_pids():
             os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
         assert len(list(batches)) == 8
+    assert loader_pids() == set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGKILL")
+def test_loader_processes_end_when_the_training_is_killed(source, tmp_path):
+    script = (
+        "import os, pickle, signal, sys\n"
+        "from SegAutoPlanLib.training.batches import BatchStream\n"
+        "if __name__ == '__main__':\n"
+        "    source = pickle.load(sys.stdin.buffer)\n"
+        "    with BatchStream((source,), [(0, n) for n in range(99)], workers=1) as batches:\n"
+        "        next(batches)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "killed.py").write_text(script)
+    # This comes back when nobody holds the output any more: neither the script nor the loader process that it began.
+    done = subprocess.run(
+        [sys.executable, tmp_path / "killed.py"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        input=pickle.dumps(source),
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):

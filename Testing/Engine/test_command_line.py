@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -12,8 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SegAutoPlanLib import __main__ as command_line_process
 from SegAutoPlanLib.__main__ import main
+from SegAutoPlanLib.command_line.parser import VERBS, build_parser
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace, write_balls
@@ -351,54 +353,22 @@ def test_folders_that_are_not_there_are_named(capsys, raw, workspace):
         assert "nothing: the folder does not exist" in sentence_of(error)
 
 
-def test_an_option_is_one_field_and_one_argument():
+def options_of(verb: str) -> type:
+    """The options record in the verb's file."""
+    name = {"import": "import_dataset"}.get(verb, verb)  # `import` is a word of Python's
+    module = importlib.import_module(f"SegAutoPlanLib.pipeline.{name}")
+    [record] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__name__.endswith("Options") and value.__module__ == module.__name__
+    ]
+    return record
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS if verb.name != "runs"])
+def test_an_option_is_one_field_and_one_argument(verb):
     """What an argument fills has a field of its name in the verb's record, so that no value is dropped on the way."""
-    import dataclasses
-
-    from SegAutoPlanLib.command_line.parser import VERBS, build_parser
-    from SegAutoPlanLib.pipeline.check import CheckOptions
-    from SegAutoPlanLib.pipeline.demo import DemoOptions
-    from SegAutoPlanLib.pipeline.evaluate import EvaluateOptions
-    from SegAutoPlanLib.pipeline.fingerprint import FingerprintOptions
-    from SegAutoPlanLib.pipeline.import_dataset import ImportOptions
-    from SegAutoPlanLib.pipeline.plan import PlanOptions
-    from SegAutoPlanLib.pipeline.predict import PredictOptions
-    from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions
-    from SegAutoPlanLib.pipeline.train import TrainOptions
-
-    records = {
-        "import": ImportOptions,
-        "check": CheckOptions,
-        "fingerprint": FingerprintOptions,
-        "plan": PlanOptions,
-        "preprocess": PreprocessOptions,
-        "train": TrainOptions,
-        "predict": PredictOptions,
-        "evaluate": EvaluateOptions,
-        "demo": DemoOptions,
-    }
-    assert {verb.name for verb in VERBS} == {*records, "runs"}
     [subparsers] = [action for action in build_parser()._actions if hasattr(action, "choices") and action.choices]
-    for name, kind in records.items():
-        filled = {action.dest for action in subparsers.choices[name]._actions}
-        of_every_verb = {"help", "workspace", "json", "run_folder"}
-        assert filled - of_every_verb == {field.name for field in dataclasses.fields(kind)}, name
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kept"),
-    [
-        (["predict", "--model", "nowhere", "--input", "nowhere", "--output", "out"], True),
-        (["train", "Dataset009_Nowhere", "3d_fullres", "0"], True),
-        (["check", "Dataset009_Nowhere"], False),
-        (["plan", "Dataset009_Nowhere"], False),
-        (["runs", "list"], False),
-    ],
-)
-def test_only_a_process_that_runs_networks_keeps_freed_memory(monkeypatch, tmp_path, capsys, arguments, kept):
-    asked = []
-    monkeypatch.setattr(command_line_process, "keep_freed_memory", lambda: asked.append(True))
-    monkeypatch.chdir(tmp_path)
-    main([*arguments, "--workspace", str(tmp_path)])
-    capsys.readouterr()
-    assert bool(asked) is kept
+    filled = {action.dest for action in subparsers.choices[verb]._actions}
+    of_every_verb = {"help", "workspace", "json", "run_folder"}
+    assert filled - of_every_verb == {field.name for field in dataclasses.fields(options_of(verb))}

@@ -94,7 +94,8 @@ def test_while_the_first_case_takes_long_only_a_few_others_are_begun():
     results = run_cases(work, range(100), workers=2, stage="x", ordered=True)
     threading.Timer(0.5, go_on.set).start()
     assert next(results) == 0
-    assert len(gauge.begun) <= 4 * WAITING_FOR_TURN
+    # Those of the window, and what may have begun since it moved on by one.
+    assert len(gauge.begun) <= 2 * WAITING_FOR_TURN + 2
     assert list(results) == list(range(1, 100))
 
 

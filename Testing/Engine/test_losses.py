@@ -11,6 +11,7 @@ from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import LOSSES, NamedLoss, build_loss, find_loss
 from SegAutoPlanLib.losses.deep_supervision import DeepSupervision, supervision_weights
+from SegAutoPlanLib.training.targets import full_resolution_target
 
 SMOOTH = 1e-5
 LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
@@ -100,5 +101,20 @@ def test_a_loss_that_fits_both_kinds_of_labels_is_nobodys_default(monkeypatch):
     for labels, default in ((LABELS, "dice_ce"), (REGIONS, "dice_bce")):
         assert find_loss("new", labels).name == "new"
         assert find_loss(None, labels).name == default
-    with pytest.raises(UserInputError, match="dice_ce or new"):
+    with pytest.raises(UserInputError, match=r"dice_ce.* or new"):
         find_loss("dice_bce", LABELS)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+@pytest.mark.parametrize("labels", [LABELS, IGNORING, REGIONS], ids=["labels", "ignoring", "regions"])
+def test_every_loss_has_a_finite_gradient_on_what_it_is_for(loss, labels):
+    if not loss.fits(labels):
+        with pytest.raises(UserInputError, match=f"--loss {loss.name}"):
+            build_loss(loss.name, labels, batch_dice=False)
+        return
+    values, _ = random_case(labels.head_count)
+    logits = values[:, : labels.head_count].clone().requires_grad_()
+    target = full_resolution_target(random_case(max(labels.expected_values) + 1)[1], labels)
+    build_loss(loss.name, labels, batch_dice=False)(logits, target).backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad.abs().sum() > 0

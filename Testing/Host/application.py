@@ -64,12 +64,19 @@ class HostApplication:
     def process_events(self, until: Callable[[], bool] | None = None, timeout_s: float = 10.0) -> None:
         """Let Qt work until the condition holds (once, if none is given). Raises TimeoutError if it never does."""
         deadline = time.monotonic() + timeout_s
-        self.slicer.app.processEvents()
+        self._process_events_once()
         while until is not None and not until():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited {timeout_s} s for {getattr(until, '__name__', until)}")
             time.sleep(0.005)
-            self.slicer.app.processEvents()
+            self._process_events_once()
+
+    def _process_events_once(self) -> None:
+        from PySide6 import QtCore
+
+        self.slicer.app.processEvents()
+        # What was to be deleted later goes when Slicer's event loop goes on; here no loop runs that would do it.
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete.value)
 
     def screenshot(self, widget: object, path: str | Path) -> Path:
         """Write what the widget (a Qt widget, or a module's Python widget) looks like as a picture file."""

@@ -101,6 +101,20 @@ def test_a_process_streams_its_output(host):
     assert b"epoch 1" in process.readAllStandardOutput().data()
 
 
+def test_what_is_to_be_deleted_later_is_gone_when_events_were_processed(host):
+    import qt
+
+    parent = qt.QWidget()
+    gone = []
+    child = qt.QLabel("old", parent)
+    child.destroyed.connect(lambda *_: gone.append(True))
+    child.deleteLater()
+    assert not gone
+    host.process_events()
+    assert gone
+    assert list(parent.children()) == []
+
+
 def test_an_unknown_module_cannot_be_selected(host):
     import slicer
 

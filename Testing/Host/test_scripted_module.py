@@ -45,7 +45,7 @@ class ToyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.parameterNode = self.logic.getParameterNode()
-        self.parameterNode.connectGui(self.ui)
+        self.guiTag = self.parameterNode.connectGui(self.ui)
         CALLS.append("setup")
 
     def enter(self):
@@ -56,6 +56,7 @@ class ToyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         CALLS.append("cleanup")
+        self.parameterNode.disconnectGui(self.guiTag)
         self.removeObservers()
 
     def onApply(self, checked):

@@ -17,6 +17,7 @@ import pytest
 from .update_cmake_lists import REPOSITORY
 
 ENGINE_FILES = sorted((REPOSITORY / "SegAutoPlanLib").rglob("*.py"))
+USER_INTERFACE = REPOSITORY / "SegAutoPlan" / "SegAutoPlanUI"
 SLICER_FILES = sorted((REPOSITORY / "SegAutoPlan").rglob("*.py"))
 
 ONLY_BUNDLED = """
@@ -88,7 +89,7 @@ def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
 
 PROCESS_WIDE = {
     "mallopt": {"allocator.py"},
-    "keep_freed_memory": {"__main__.py", "training/launch.py"},  # the ranks of a training are processes of our own
+    "keep_freed_memory": {"__main__.py", "training/launch.py"},  # a rank's process is started for that alone
     "set_num_threads": {"training/batches.py"},  # in the loader processes
     "set_num_interop_threads": set(),
     "set_start_method": set(),
@@ -110,6 +111,57 @@ def test_the_engine_leaves_the_process_of_its_caller_as_it_is(name, allowed):
     """Slicer's own process may call any function of the engine but `main`."""
     library = REPOSITORY / "SegAutoPlanLib"
     assert {path.relative_to(library).as_posix() for path in ENGINE_FILES if name in called_names(path)} == allowed
+
+
+ROOMS = {
+    "scene": set(),
+    "engine": set(),
+    "jobs": {"scene", "engine"},
+    "panels": {"parameters", "jobs", "scene", "engine"},
+}
+"""The rooms of the Slicer side, and which others each may use."""
+
+
+def used_parts(path: Path) -> set[tuple[str, ...]]:
+    """Where in SegAutoPlanUI a file takes names from by a relative import, e.g. ("jobs", "segmentation_job")."""
+    package = path.relative_to(USER_INTERFACE).parent.parts
+    imports = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    return {
+        (*package[: len(package) - node.level + 1], *(node.module or "").split("."))
+        for node in imports
+        if node.level > 0
+    }
+
+
+def test_every_folder_of_the_slicer_side_is_a_room_that_is_known():
+    assert {path.name for path in USER_INTERFACE.iterdir() if (path / "__init__.py").is_file()} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_slicer_side_uses_only_those_below_it(room):
+    for path in (USER_INTERFACE / room).rglob("*.py"):
+        assert {part[0] for part in used_parts(path)} <= ROOMS[room] | {room}, path
+
+
+def test_no_panel_knows_another():
+    panels = USER_INTERFACE / "panels"
+    for path in panels.rglob("*/*.py"):
+        own = path.relative_to(panels).parts[0]
+        assert {part[1] for part in used_parts(path) if part[0] == "panels"} <= {own, "panel"}, path
+
+
+def test_the_modules_widget_names_its_panels_in_one_tuple():
+    """A new panel is one line there, not one in each of the widget's methods."""
+    source = (REPOSITORY / "SegAutoPlan" / "SegAutoPlan.py").read_text(encoding="utf-8")
+    [widget] = [
+        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "SegAutoPlanWidget"
+    ]
+    names = [node.id for node in ast.walk(widget) if isinstance(node, ast.Name) and node.id.endswith("Panel")]
+    made = sorted(name for name in names if name != "Panel")  # the protocol
+    folders = [path.parent.name for path in (USER_INTERFACE / "panels").glob("*/__init__.py")]
+    assert [name.removesuffix("Panel").lower() for name in made] == sorted(name.replace("_", "") for name in folders)
 
 
 def test_importing_the_module_file_brings_neither_torch_nor_what_takes_time():

@@ -34,6 +34,7 @@ HELPERS = {
     "machine",
     "progress",
     "rank",
+    "stop_signals",
     "workspace",
 }
 """Modules beside the stages that any of them may use; they use no stage."""

@@ -15,6 +15,8 @@ import pytest
 
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from .conftest import section
+
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
@@ -42,7 +44,7 @@ def test_a_released_follower_and_its_panel_go_away(host, module, run):
     follower, kept = weakref.ref(panel.follower), weakref.ref(panel)
     panel.follower.release()
     panel.follower.release()  # a second time does no harm
-    del panel
+    panel = None
     gc.collect()
     assert (follower(), kept()) == (None, None)
 
@@ -51,7 +53,7 @@ def test_a_connected_timer_keeps_what_it_calls_which_is_why_it_is_released(host,
     panel = Panel(module, run)
     kept = weakref.ref(panel)
     timer = panel.follower._timer._timer
-    del panel
+    panel = None
     gc.collect()
     assert kept() is not None
     kept().follower.release()
@@ -80,21 +82,26 @@ def test_after_reload_the_old_panels_are_gone(host, engine, add_volume, write_mo
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     widget = host.load_module("SegAutoPlan")
     widget.enter()
-    widget.ui.modelFolderPathLineEdit.currentPath = str(write_model())
+    segment, runs = section(widget, "SegmentPanel"), section(widget, "RunsPanel")
+    segment.ui.modelFolderPathLineEdit.currentPath = str(write_model())
     widget._parameterNode.channelVolumes = [add_volume()]
-    widget.ui.segmentButton.click()
+    segment.ui.segmentButton.click()
     run = RunFolder(widget._parameterNode.runFolder)
     host.process_events(until=lambda: run.state().total == 4)
-    widget._runsPanel.refresh()
-    parts = (widget._segmentPanel, widget._segmentPanel._follower, widget._runsPanel)
-    old = {type(part).__name__: weakref.ref(part) for part in (*parts, *widget._runsPanel._watchers.values())}
-    assert len(old) == 4
-    del widget, parts
+    runs.refresh()
+    parts = (*widget.panels, segment._follower, *runs._watchers.values())
+    old = {type(part).__name__: weakref.ref(part) for part in parts}
+    assert len(old) == len(widget.panels) + 2
+    names = [panel.widget.objectName for panel in widget.panels]
+    # Two of one name would leave it to chance which one a script finds.
+    representation = host.slicer.modules.segautoplan.widgetRepresentation()
+    del widget, parts, segment, runs
     host.slicer.util.reloadScriptedModule("SegAutoPlan")
     # What an application's event loop does by itself.
     qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     gc.collect()
     assert {name for name, part in old.items() if part() is not None} == set()
+    assert [len(host.slicer.util.findChildren(representation, name=name)) for name in names] == [1] * len(names)
     host.slicer.modules.SegAutoPlanWidget.cleanup()
 
 
@@ -141,13 +148,14 @@ def unreachable(workspace) -> Iterator[RunFolder]:
 
 
 def test_the_runs_list_shows_unreadable_runs_and_says_what_it_cannot_end(panel, unreachable):
-    tree = panel.ui.runsTreeWidget
-    panel.widget._runsPanel.refresh()
+    runs = section(panel.widget, "RunsPanel")
+    tree = runs.ui.runsTreeWidget
+    runs.refresh()
     assert tree.topLevelItem(1).text(1) == "finished"
     tree.setCurrentItem(tree.topLevelItem(0))
-    panel.ui.stopRunButton.click()
+    runs.ui.stopRunButton.click()
     assert tree.topLevelItem(0).text(1) == "stopping"
-    panel.ui.stopRunButton.click()
+    runs.ui.stopRunButton.click()
     assert "runs on another computer (another-computer); end it there" in tree.topLevelItem(0).text(1)
 
 

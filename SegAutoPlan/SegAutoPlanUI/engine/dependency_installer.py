@@ -15,6 +15,7 @@ class InstallError(RuntimeError):
 
 
 def missingSentence() -> str:
+    """What the panel says where PyTorch is missing."""
     return _('PyTorch is not installed; press "Install PyTorch".')
 
 

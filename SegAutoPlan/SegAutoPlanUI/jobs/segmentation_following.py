@@ -49,6 +49,7 @@ def followSegmentation(
 
 
 def isFollowed(run: RunFolder) -> bool:
+    """Whether somebody waits for this run's result."""
     return any(follower.run.path == run.path for follower in _followers)
 
 

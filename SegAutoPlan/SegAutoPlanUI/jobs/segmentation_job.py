@@ -103,7 +103,11 @@ def checkSegmentation(
     model: ModelFolder,
     outputSegmentation: slicer.vtkMRMLSegmentationNode | None,
 ) -> None:
-    """Raise UserInputError if the volumes do not fit the model or each other, or the output cannot take the result."""
+    """The check that comes before a segmentation; it gives nothing back.
+
+    Raises:
+        UserInputError: the volumes do not fit the model or each other, or the output cannot take the result.
+    """
     if len(volumeNodes) != len(model.channel_names):
         raise UserInputError(
             f"{model.path}: the model needs {len(model.channel_names)} volumes ({', '.join(model.channel_names)}), "

@@ -50,7 +50,11 @@ def checkChannels(volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> Voxe
 
 
 def checkFileEnding(fileEnding: str, source: Path | str) -> None:
-    """Raise UserInputError for endings that cannot hold a volume with its geometry."""
+    """The check of an image file's ending; it gives nothing back.
+
+    Raises:
+        UserInputError: files of that ending cannot hold a volume with its geometry.
+    """
     if fileEnding.lower() not in FILE_ENDINGS:
         raise UserInputError(
             f"{source}: images with the ending {fileEnding} cannot be written from Slicer; "
