@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Ask glibc to keep what tensors free instead of returning it to the system at once.
 
     On the CPU every large tensor of every step otherwise costs its page faults again, about a third of the time of
-    a training step. It holds for the whole process and cannot be taken back, so it is for `__main__` alone: a
+    a training step. It holds for the whole process and cannot be taken back, so it is for processes of our own alone: a
     process that others live in (Slicer's, a notebook's) stays as it is. Elsewhere than on glibc it does nothing.
     """
     if not sys.platform.startswith("linux"):

@@ -149,7 +149,8 @@ def _follow(launched: list[_Launched], reporter: Reporter) -> Any:
     """Pass on what the main rank says until all have ended; then its result, or the first failure is raised."""
     running = {each.connection: each for each in launched}
     outcomes: dict[Rank, _Outcome] = {}
-    failures: list[Exception] = []
+    deaths: list[Exception] = []
+    errors: list[Exception] = []
     asked_to_stop, deadline = False, None
     while running and (deadline is None or time.monotonic() < deadline):
         for connection in wait(list(running), LOOK_S):
@@ -159,8 +160,7 @@ def _follow(launched: list[_Launched], reporter: Reporter) -> Any:
             except (EOFError, ConnectionResetError):
                 del running[connection]
                 if sender.rank not in outcomes:
-                    # The others' errors follow from this end, even where they are heard earlier.
-                    failures.insert(0, sender.death())
+                    deaths.append(sender.death())
                 continue
             if isinstance(message, _Event):
                 reporter.event(message.name, **message.fields)
@@ -168,14 +168,15 @@ def _follow(launched: list[_Launched], reporter: Reporter) -> Any:
             outcomes[sender.rank] = message
             # Another rank stops because the main one did, which says why.
             if message.error and (sender.rank.is_main or not isinstance(message.error, StopRequested)):
-                failures.append(message.error)
-        if failures and deadline is None:
+                errors.append(message.error)
+        if (deaths or errors) and deadline is None:
             deadline = time.monotonic() + GRACE_S
         if not asked_to_stop and reporter.stop_requested():
             asked_to_stop = True
             launched[0].ask_to_stop()
-    if failures:
-        raise failures[0]
+    # The errors of others follow from a death, even where they were heard earlier.
+    for cause in (*deaths, *errors):
+        raise cause
     return outcomes[launched[0].rank].result
 
 
@@ -186,15 +187,22 @@ def _run_rank(task: _Task, connection: Connection) -> None:
         # They reach the whole process group; what they mean is decided by the launching process alone.
         signal.signal(number, _not_for_ranks)
     pipe = _Pipe(connection)
-    store = TCPStore(HOST, task.port, is_master=False)
-    with suppress(*SAME_HERE), joined(task.rank, choose_device(task.device), store) as ranks:
-        # The last word goes out before the group is left: the others' errors can only come after it.
-        try:
-            result = task.work(ranks, pipe if ranks.is_main else SILENT)
-        except Exception as error:
-            pipe.say(_Outcome(error=_for_the_launcher(error, ranks)))
-            raise
-        pipe.say(_Outcome(result if ranks.is_main else None))
+    try:
+        store = TCPStore(HOST, task.port, is_master=False)
+        with joined(task.rank, choose_device(task.device), store) as ranks:
+            # The last word goes out before the group is left: the others' errors can only come after it.
+            try:
+                result = task.work(ranks, pipe if ranks.is_main else SILENT)
+            except Exception as error:
+                pipe.end(_Outcome(error=_for_the_launcher(error, task.rank)))
+                raise
+            pipe.end(_Outcome(result if ranks.is_main else None))
+    except SAME_HERE:
+        pass
+    except Exception as error:
+        # Joining failed; of an error of the work this is known already.
+        pipe.end(_Outcome(error=_for_the_launcher(error, task.rank)))
+        raise
 
 
 def _not_for_ranks(*_: object) -> None:
@@ -220,15 +228,22 @@ class _Pipe(Reporter):
         self._connection = connection
         self._sending = threading.Lock()
         self._stop = threading.Event()
+        self._ended = False
         threading.Thread(target=self._listen, daemon=True, name="listen").start()
 
     def event(self, event: str, **fields: Any) -> None:
-        self.say(_Event(event, fields))
+        self._send(_Event(event, fields))
 
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
-    def say(self, message: _Event | _Outcome) -> None:
+    def end(self, outcome: _Outcome) -> None:
+        """Say the last word, once."""
+        if not self._ended:
+            self._ended = True
+            self._send(outcome)
+
+    def _send(self, message: _Event | _Outcome) -> None:
         with self._sending:
             self._connection.send(message)
 
