@@ -280,6 +280,7 @@ def test_reload_takes_the_libraries_along(host, ready):
             del sys.modules[name]
         sys.modules.update(before)
         host.slicer.util.reloadScriptedModule("SegAutoPlan")
+        host.slicer.modules.SegAutoPlanWidget.cleanup()
 
 
 def test_the_runs_list_stops_a_run_that_somebody_else_started(host, engine, panel, add_volume, write_model, workspace):
