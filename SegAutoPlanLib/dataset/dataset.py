@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from ..dataset_json import DatasetJson
 from ..images.image_size import ImageSize, largest_image
 from ..labels import LabelScheme
 
@@ -25,20 +25,31 @@ class Dataset:
 
     folder: Path
     name: str
-    channel_names: tuple[str, ...]
-    label_scheme: LabelScheme
-    file_ending: str
+    dataset_json: DatasetJson
     image_io: str
     """nnU-Net's name of the reader, e.g. `SimpleITKIO`."""
-    num_training: int
-    """`numTraining` as dataset.json states it: the planner uses this, not the number of files."""
     cases: tuple[Case, ...]
-    dataset_json: dict[str, Any]
-    """dataset.json as it stands, key order kept."""
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return self.dataset_json.channel_names
+
+    @property
+    def label_scheme(self) -> LabelScheme:
+        return self.dataset_json.label_scheme
+
+    @property
+    def file_ending(self) -> str:
+        return self.dataset_json.file_ending
+
+    @property
+    def num_training(self) -> int:
+        """`numTraining` as dataset.json states it: the planner uses this, not the number of files."""
+        return self.dataset_json.document["numTraining"]
 
     def without_cases(self) -> Dataset:
         """What the work on one case needs to know, small enough to go with every task to another process."""
-        return replace(self, cases=(), dataset_json={})
+        return replace(self, cases=(), dataset_json=replace(self.dataset_json, document={}))
 
     def largest_case(self) -> ImageSize:
         """By the headers of the largest files."""

@@ -34,7 +34,7 @@ def check_dataset_json(dataset: Dataset) -> list[Problem]:
 
 def check_files(dataset: Dataset) -> list[Problem]:
     """Files in imagesTr and labelsTr that belong to no case, and gaps in the numbering of channels."""
-    if "dataset" in dataset.dataset_json:
+    if "dataset" in dataset.dataset_json.document:
         return []
     used = {path for case in dataset.cases for path in (*case.image_files, case.label_file)}
     problems = []
@@ -83,9 +83,9 @@ def _check_count(dataset: Dataset) -> Iterable[Problem]:
 
 
 def _check_keys(dataset: Dataset) -> Iterable[Problem]:
-    if "channel_names" not in dataset.dataset_json:
+    if "channel_names" not in dataset.dataset_json.document:
         yield _warning(DATASET_FILE, '"modality" is an old name', 'rename the key to "channel_names"')
-    wanted = dataset.dataset_json.get("overwrite_image_reader_writer", "None")
+    wanted = dataset.dataset_json.document.get("overwrite_image_reader_writer", "None")
     if wanted != "None" and wanted not in IMAGE_IOS:
         problem = f'"overwrite_image_reader_writer" is {wanted!r}, which is not known; {dataset.image_io} is used'
         yield _warning(DATASET_FILE, problem, f"remove it or write one of {', '.join(IMAGE_IOS)}")

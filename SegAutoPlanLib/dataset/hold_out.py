@@ -53,7 +53,7 @@ def hold_out_cases(source: Path, raw: Path) -> HeldOutData:
     target = raw / whole.name
     if target.resolve() == Path(source).resolve():
         raise UserInputError(f"{source}: lies in the demo's own workspace; give --workspace another folder.")
-    document = {key: value for key, value in whole.dataset_json.items() if key != "dataset"}
+    document = {key: value for key, value in whole.dataset_json.document.items() if key != "dataset"}
     document.update(numTraining=len(kept), held_out=[case.identifier for case in held])
     _require_unused(target, document)
     for case in kept:

@@ -40,13 +40,9 @@ def load_dataset(folder: Path | str) -> Dataset:
     return Dataset(
         folder=folder,
         name=folder.resolve().name,
-        channel_names=description.channel_names,
-        label_scheme=description.label_scheme,
-        file_ending=file_ending,
+        dataset_json=description,
         image_io=choose_image_io(file_ending, cases[0].image_files[0], description.wanted_image_io).name,
-        num_training=document["numTraining"],
         cases=cases,
-        dataset_json=document,
     )
 
 

@@ -84,7 +84,7 @@ def _plan(
         known, raw, planner.name, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
     )
     write_plan(made, target)
-    write_json(target.with_name(DATASET_FILE), raw.dataset_json)
+    write_json(target.with_name(DATASET_FILE), raw.dataset_json.document)
     return made
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..dataset_json import DATASET_FILE, parse_dataset_json
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..inference import Segmenter, load_model
@@ -139,12 +138,12 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json, stored_fingerprint(workspace, raw))
+    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
     return TrainingTask(
         plan=plan,
         configuration_name=chosen.name,
         fold=options.fold,
-        dataset_json=parse_dataset_json(raw.dataset_json, raw.folder / DATASET_FILE),
+        dataset_json=raw.dataset_json,
         recipe=recipe,
         seed=options.seed,
         preprocessed=folders[chosen.name],

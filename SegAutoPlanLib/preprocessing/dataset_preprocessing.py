@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..dataset import Case, Dataset
+from ..dataset_json import DATASET_FILE
 from ..errors import UserInputError
 from ..executors import Workers, run_cases
 from ..files import atomic_path, write_json
@@ -48,7 +49,7 @@ def preprocess_dataset(
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
         _remove_cases_not_in_dataset(folder, dataset)
-    write_json(root / "dataset.json", dataset.dataset_json)
+    write_json(root / DATASET_FILE, dataset.dataset_json.document)
     write_plan(plan, root / f"{plan.plans_name}.json")
     todo = [case for case in dataset.cases if work.missing(case)]
     for _ in run_cases(

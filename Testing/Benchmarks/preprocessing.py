@@ -198,7 +198,7 @@ def prepare_ct_plan(raw: Path, out: Path) -> None:
     fingerprint = Fingerprint(((1.0, 0.7, 0.7),), ((400, 512, 512),), (intensities,), 1.0)
     plan = plan_experiments(fingerprint, dataset, target_spacing=(CT_SPACING_MM,) * 3)
     write_fingerprint(fingerprint, out / CT_NAME / "dataset_fingerprint.json")
-    write_json(out / CT_NAME / "dataset.json", dataset.dataset_json)
+    write_json(out / CT_NAME / "dataset.json", dataset.dataset_json.document)
     write_plan(plan, out / CT_NAME / f"{plan.plans_name}.json")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from SegAutoPlanLib.dataset.dataset import Case, Dataset
+from SegAutoPlanLib.dataset_json import parse_dataset_json
 from SegAutoPlanLib.fingerprint.fingerprint import Fingerprint, Intensities
-from SegAutoPlanLib.labels import LabelScheme
 
 FIXTURES = Path(__file__).resolve().parents[1] / "Fixtures"
 
@@ -29,31 +29,23 @@ def read_recorded(name: str) -> Any:
 
 def dataset_of(description: dict[str, Any], name: str = "Dataset001_Random", image_io: str = "SimpleITKIO") -> Dataset:
     """A dataset that exists only as its dataset.json."""
-    return Dataset(
-        folder=Path(),
-        name=name,
-        channel_names=tuple(description["channel_names"].values()),
-        label_scheme=LabelScheme.from_dataset_json(description),
-        file_ending=description["file_ending"],
-        image_io=image_io,
-        num_training=description["numTraining"],
-        cases=(),
-        dataset_json=description,
-    )
+    return Dataset(Path(), name, parse_dataset_json(description), image_io, ())
 
 
 def liver(cases: int = 131, channels: Sequence[str] = ("CT",), num_training: int | None = None) -> Dataset:
     """A dataset like LiTS: three labels, large CT."""
+    description = {
+        "channel_names": {str(index): name for index, name in enumerate(channels)},
+        "labels": {"background": 0, "liver": 1, "tumour": 2},
+        "numTraining": cases if num_training is None else num_training,
+        "file_ending": ".nii.gz",
+    }
     return Dataset(
         folder=Path("raw/Dataset003_Liver"),
         name="Dataset003_Liver",
-        channel_names=tuple(channels),
-        label_scheme=LabelScheme((("background", 0), ("liver", 1), ("tumour", 2))),
-        file_ending=".nii.gz",
+        dataset_json=parse_dataset_json(description),
         image_io="SimpleITKIO",
-        num_training=cases if num_training is None else num_training,
         cases=tuple(Case(f"liver_{index:03d}", ()) for index in range(cases)),
-        dataset_json={},
     )
 
 

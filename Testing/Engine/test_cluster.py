@@ -313,4 +313,4 @@ def test_what_is_sent_with_a_case_does_not_grow_with_the_dataset(tmp_path):
     few, many = (load_dataset(write_raw_dataset(tmp_path / str(n) / "Dataset001_X", n)) for n in (1, 9))
     sizes = [len(pickle.dumps(dataset.without_cases())) for dataset in (few, many)]
     assert sizes[0] == sizes[1] < 2000
-    assert json.loads(json.dumps(few.without_cases().dataset_json)) == {}
+    assert json.loads(json.dumps(few.without_cases().dataset_json.document)) == {}

@@ -43,8 +43,8 @@ def test_labels_and_regions_keep_the_order_of_the_file(tmp_path):
     folder = write_raw_dataset(tmp_path / "D", labels=regions, regions_class_order=[1, 2])
     dataset = load_dataset(folder)
     assert dataset.label_scheme.regions == ((2, 3), (1, 2, 3))
-    assert list(dataset.dataset_json["labels"]) == ["background", "b", "a"]
-    (folder / "dataset.json").write_text(json.dumps(dataset.dataset_json), encoding="utf-8")
+    assert list(dataset.dataset_json.document["labels"]) == ["background", "b", "a"]
+    (folder / "dataset.json").write_text(json.dumps(dataset.dataset_json.document), encoding="utf-8")
     assert load_dataset(folder).label_scheme.entries == dataset.label_scheme.entries
 
 
