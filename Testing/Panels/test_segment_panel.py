@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import numpy as np
@@ -226,7 +227,10 @@ def test_closing_the_scene_mid_run_frees_the_panel_and_the_run_goes_on(host, eng
     gate.touch()
     host.process_events(until=lambda: run.state().over, timeout_s=30)
     runs.refresh()
-    assert runs.ui.runsTreeWidget.topLevelItem(0).text(1) == "finished, not loaded yet"
+    row = runs.ui.runsTreeWidget.topLevelItem(0)
+    assert re.fullmatch(r"\d\d:\d\d segment_T1_of_a_patient", row.text(0))
+    assert run.name in row.toolTip(0)
+    assert row.text(1) == "finished, not loaded yet"
     runs.ui.runsTreeWidget.setCurrentItem(runs.ui.runsTreeWidget.topLevelItem(0))
     assert runs.ui.loadRunButton.enabled
     runs.ui.loadRunButton.click()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.progress import duration_in_words
 from SegAutoPlanLib.runs import RunState
+
+TIME_OF_NAME = re.compile(r"\d{4}-\d\d-\d\d_(?P<hour>\d\d)-(?P<minute>\d\d)-\d\d_")
 
 
 def runningStatus(state: RunState) -> str:
@@ -28,3 +32,9 @@ def outcomeOf(state: RunState) -> str:
     if state.status == "stopped":
         return _("Cancelled.")
     return " ".join(filter(None, (state.message, state.hint))) or _("It failed; the log tells more.")
+
+
+def shortName(name: str) -> str:
+    """A run's name with the time of its beginning and without the day, e.g. `07:54 segment_head`."""
+    match = TIME_OF_NAME.match(name)
+    return f"{match['hour']}:{match['minute']} {name[match.end() :]}" if match else name

@@ -13,7 +13,7 @@ from SegAutoPlanLib.runs import RunFolder, RunState, RunWatcher, list_runs
 
 from ...engine.poll_timer import PollTimer
 from ...engine.run_follower import cancel
-from ...engine.run_words import outcomeOf, runningStatus, timeLeft
+from ...engine.run_words import outcomeOf, runningStatus, shortName, timeLeft
 from ...jobs.segmentation_job import loadResult, resultWaits
 from ...parameters import SegAutoPlanParameterNode
 from ..panel import loadSection
@@ -80,9 +80,10 @@ class RunsPanel:
         tree.clear()
         for run, texts in zip(self._runs, self._rows, strict=True):
             item = qt.QTreeWidgetItem()
-            for column, text in enumerate(texts):
+            # The date would take the room of what a run does.
+            for column, (text, whole) in enumerate(zip((shortName(run.name), texts[1]), texts, strict=True)):
                 item.setText(column, text)
-                item.setToolTip(column, text)
+                item.setToolTip(column, whole)
             tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
                 tree.setCurrentItem(item)
