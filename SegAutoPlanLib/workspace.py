@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .dataset_json import DATASET_FILE
 from .errors import UserInputError
 
 DATASET_NAME = re.compile(r"Dataset(\d{3})_.+")
@@ -65,7 +66,7 @@ class Workspace:
     def raw_folder(self, dataset: str | int | Path) -> Path:
         """The raw dataset folder that an id, a name or a path means (a path may lie outside the workspace)."""
         text = str(dataset)
-        if not re.fullmatch(r"\d+", text) and (Path(text) / "dataset.json").is_file():
+        if not re.fullmatch(r"\d+", text) and (Path(text) / DATASET_FILE).is_file():
             return Path(text)
         if any(separator in text for separator in (os.sep, "/")):
             if not Path(text).is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..executors import Workers, run_cases
 from ..files import write_json
@@ -57,7 +58,7 @@ def import_decathlon(
             pass
         for path in images:
             shutil.copyfile(source / "labelsTr" / path.name, folder / "labelsTr" / path.name)
-        write_json(folder / "dataset.json", {**dataset_json, "numTraining": len(images)})
+        write_json(folder / DATASET_FILE, {**dataset_json, "numTraining": len(images)})
     return ImportedDataset(target, len(images))
 
 

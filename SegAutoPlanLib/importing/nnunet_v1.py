@@ -6,6 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from ..dataset_json import DATASET_FILE
 from ..errors import FileError
 from ..executors import Workers, run_cases
 from ..files import write_json
@@ -43,7 +44,7 @@ def import_nnunet_v1(
         copy = partial(_copy_into, folder)
         for _ in run_cases(copy, files, stage="import", workers=workers, reporter=reporter, finish_begun=True):
             pass
-        write_json(folder / "dataset.json", {**dataset_json, "numTraining": len(cases)})
+        write_json(folder / DATASET_FILE, {**dataset_json, "numTraining": len(cases)})
     return ImportedDataset(target, len(cases))
 
 

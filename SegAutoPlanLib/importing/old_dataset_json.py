@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..files import read_json
 from ..labels import LabelScheme
@@ -20,7 +21,7 @@ def read_old_dataset_json(source: Path) -> dict[str, Any]:
     Raises:
         UserInputError: the file is missing, or its labels or modalities are not as they were then.
     """
-    path = source / "dataset.json"
+    path = source / DATASET_FILE
     old = read_json(path)
     if (
         not isinstance(old, dict)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
+from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..executors import Workers, run_cases
 from ..files import write_json
@@ -93,7 +94,7 @@ def import_pairs(
             "numTraining": len(pairs),
             "file_ending": ending,
         }
-        write_json(folder / "dataset.json", dataset_json)
+        write_json(folder / DATASET_FILE, dataset_json)
     notes = _notes(cases, found, plan)
     for note in notes:
         reporter.event("warning", message=note)

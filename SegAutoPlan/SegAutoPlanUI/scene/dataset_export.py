@@ -12,6 +12,7 @@ from typing import Any
 
 import slicer
 
+from SegAutoPlanLib.dataset_json import DATASET_FILE
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import write_json
 from SegAutoPlanLib.workspace import DATASET_NAME
@@ -64,7 +65,7 @@ def exportDataset(
     try:
         for case in cases:
             _writeCase(case, labels, written, fileEnding)
-        write_json(written / "dataset.json", _description(cases, channels, labels, fileEnding))
+        write_json(written / DATASET_FILE, _description(cases, channels, labels, fileEnding))
         written.chmod(0o755)
         if folder.exists():
             folder.rmdir()
