@@ -116,8 +116,11 @@ class _Work:
 
     def preprocess(self, case: Case) -> None:
         """Preprocess one case and store what is missing of it."""
-        image, segmentation = read_labelled_case(self.dataset, case)
         stamps, missing = self.stamps(case), self.missing(case)
+        if not missing:
+            # A cluster does a case again whose worker was lost after it had written, before it could say so.
+            return
+        image, segmentation = read_labelled_case(self.dataset, case)
         try:
             cropped = crop_case(image, segmentation, self.plan)
             del image, segmentation

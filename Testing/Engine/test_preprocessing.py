@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.executors import Workers
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.fingerprint import Fingerprint, Intensities
 from SegAutoPlanLib.images import Image, SourceHeader
@@ -174,6 +176,21 @@ def test_an_interrupted_run_continues(raw, preprocessed, monkeypatch):
     assert there != {"case_000", "case_001", "case_002"}
     anew = changed(folders, lambda: run(raw, preprocessed))
     assert {name.split("/")[1] for name in anew} == {"case_000", "case_001", "case_002"} - there
+
+
+class Forgetful(ThreadPoolExecutor):
+    """Does every task twice, like a cluster that lost the worker between its writing and its answer."""
+
+    def submit(self, task, /, *arguments, **named):
+        return super().submit(lambda: [task(*arguments, **named) for _ in range(2)][1])
+
+
+def test_a_case_that_is_done_twice_is_kept_as_the_first_time_left_it(raw, preprocessed):
+    with Forgetful(2) as executor:
+        folders = run(raw, preprocessed / "twice", workers=Workers(executor=executor))
+    for name, once in run(raw, preprocessed / "once").items():
+        for file in once.glob("*.safetensors"):
+            assert (folders[name] / file.name).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])
