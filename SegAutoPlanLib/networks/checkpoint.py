@@ -41,9 +41,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     # torch raises UnpicklingError for forbidden content and RuntimeError or EOFError for damaged archives.
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, *_unpickling_errors()) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # torch's own words advise to read the file all the same, with whatever it would execute.
         raise UserInputError(
-            f"{path}: is damaged or not a checkpoint that can be read safely ({first_line[:160]}); "
+            f"{path}: is damaged or not a checkpoint that can be read safely ({type(error).__name__}); "
             "copy or train it again."
         ) from error
     if not isinstance(content, dict) or "network_weights" not in content:
