@@ -10,18 +10,21 @@ import asyncio
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import UserInputError
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed import Future as RemoteFuture
 
 SECONDS_TO_CONNECT = 10
+FETCHED_AT_ONCE = 4
 ENGINE_VERSION = f"{__package__}:__version__"
 ALIKE = ("python", "dask", "distributed", "numpy", "scipy", "SimpleITK")
 """What has one version on every computer: tasks and results travel pickled, and results must be equal to the bit."""
@@ -33,6 +36,43 @@ class Cluster:
 
     executor: Executor
     threads: Callable[[], int]
+
+
+class ClusterExecutor(Executor):
+    """A client's tasks as futures that always end.
+
+    The client's own executor leaves a future pending for ever where a result was there, its worker was lost before
+    it was fetched, and fetching it or doing it again failed.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._fetching = ThreadPoolExecutor(FETCHED_AT_ONCE, thread_name_prefix="fetch")
+
+    def submit(self, task: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future:
+        # Not pure: an equal task is done again, since what counts is often the file that it writes.
+        remote = self._client.submit(task, *arguments, pure=False, **named)
+        local: Future = Future()
+        local.add_done_callback(lambda done: remote.cancel() if done.cancelled() else None)
+        remote.add_done_callback(lambda _: self._fetch(remote, local))
+        return local
+
+    def _fetch(self, remote: RemoteFuture, local: Future) -> None:
+        if local.set_running_or_notify_cancel():
+            fetched = self._fetching.submit(remote.result)
+            fetched.add_done_callback(partial(_hand_over, local))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._fetching.shutdown(wait=False, cancel_futures=True)
+
+
+def _hand_over(local: Future, fetched: Future) -> None:
+    if fetched.cancelled():
+        local.set_exception(CancelledError())
+    elif fetched.exception() is not None:
+        local.set_exception(fetched.exception())
+    else:
+        local.set_result(fetched.result())
 
 
 @contextmanager
@@ -54,8 +94,8 @@ def connected_cluster(address: str) -> Iterator[Cluster]:
         _require_workers(client, address)
         _require_alike(client, address)
         try:
-            # Not pure: an equal task is done again, since what counts is often the file that it writes.
-            yield Cluster(client.get_executor(pure=False), lambda: sum(client.nthreads().values()))
+            with ClusterExecutor(client) as executor:
+                yield Cluster(executor, lambda: sum(client.nthreads().values()))
         except distributed.scheduler.KilledWorker as error:
             raise UserInputError(
                 f"--scheduler {address}: one case ended several workers, most often because their memory ran out; "

@@ -12,7 +12,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS_TO_START = 60
-WITH_ENGINE = {"PYTHONPATH": str(REPOSITORY)}
+WITH_ENGINE = {"PYTHONPATH": str(REPOSITORY), "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}
+"""Dask may try as long to reach a worker that is gone; its default is half a minute."""
 LIFETIME_S = 300
 """A forgotten process ends by itself."""
 

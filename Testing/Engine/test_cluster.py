@@ -19,7 +19,7 @@ import SimpleITK as sitk
 
 from SegAutoPlanLib import cluster as cluster_module
 from SegAutoPlanLib.__main__ import main
-from SegAutoPlanLib.cluster import connected_cluster
+from SegAutoPlanLib.cluster import ClusterExecutor, connected_cluster
 from SegAutoPlanLib.dataset import check_dataset, load_dataset
 from SegAutoPlanLib.errors import FileError, StopRequested, UserInputError
 from SegAutoPlanLib.evaluation import evaluate_folder
@@ -190,6 +190,27 @@ def run_out_of_memory(number: int) -> None:
 
 def end_the_process(number: int) -> None:
     os._exit(1)
+
+
+class LostResult:
+    """A client whose task is done, and whose result cannot be fetched."""
+
+    def submit(self, task, *arguments, pure):
+        return self
+
+    def add_done_callback(self, callback):
+        callback(self)
+
+    def result(self):
+        raise ConnectionResetError("the worker is gone")
+
+    def cancel(self):
+        raise AssertionError("it is done")
+
+
+def test_a_result_that_cannot_be_fetched_is_an_error_and_no_waiting_for_ever():
+    with ClusterExecutor(LostResult()) as executor, pytest.raises(ConnectionResetError, match="the worker is gone"):
+        executor.submit(fail, 1).result(timeout=10)
 
 
 class StopsAfter(Reporter):
