@@ -6,7 +6,6 @@ imports it.
 
 from __future__ import annotations
 
-import asyncio
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -108,6 +107,8 @@ def connected_cluster(address: str) -> Iterator[Cluster]:
 
 
 def _client(address: str) -> Client:
+    import asyncio
+
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 
@@ -129,6 +130,8 @@ def _client(address: str) -> Client:
 
 async def _greet(address: str) -> None:
     """Connect once within the time: `Client` waits for ever where something listens and does not answer."""
+    import asyncio
+
     from distributed.comm import connect
     from distributed.security import Security
 
