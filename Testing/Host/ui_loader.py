@@ -43,9 +43,12 @@ class UiLoader(QtUiTools.QUiLoader):
     def createWidget(
         self, class_name: str, parent: QtWidgets.QWidget | None = None, name: str = ""
     ) -> QtWidgets.QWidget:
-        if class_name not in self.classes:
+        # Made in Python where possible: what C++ makes may lie where a deleted object lay that PySide6 still knows, and
+        # would then come back as an object of that other class.
+        cls = self.classes.get(class_name) or getattr(QtWidgets, class_name, None)
+        if cls is None:  # Designer's own "Line"
             return super().createWidget(class_name, parent, name)
-        widget = self.classes[class_name](parent)
+        widget = cls(parent)
         widget.setObjectName(name)
         return widget
 
