@@ -32,8 +32,8 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of a Dask cluster that works on the cases, e.g. tcp://10.0.0.1:8786; its workers need this package and "
-        "see the same files (needs the package distributed)",
+        help="of a Dask cluster that works on the cases, e.g. tcp://10.0.0.1:8786; it needs this package everywhere, "
+        "and its workers the same files (here: the package distributed)",
     )
 
 
