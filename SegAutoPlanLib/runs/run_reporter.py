@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import sentence_of
 from ..files import write_json
 from ..progress import ConsoleReporter, Reporter
 from .processes import ProcessIdentity
@@ -71,7 +72,7 @@ class RunReporter(Reporter):
             self.event("stopped", message="It was ended at once; what had not been saved is lost.")
             self.close(1)
         elif kind is not None and not issubclass(kind, SystemExit):
-            self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(kind, error))
+            self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(error))
             self.close(1)
 
     def event(self, event: str, /, **fields: Any) -> None:
@@ -103,18 +104,13 @@ class RunReporter(Reporter):
 
 
 def _in_a_sentence(kind: type[BaseException], error: BaseException | None) -> str:
-    if _is_out_of_memory(kind, error):
-        return "The memory of the computer or of its graphics card ran out."
+    known = sentence_of(error) if error is not None else None
+    if known is not None:
+        return known
     text = str(error).strip().splitlines()
     return f"{kind.__name__}: {text[0]}" if text else kind.__name__
 
 
-def _hint(kind: type[BaseException], error: BaseException | None) -> str:
-    if _is_out_of_memory(kind, error):
-        return "Plan with less --gpu-memory-gb, close other programs, or use --device cpu."
-    return "This is a mistake of the program; please report it with the log."
-
-
-def _is_out_of_memory(kind: type[BaseException], error: BaseException | None) -> bool:
-    # torch's own type is not imported for this: a reporter must work without torch.
-    return issubclass(kind, MemoryError) or kind.__name__ == "OutOfMemoryError" or "out of memory" in str(error)
+def _hint(error: BaseException | None) -> str:
+    known = error is not None and sentence_of(error) is not None
+    return "" if known else "This is a mistake of the program; please report it with the log."
