@@ -257,7 +257,7 @@ def _within(value: float, lowest: float | None, highest: float | None) -> bool:
 
 def _bounds(lowest: float | None, highest: float | None) -> str:
     if lowest is not None and highest is not None:
-        return f" from {lowest:g} to {highest:g}"
+        return f" from {lowest:,} to {highest:,}"
     if lowest is not None:
-        return f" from {lowest:g} on"
-    return f" up to {highest:g}" if highest is not None else ""
+        return f" from {lowest:,} on"
+    return f" up to {highest:,}" if highest is not None else ""

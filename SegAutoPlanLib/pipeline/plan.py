@@ -14,8 +14,10 @@ from ..files import read_json, write_json
 from ..machine import core_count, multiply_adds_per_second
 from ..planning import PLANNERS, Machine, Plan, plan_experiments, planner_named, read_plan, write_plan
 from ..progress import SILENT, Reporter
+from ..schema import array_of, either, nothing
 from ..workspace import Workspace
 from .fingerprint import current_fingerprint
+from .option_rules import GIGABYTES, MILLIMETRES, require_option, require_plans_name
 from .workers_options import WorkersOptions
 
 
@@ -32,6 +34,12 @@ class PlanOptions(WorkersOptions):
     """(z, y, x) in mm instead of the dataset's own."""
     plans_name: str | None = None
     """Name of the plans file; None: the planner's own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_option("--gpu-memory-gb", self.gpu_memory_gb, GIGABYTES)
+        require_option("--spacing", self.spacing, either(nothing, array_of(MILLIMETRES, length=3)))
+        require_plans_name(self.plans_name)
 
 
 def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:

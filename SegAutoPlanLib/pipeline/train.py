@@ -30,6 +30,7 @@ from ..training.launch import launch_ranks
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
+from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
 from .plan import find_plan
 
 MAX_LOADER_WORKERS = 12
@@ -62,6 +63,14 @@ class TrainOptions:
     checkpoints: bool = True
     """Whether to write any but the final one."""
     seed: int = 12345
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fold", fold_of(self.fold))
+        require_plans_name(self.plans_name)
+        require_option("--epochs", self.epochs, LENGTH)
+        require_option("--iterations", self.iterations, LENGTH)
+        require_option("--gpus", self.gpus, COUNT)
+        require_option("--seed", self.seed, SEED)
 
 
 @dataclass(frozen=True)
