@@ -46,7 +46,7 @@ SYSTEM_PROBLEMS = {
     errno.ENAMETOOLONG: ("the name is too long for the disk", "shorten it, or choose a place with a shorter path"),
     errno.EISDIR: ("is a folder where a file is expected", "move it away, or give another path"),
     errno.ENOTDIR: ("a part of the path is a file where a folder is expected", "move it away, or give another path"),
-    errno.EEXIST: ("is there already", "move it away, or give another path"),
+    errno.EEXIST: ("something else of this name is there already", "move it away, or give another path"),
     errno.ENOTEMPTY: ("is a folder that is not empty", "move it away, or give another path"),
     errno.ELOOP: ("its links lead in a circle", "correct the link"),
     errno.EMLINK: ("the disk allows no more links to this file", "choose another disk"),
