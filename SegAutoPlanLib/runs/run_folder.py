@@ -112,7 +112,9 @@ def list_runs(runs_folder: Path | str, most: int | None = None) -> list[RunFolde
     """The runs of a folder (all, or the newest `most`), newest first: names begin with the time."""
     folder = Path(runs_folder)
     try:
-        names = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), reverse=True)
+        names = sorted(
+            (entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)), reverse=True
+        )
     except OSError:
         return []
     return list(islice((RunFolder(folder / name) for name in names if os.path.exists(folder / name / RUN_FILE)), most))
