@@ -14,7 +14,7 @@
 | preprocessor_name | `DefaultPreprocessor`, else refused |
 | batch_size, patch_size, spacing, normalization_schemes, use_mask_for_norm, batch_dice | obeyed |
 | median_image_size_in_voxels | obeyed, for words only |
-| resampling_fn_… and their options | obeyed; probabilities are brought back linearly or to the nearest voxel, else refused |
+| resampling_fn_… and their options | obeyed; of probabilities the orders 0 and 1, else refused |
 | architecture, or the numbers that stood for it up to 2.3 | see `architecture_gate` |
 | inherits_from | obeyed: a configuration of the plan, not in a circle |
 | previous_stage | obeyed: not in a circle |
@@ -191,7 +191,7 @@ PER_AXIS = ("patch_size", "median_image_size_in_voxels", "spacing")
 SETTINGS = record(
     {
         "data_identifier": folder_of_cases,
-        "batch_size": whole(1, 1_000_000),
+        "batch_size": whole(1, 10**9),
         "patch_size": array_of(whole(1, LONGEST_EDGE), **AXES),
         "median_image_size_in_voxels": array_of(VOXELS, **AXES),
         "spacing": array_of(MILLIMETRES, **AXES),
@@ -220,6 +220,8 @@ def network(entry: Mapping[str, Any]) -> None:
         record({"architecture": architecture_entry})(entry)
 
 
+EXISTING = record({"configurations": mapping_of(record({}), text(), longest=MOST_CONFIGURATIONS)})
+"""What is read of a plan whose user-added configurations are to be kept."""
 CONFIGURATION = every(network, SETTINGS, resampling)
 """A configuration with what it inherits."""
 

@@ -16,7 +16,7 @@ from ..schema import Mismatch, problem_of
 from .configuration_json import configurations_from_json, configurations_to_json, reason
 from .explanation import explain
 from .plan import Configuration, Plan, Source
-from .plan_gate import INTENSITIES_FORMERLY, PLAN, require_intensities_for
+from .plan_gate import INTENSITIES_FORMERLY, PLAN, plan_name, require_intensities_for
 
 SHOWN_REASONS = 10
 
@@ -29,6 +29,18 @@ def read_plan(path: Path | str) -> Plan:
     """
     plan = plan_from_json(read_json(path), str(path))
     return replace(plan, explanation=explain(plan))
+
+
+def plan_path(folder: Path, plans_name: str) -> Path:
+    """Where the plan of that name stands, beside the preprocessed cases of a dataset.
+
+    Raises:
+        UserInputError: the name leads out of the folder, or to another file than a plan.
+    """
+    problem = problem_of(plan_name, plans_name)
+    if problem is not None:
+        raise UserInputError(f"The name of the plans {problem}; choose another name.")
+    return folder / f"{plans_name}.json"
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:

@@ -14,8 +14,10 @@ from ..errors import UserInputError
 from ..executors import Workers, run_cases
 from ..files import atomic_path, write_json
 from ..fingerprint.extraction import read_labelled_case, require_image
-from ..planning import Configuration, Plan, write_plan
+from ..planning import Configuration, Plan, plan_path, write_plan
+from ..planning.plan_gate import GROUND_TRUTH_FOLDER, folder_of_cases
 from ..progress import SILENT, Reporter
+from ..schema import problem_of
 from .case import crop_case, preprocess_cropped
 from .stamp import stamp_of
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
@@ -46,11 +48,12 @@ def preprocess_dataset(
     root = Path(preprocessed_root) / dataset.name
     work = _Work(dataset, plan, _chosen(plan, configurations), root)
     folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
+    plan_file = plan_path(root, plan.plans_name)
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
         _remove_cases_not_in_dataset(folder, dataset)
     write_json(root / DATASET_FILE, dataset.dataset_json.document)
-    write_plan(plan, root / f"{plan.plans_name}.json")
+    write_plan(plan, plan_file)
     todo = [case for case in dataset.cases if work.missing(case)]
     for _ in run_cases(
         work.for_one_case().preprocess,
@@ -67,7 +70,7 @@ def preprocess_dataset(
 
 def ground_truth_folder(preprocessed: Path) -> Path:
     """The label files as they were drawn, kept beside the preprocessed cases of a dataset for evaluation."""
-    return preprocessed / "gt_segmentations"
+    return preprocessed / GROUND_TRUTH_FOLDER
 
 
 def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
@@ -77,8 +80,13 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...
 
 
 def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
+    """Only files that this program wrote into the folder itself: nothing behind a link, and no others' safetensors."""
+    if folder.is_symlink():
+        return
     for identifier in set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}:
-        case_path(folder, identifier).unlink(missing_ok=True)
+        path = case_path(folder, identifier)
+        if not path.is_symlink() and stored_stamps(folder, identifier):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,9 @@ class _Work:
     root: Path
 
     def folder(self, configuration: Configuration) -> Path:
+        problem = problem_of(folder_of_cases, configuration.data_identifier)
+        if problem is not None:
+            raise UserInputError(f'{configuration.name}: its "data_identifier" {problem}; correct the plan.')
         return self.root / configuration.data_identifier
 
     def bytes_per_case(self) -> int:
