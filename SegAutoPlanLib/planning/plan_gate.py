@@ -121,8 +121,8 @@ def ordered_where_known(value: Mapping[str, float]) -> None:
     for lower, upper in (*itertools.pairwise(ORDERED), ("min", "max"), ("min", "mean"), ("mean", "max")):
         if value[lower] > value[upper] + ROUNDING * largest:
             raise Mismatch(f'has "{lower}" {value[lower]:g} above "{upper}" {value[upper]:g}')
-    if value["std"] < 0:
-        raise Mismatch(f"must not be below 0, but is {value['std']:g}", '"std"')
+    if value["std"] < 0 or value["std"] > value["max"] - value["min"] + ROUNDING * largest:
+        raise Mismatch(f"must be from 0 to the distance of the extremes, not {value['std']:g}", '"std"')
 
 
 CHANNEL = every(record({field.name: number_or_nan for field in fields(Intensities)}), ordered_where_known)
@@ -237,6 +237,11 @@ def require_same_dimensions(entry: Mapping[str, Any], dimensions: int) -> None:
         raise Mismatch('must have as many entries as "normalization_schemes"', '"use_mask_for_norm"')
 
 
+FINITE = number(-LARGEST_FLOAT32, LARGEST_FLOAT32)
+USED = record({**{field.name: FINITE for field in fields(Intensities)}, "std": number(above=SMALLEST_DEVIATION)})
+"""What is said of a channel whose normalisation uses it."""
+
+
 def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensities]) -> None:
     """A plan knows each channel, and what of its intensities the normalisation uses.
 
@@ -247,14 +252,8 @@ def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensiti
         raise Mismatch(f"is for {len(schemes)} channels, but the plan for {len(channels)}", '"normalization_schemes"')
     for index, (scheme, channel) in enumerate(zip(schemes, channels, strict=True)):
         if depends_on_dataset(scheme):
-            _require_usable(channel, f'"{INTENSITIES}""{index}"', scheme)
-
-
-def _require_usable(channel: Intensities, where: str, scheme: str) -> None:
-    finite = number(-LARGEST_FLOAT32, LARGEST_FLOAT32)
-    wanted = {**dict.fromkeys(vars(channel), finite), "std": number(highest=LARGEST_FLOAT32, above=SMALLEST_DEVIATION)}
-    try:
-        record(wanted)(vars(channel))
-    except Mismatch as mismatch:
-        remedy = "give the channel another name in dataset.json and plan again"
-        raise Mismatch(f"{mismatch.problem}, since {scheme} uses it ({remedy})", f"{where}{mismatch.where}") from None
+            try:
+                record({INTENSITIES: record({str(index): USED})})({INTENSITIES: {str(index): vars(channel)}})
+            except Mismatch as mismatch:
+                remedy = "give the channel another name in dataset.json and plan again"
+                raise Mismatch(f"{mismatch.problem}, since {scheme} uses it ({remedy})", mismatch.where) from None
