@@ -12,14 +12,20 @@ from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..executors import Workers
 from ..files import read_json, write_json
+from ..fingerprint import Fingerprint
 from ..machine import core_count, multiply_adds_per_second
 from ..planning import PLANNERS, Machine, Plan, plan_experiments, plan_path, planner_named, read_plan, write_plan
+from ..planning.normalization import normalization_schemes
+from ..planning.plan_gate import require_intensities_for
+from ..planning.plan_json import MAX_PLAN_BYTES
 from ..progress import SILENT, Reporter
-from ..schema import array_of, either, nothing
+from ..schema import Mismatch, array_of, either, nothing
 from ..workspace import Workspace
 from .fingerprint import current_fingerprint
 from .option_rules import GIGABYTES, MILLIMETRES, require_option, require_plans_name
 from .workers_options import WorkersOptions
+
+CHECK_IMAGES = "correct the names of the channels, or the images and labels"
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def _plan(
 ) -> Plan:
     planner = planner_named(options.planner)
     known = current_fingerprint(workspace, raw, workers, reporter)
+    _require_intensities(raw, known)
     name = options.plans_name or planner.plans_name
     target = stored_plan(workspace, raw, name)
     existing = _existing(target)
@@ -104,11 +111,21 @@ def _plan(
     return made
 
 
+def _require_intensities(raw: Dataset, known: Fingerprint) -> None:
+    """Before a plan is made that could not be used: a channel whose foreground cannot be scaled."""
+    try:
+        require_intensities_for(normalization_schemes(raw.channel_names), known.foreground_intensities)
+    except Mismatch as mismatch:
+        raise FileError(
+            raw.folder / DATASET_FILE, f"by the images, {mismatch.where} {mismatch.problem}", CHECK_IMAGES
+        ) from None
+
+
 def _existing(target: Path) -> Any:
     """The plan that is replaced, whose user-added configurations are kept; None if there is none."""
     if not target.exists():
         return None
-    document = read_json(target)
+    document = read_json(target, MAX_PLAN_BYTES)
     if not isinstance(document, dict) or not {"configurations", "plans_name"} <= document.keys():
         raise FileError(target, "is not a plan and is not replaced by one", "move it away, or choose another --plans")
     return document

@@ -17,6 +17,7 @@ from .plan import Architecture
 VALUE_BYTES = 4
 """float32."""
 SMALLER_VOLUME = "correct the voxel size, in the image's header or in the plan"
+BILLION_GIGABYTES = 10**9 << 30
 TRAINED_COPIES = 3
 """Each weight, its gradient and its momentum."""
 
@@ -109,13 +110,12 @@ def require_memory(needed: int, source: str, what: str, remedy: str = SMALLER_VO
     there = total_memory()
     if there is not None and needed > there:
         raise UserInputError(
-            f"{source}: {what} needs about {_gigabytes(needed)}, but this computer has {_gigabytes(there)}; {remedy}."
+            f"{source}: {what} needs {_gigabytes(needed)}, but this computer has {there >> 30} GB; {remedy}."
         )
 
 
 def _gigabytes(size: int) -> str:
-    gigabytes = size >> 30
-    return f"{gigabytes:,} GB" if gigabytes < 10**9 else "more than a billion GB"
+    return f"about {size >> 30:,} GB" if size < BILLION_GIGABYTES else "more than a billion GB"
 
 
 def _require_computable(architecture: Architecture, patch_size: Sequence[int], source: str) -> None:

@@ -255,5 +255,4 @@ def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensiti
             try:
                 record({INTENSITIES: record({str(index): USED})})({INTENSITIES: {str(index): vars(channel)}})
             except Mismatch as mismatch:
-                remedy = "give the channel another name in dataset.json and plan again"
-                raise Mismatch(f"{mismatch.problem}, since {scheme} uses it ({remedy})", mismatch.where) from None
+                raise Mismatch(f"{mismatch.problem}, since {scheme} uses it", mismatch.where) from None

@@ -18,6 +18,8 @@ from .explanation import explain
 from .plan import Configuration, Plan, Source
 from .plan_gate import INTENSITIES_FORMERLY, PLAN, plan_name, require_intensities_for
 
+MAX_PLAN_BYTES = 32 << 20
+"""Of thousands of channels; plans usually have 20 kB."""
 SHOWN_REASONS = 10
 
 
@@ -27,7 +29,7 @@ def read_plan(path: Path | str) -> Plan:
     Raises:
         UserInputError: the file is missing, is not JSON or is not a plan.
     """
-    plan = plan_from_json(read_json(path), str(path))
+    plan = plan_from_json(read_json(path, MAX_PLAN_BYTES), str(path))
     return replace(plan, explanation=explain(plan))
 
 

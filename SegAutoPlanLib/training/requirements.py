@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from ..labels import LabelScheme
-from ..planning.budget import VALUE_BYTES, require_network_fits, require_volume_fits
+from ..planning.budget import VALUE_BYTES, require_memory, require_network_fits
 from ..planning.plan import Configuration
 from .augmentation import augmentation_geometry
 
@@ -33,6 +35,9 @@ def require_training_fits(
     )
     # A long thin patch that is turned sweeps over a large volume.
     crop = augmentation_geometry(configuration.patch_size).crop_size
-    require_volume_fits(
-        crop, channels, VALUE_BYTES, "what a turned patch is cut from,", f"{source}, {configuration.name}"
+    require_memory(
+        math.prod(crop) * channels * VALUE_BYTES,
+        f"{source}, {configuration.name}",
+        f"a volume of {' × '.join(f'{edge:,}' for edge in crop)} voxels, from which a turned patch is cut,",
+        "make the patch_size more even",
     )
