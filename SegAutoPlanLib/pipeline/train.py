@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,11 @@ from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
+from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
+from ..names import safe_name
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -107,12 +110,22 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     rank = rank_from_environment()
-    if options.gpus > 1:
-        task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
-    else:
-        with joined(rank, device) as ranks:
-            task = _train_rank(workspace, options, ranks, reporter)
-    return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+    with _only_one(workspace, raw, recipe, options) if rank.is_main else contextlib.nullcontext():
+        if options.gpus > 1:
+            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+        else:
+            with joined(rank, device) as ranks:
+                task = _train_rank(workspace, options, ranks, reporter)
+        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+
+
+def _only_one(
+    workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions
+) -> contextlib.AbstractContextManager[None]:
+    """The lock of a fold; it can be held before there is a plan or a folder."""
+    model = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "CONFIGURATION"))
+    lock = workspace.results / raw.name / f".{model}__fold_{options.fold}.lock"
+    return exclusive(lock, f"Training fold {options.fold} of {workspace.results / raw.name / str(model)}")
 
 
 def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
@@ -143,9 +156,8 @@ def _prepare(
             f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
-    channels = len(raw.channel_names)
-    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file))
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter)
+    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)

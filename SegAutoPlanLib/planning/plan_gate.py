@@ -91,7 +91,7 @@ def plan_name(value: Any) -> None:
 def folder_of_cases(value: Any) -> None:
     """A rule: the name of a folder of preprocessed cases."""
     file_name(value)
-    if value.casefold() == GROUND_TRUTH_FOLDER or value.casefold().endswith(".json"):
+    if value.casefold() == GROUND_TRUTH_FOLDER or value.casefold().endswith((".json", ".lock")):
         raise Mismatch(f"must not be {value}, which stands for something else than preprocessed cases")
 
 
