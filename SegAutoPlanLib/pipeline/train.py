@@ -30,11 +30,12 @@ from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
+from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
-from .plan import find_plan
+from .plan import find_plan, stored_plan
 
 MAX_LOADER_WORKERS = 12
 
@@ -148,17 +149,19 @@ def _prepare(
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
+    plan_file = stored_plan(workspace, raw, plan.plans_name)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
         raise UserInputError(
             f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
+    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
     return TrainingTask(
