@@ -11,6 +11,9 @@ from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder, find_models
 from SegAutoPlanLib.runs import RunFolder, list_runs
 
+from SegAutoPlanLib.pipeline.predict import predict  # noqa: F401 - imported once, not in each child
+from SegAutoPlanLib.pipeline.train import train  # noqa: F401
+
 from .sound import build_sound_place
 
 

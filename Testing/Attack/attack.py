@@ -21,6 +21,8 @@ class Expected(enum.Enum):
     """It works and gives what the sound place gives: nothing is wrong with it, however odd it looks."""
     REFUSED_OR_EQUAL = "refused or equal"
     """It is either refused or makes no difference to the result."""
+    REFUSED_OR_OBEYED = "refused or obeyed"
+    """It is either refused or makes a difference: what is read is never ignored."""
     ANSWERED = "answered"
     """It works or is refused; for readers that show what there is and never fail."""
 

@@ -17,7 +17,7 @@ from .attack import Attack, Expected
 from .dramas import DRAMAS
 from .place import Place
 from .verbs import VERBS, Verb
-from .verdict import LEFTOVER, Evidence, Judged, judge
+from .verdict import LEFTOVER, Evidence, Verdict, judge
 from .victim import Ending, Limits, Order
 from .watch import changes_between, snapshot
 
@@ -36,8 +36,8 @@ class Ground:
     """Where the places are made."""
 
 
-def carry_out_attack(attack: Attack, ground: Ground) -> Judged:
-    """Run it and judge what it did."""
+def carry_out_attack(attack: Attack, ground: Ground) -> tuple[Verdict, str, float]:
+    """Run it and judge what it did; gives the verdict, the words that go with it, and the seconds that it took."""
     verb = VERBS[attack.verb]
     root = Path(tempfile.mkdtemp(prefix="place-", dir=ground.folder))
     try:
@@ -47,7 +47,7 @@ def carry_out_attack(attack: Attack, ground: Ground) -> Judged:
         with _bystander(place) as bystander:
             seen = _watched(attack, verb, place, root, ground, bystander)
         verdict, words = judge(attack, place, seen)
-        return Judged(attack, verdict, words.replace(str(place.root), "…"), seen.ending.seconds)
+        return verdict, words.replace(str(place.root), "…"), seen.ending.seconds
     finally:
         _clear(root)
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from SegAutoPlanLib.training.augmentation import load_transforms
+
 from .attack import Attack
 from .harness import Ground, carry_out_attack, order_of
 from .place import Place
 from .verbs import VERBS
-from .verdict import Judged
+from .verdict import Judged, Verdict
 from .victim import HAS_FORK, Limits, Order, Victim
 
 
@@ -26,6 +28,7 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
     Raises:
         RuntimeError: a verb fails where nothing is wrong.
     """
+    load_transforms()  # what is imported now need not be imported in each child
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
     try:
         sound = Place(folder / "sound")
@@ -55,7 +58,7 @@ def judged(attacks: Sequence[Attack], ground: Ground, lanes: int) -> Iterator[Ju
     """The verdicts, as they come."""
     if not HAS_FORK or lanes == 1:
         for attack in attacks:
-            yield carry_out_attack(attack, ground)
+            yield Judged(attack, *_tried(attack, ground))
         return
     # Forked while this process has one thread: what it has imported is theirs, and nothing hangs on a lock.
     context = multiprocessing.get_context("fork")
@@ -63,7 +66,7 @@ def judged(attacks: Sequence[Attack], ground: Ground, lanes: int) -> Iterator[Ju
     processes = []
     for lane in range(lanes):
         receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(target=_walk, args=(attacks[lane::lanes], ground, sending))
+        process = context.Process(target=_walk, args=(attacks, lane, lanes, ground, sending))
         process.start()
         sending.close()
         open_ends.append(receiving)
@@ -71,21 +74,24 @@ def judged(attacks: Sequence[Attack], ground: Ground, lanes: int) -> Iterator[Ju
     while open_ends:
         for end in wait(open_ends):
             try:
-                said = end.recv()
+                number, *said = end.recv()
             except EOFError:
                 open_ends.remove(end)
                 continue
-            if isinstance(said, str):
-                raise RuntimeError(said)
-            yield said
+            yield Judged(attacks[number], *said)
     for process in processes:
         process.join()
+        if process.exitcode != 0:
+            raise RuntimeError(f"a lane of the suite ended with {process.exitcode}")
 
 
-def _walk(attacks: Sequence[Attack], ground: Ground, sending: Connection) -> None:
-    for attack in attacks:
-        try:
-            sending.send(carry_out_attack(attack, ground))
-        except Exception:  # noqa: BLE001 - the suite's own mistake; told to who asked, who raises it
-            sending.send(f"{attack.identity}: the suite itself failed\n{traceback.format_exc()}")
-            return
+def _walk(attacks: Sequence[Attack], lane: int, lanes: int, ground: Ground, sending: Connection) -> None:
+    for number in range(lane, len(attacks), lanes):
+        sending.send((number, *_tried(attacks[number], ground)))
+
+
+def _tried(attack: Attack, ground: Ground) -> tuple[Verdict, str, float]:
+    try:
+        return carry_out_attack(attack, ground)
+    except Exception:  # noqa: BLE001 - the suite's own mistake must be seen, and must not hide the other cases
+        return Verdict.BROKEN, traceback.format_exc().strip().replace("\n", " | ")[-1000:], 0.0

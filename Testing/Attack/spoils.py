@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import enum
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +29,19 @@ class InJson:
         path = place.path(self.file)
         document = json.loads(path.read_text(encoding="utf-8"))
         value = place.named(self.value) if isinstance(self.value, str) else copy.deepcopy(self.value)
-        path.write_text(json.dumps(with_value(document, self.keys, value)), encoding="utf-8")
+        text = json.dumps(with_value(document, self.keys, value))
+        path.write_text(LITERAL.sub(lambda match: match[1], text), encoding="utf-8")
 
 
-GONE = object()
-"""As the value of a key: the key is removed."""
+LITERAL = re.compile(r'"literally:([^"]*)"')
+"""A text of this form becomes what stands behind the colon, for numbers that no Python value is written as."""
+class Gone(enum.Enum):
+    """As the value of a key: the key is removed."""
+
+    GONE = enum.auto()
+
+
+GONE = Gone.GONE
 
 
 def with_value(document: Any, keys: Sequence[Key], value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .attack import Attack, Expected
@@ -21,6 +21,16 @@ GROWN_MB = 1000
 EXECUTED = "executed"
 """Code of a stranger leaves a file of this name outside."""
 LEFTOVER = re.compile(r"(^|/)\.writing_")
+
+
+ACCEPTED_WRONGLY: dict[Expected, Callable[[bool], str]] = {
+    Expected.REFUSED: lambda equal: "without a word",
+    Expected.HARMLESS: lambda equal: "" if equal else "with another result",
+    Expected.REFUSED_OR_EQUAL: lambda equal: "" if equal else "with another result",
+    Expected.REFUSED_OR_OBEYED: lambda equal: "and ignored" if equal else "",
+    Expected.ANSWERED: lambda equal: "",
+}
+"""Why success is a failure there, given whether the result equals the sound place's; empty where it is fine."""
 
 
 class Verdict(enum.Enum):
@@ -42,6 +52,8 @@ class Verdict(enum.Enum):
     GARBLED = "GARBLED"
     """No single readable sentence: none, several, endless, or with control characters."""
     LEFTOVERS = "LEFTOVERS"
+    BROKEN = "BROKEN"
+    """The suite itself failed."""
 
     @property
     def is_good(self) -> bool:
@@ -92,14 +104,15 @@ def judge(attack: Attack, place: Place, seen: Evidence) -> tuple[Verdict, str]:
 
 def _judge_answer(attack: Attack, place: Place, seen: Evidence, words: str) -> tuple[Verdict, str]:
     if seen.ending.code == 0:
-        if attack.expected is Expected.ANSWERED or (attack.expected is not Expected.REFUSED and seen.equals_sound):
-            return Verdict.EQUAL, ""
-        return Verdict.ACCEPTED, "with another result" if attack.expected is not Expected.REFUSED else "without a word"
+        if reason := ACCEPTED_WRONGLY[attack.expected](seen.equals_sound):
+            return Verdict.ACCEPTED, reason
+        return Verdict.EQUAL, ""
     if attack.expected is Expected.HARMLESS:
         return Verdict.REJECTED, words
     if problem := _unreadable(seen.ending, words):
         return Verdict.GARBLED, f"{problem}: {words[:300]!r}"
-    if attack.named and not any(_is_named(place.named(name), words) for name in attack.named):
+    is_table = bool(words) and words == seen.ending.output.strip()
+    if attack.named and not any(_is_named(place.named(name), words, is_table) for name in attack.named):
         return Verdict.NOT_NAMED, f"{words}  (wanted: {' or '.join(attack.named)})"
     return Verdict.REFUSED, words
 
@@ -111,10 +124,10 @@ def sentence_of(ending: Ending) -> str:
     return "\n".join(said) if said else ending.output.strip()
 
 
-def _is_named(name: str, words: str) -> bool:
-    """Whether it is there; of a path, its folder and its own name may stand apart."""
+def _is_named(name: str, words: str, is_table: bool) -> bool:
+    """Whether it is there; of a path, its folder and its own name may stand apart, and a table names its files alone."""
     folder, _, own = name.rpartition(os.sep)
-    return name in words or (bool(folder) and folder in words and own in words)
+    return name in words or (bool(folder) and (is_table or folder in words) and own in words)
 
 
 def _unreadable(ending: Ending, words: str) -> str:

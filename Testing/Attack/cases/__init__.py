@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from ..attack import Attack
-from . import checkpoint, dataset_json, json_text, plan
+from . import checkpoint, dataset_json, dataset_listing, json_text, plan
 
-TABLES = (json_text.attacks, dataset_json.attacks, plan.attacks, checkpoint.attacks)
+TABLES = (
+    json_text.attacks,
+    dataset_json.attacks,
+    dataset_listing.attacks,
+    plan.attacks,
+    checkpoint.attacks,
+)
 
 
 def all_attacks(seed: int, generated: int) -> list[Attack]:

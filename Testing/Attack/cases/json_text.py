@@ -73,6 +73,7 @@ def attacks() -> Iterator[Attack]:
 def _attack(file: str, verb: str, name: str, spoil: Spoil) -> Attack:
     expected = Expected.ANSWERED if verb in SHOW_WHAT_THERE_IS else Expected.REFUSED
     if isinstance(spoil, Become) and file in MADE_ANEW:
-        expected = Expected.REFUSED_OR_EQUAL
+        # A plan that is made anew is the planner's own, and trains another network than the small one that was there.
+        expected = Expected.ANSWERED if verb == "train" else Expected.REFUSED_OR_EQUAL
     short = file.rpartition("}/")[2]
     return Attack(FAMILY, f"{short}-{name}", verb, (spoil,), expected, (file,))
