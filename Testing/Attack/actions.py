@@ -9,10 +9,9 @@ from pathlib import Path
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder, find_models
-from SegAutoPlanLib.runs import RunFolder, list_runs
-
 from SegAutoPlanLib.pipeline.predict import predict  # noqa: F401 - imported once, not in each child
 from SegAutoPlanLib.pipeline.train import train  # noqa: F401
+from SegAutoPlanLib.runs import RunFolder, list_runs
 
 from .sound import build_sound_place
 

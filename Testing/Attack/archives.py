@@ -181,7 +181,9 @@ def pickle_bomb(path: Path) -> None:
     """A pickle that asks for a text of 2^40 bytes."""
     _rewritten(
         path,
-        lambda own, content: (own, b"\x80\x04\x8d" + struct.pack("<Q", 1 << 40)) if own.endswith("pkl") else (own, content),
+        lambda own, content: (
+            (own, b"\x80\x04\x8d" + struct.pack("<Q", 1 << 40)) if own.endswith("pkl") else (own, content)
+        ),
     )
 
 

@@ -41,6 +41,8 @@ class Attack:
     """One of these texts must be in the sentence; `{model}` and the like stand for the place's folders."""
     arguments: tuple[str, ...] = ()
     """Added to those of the verb."""
+    instead: tuple[tuple[int, str], ...] = ()
+    """Places among the verb's own arguments, and what stands there."""
     environment: tuple[tuple[str, str], ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     """Of the child, beside the usual ones, by the name of its field in `victim.Limits`."""

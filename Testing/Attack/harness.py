@@ -81,7 +81,10 @@ def order_of(attack: Attack, verb: Verb, place: Place) -> Order:
         "TMPDIR": str(place.temporary),
         **{name: place.named(value) for name, value in attack.environment},
     }
-    arguments = tuple(place.named(text) for text in (*verb.arguments, *attack.arguments))
+    own = list(verb.arguments)
+    for position, text in attack.instead:
+        own[position] = text
+    arguments = tuple(place.named(text) for text in (*own, *attack.arguments))
     return Order(verb.action, arguments, str(place.home), tuple(surroundings.items()))
 
 

@@ -35,6 +35,8 @@ class InJson:
 
 LITERAL = re.compile(r'"literally:([^"]*)"')
 """A text of this form becomes what stands behind the colon, for numbers that no Python value is written as."""
+
+
 class Gone(enum.Enum):
     """As the value of a key: the key is removed."""
 
@@ -224,3 +226,41 @@ SPECIAL_FILES: dict[str, Callable[[Path], None]] = {
     "80-MB-of-spaces": endless_spaces,
 }
 """What may lie where a file should; all are refused by whoever reads it."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A file stands at another place too."""
+
+    file: str
+    target: str
+
+    def __call__(self, place: Place) -> None:
+        target = place.path(self.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(place.path(self.file).read_bytes())
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder with a file in it is there."""
+
+    path: str
+    inside: str = "precious.txt"
+
+    def __call__(self, place: Place) -> None:
+        folder = place.path(self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.inside:
+            (folder / self.inside).write_text("precious", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The permissions of a file or folder."""
+
+    path: str
+    mode: int
+
+    def __call__(self, place: Place) -> None:
+        place.path(self.path).chmod(self.mode)

@@ -140,6 +140,9 @@ VERBS: dict[str, Verb] = {
     ),
     "predict": Verb(PREDICT, MODEL_AND_IMAGES, ("{output}",), _segmented),
     "continue": Verb((*PREDICT, "--continue"), MODEL_AND_IMAGES, ("{output}",), _segmented),
+    "continue finished": Verb(
+        (*PREDICT, "--continue"), (*MODEL_AND_IMAGES, "{predictions}"), ("{output}",), _segmented
+    ),
     "evaluate": Verb(
         ("evaluate", "{references}", "{predictions}", *ONE_WORKER, *IN_WORKSPACE),
         ("{references}", "{predictions}"),

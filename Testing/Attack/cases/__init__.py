@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from ..attack import Attack
-from . import checkpoint, dataset_json, dataset_listing, json_text, plan
+from . import (
+    checkpoint,
+    dataset_json,
+    dataset_listing,
+    folds,
+    images,
+    json_text,
+    kills,
+    labels,
+    options,
+    outputs,
+    plan,
+    runs,
+    segments,
+    splits,
+)
 
 TABLES = (
-    json_text.attacks,
-    dataset_json.attacks,
-    dataset_listing.attacks,
-    plan.attacks,
-    checkpoint.attacks,
+    json_text,
+    dataset_json,
+    dataset_listing,
+    plan,
+    checkpoint,
+    folds,
+    splits,
+    runs,
+    images,
+    labels,
+    segments,
+    options,
+    outputs,
+    kills,
 )
 
 
 def all_attacks(seed: int, generated: int) -> list[Attack]:
     """Every row of every table, and as many generated cases as asked for."""
-    return [attack for table in TABLES for attack in table()]
+    return [attack for table in TABLES for attack in table.attacks()]

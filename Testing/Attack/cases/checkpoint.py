@@ -192,7 +192,12 @@ HARMLESS: dict[str, Callable[[Content], Any]] = {
 }
 
 
-ALSO_NAMED = {"missing": "{model}", "file-": "{model}", "content-configuration": "{model}/plans.json", "-trainer-": "{model}"}
+ALSO_NAMED = {
+    "missing": "{model}",
+    "file-": "{model}",
+    "content-configuration": "{model}/plans.json",
+    "-trainer-": "{model}",
+}
 """What may be named instead of the file, by a part of the case's name: two files disagree, or it is not seen as one."""
 
 
