@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 def main() -> int:
     # Here, because the variables come first.
-    from .cases import all_attacks
+    from .cases import all_attacks, sampled
     from .lanes import judged, prepared_ground
     from .tally import failures_of, table_of
     from .verdict import Judged
@@ -27,7 +26,7 @@ def main() -> int:
     attacks = all_attacks(options.seed, options.generated)
     chosen = [attack for attack in attacks if not options.only or any(part in attack.identity for part in options.only)]
     if options.sample is not None:
-        chosen = random.Random(options.seed).sample(chosen, min(options.sample, len(chosen)))
+        chosen = sampled(chosen, options.sample, options.seed)
     if options.list:
         print("\n".join(attack.identity for attack in chosen))
         return 0

@@ -61,6 +61,23 @@ def with_value(document: Any, keys: Sequence[Key], value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Merged:
+    """The object at `keys` of a JSON document gets more entries."""
+
+    file: str
+    keys: tuple[Key, ...]
+    entries: dict[str, Any]
+
+    def __call__(self, place: Place) -> None:
+        path = place.path(self.file)
+        document = inner = json.loads(path.read_text(encoding="utf-8"))
+        for key in self.keys:
+            inner = inner[key]
+        inner.update(self.entries)
+        path.write_text(json.dumps(document), encoding="utf-8")
+
+
+@dataclass(frozen=True)
 class Text:
     """The whole file becomes this text."""
 

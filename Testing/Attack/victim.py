@@ -146,6 +146,8 @@ def _live(order: Order, limits: Limits, output: Path, errors: Path) -> None:
         with open(output, "wb") as out, open(errors, "wb") as err, open(os.devnull, "rb") as nothing:
             for stream, number in ((nothing, 0), (out, 1), (err, 2)):
                 os.dup2(stream.fileno(), number)
+        # Whoever forked this may have put something of its own in their place, as pytest does.
+        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         _restrict(limits)
         code = carry_out(order)
     except SystemExit as end:
@@ -170,8 +172,9 @@ def carry_out(order: Order) -> int:
 def _restrict(limits: Limits) -> None:
     import resource
 
-    space = int(_status_mb("VmSize") + limits.memory_mb) * MEGABYTE
-    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    if mapped := _status_mb("VmSize"):  # known on Linux; elsewhere only the growth is looked at
+        space = int(mapped + limits.memory_mb) * MEGABYTE
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
     size = int(limits.file_mb * MEGABYTE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

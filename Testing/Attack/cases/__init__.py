@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from .. import grammar
 from ..attack import Attack
 from . import (
     checkpoint,
@@ -40,4 +45,16 @@ TABLES = (
 
 def all_attacks(seed: int, generated: int) -> list[Attack]:
     """Every row of every table, and as many generated cases as asked for."""
-    return [attack for table in TABLES for attack in table.attacks()]
+    listed = [attack for table in TABLES for attack in table.attacks()]
+    return [*listed, *grammar.attacks(seed, generated)]
+
+
+def sampled(attacks: Sequence[Attack], count: int, seed: int) -> list[Attack]:
+    """So many of them, drawn by the seed, of each family as many as of the others."""
+    families: dict[str, list[Attack]] = {}
+    for attack in attacks:
+        families.setdefault(attack.family, []).append(attack)
+    for family, members in families.items():
+        random.Random(f"{seed} {family}").shuffle(members)
+    in_turn = [attack for row in zip_longest(*families.values()) for attack in row if attack is not None]
+    return in_turn[:count]

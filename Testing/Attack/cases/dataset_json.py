@@ -169,7 +169,7 @@ def attacks() -> Iterator[Attack]:
     for key in ("channel_names", "labels", "numTraining", "file_ending", "overwrite_image_reader_writer", "segments"):
         for name, value in WRONG_VALUES.items():
             for file, verb in ((RAW, "plan"), (MODEL, "predict")):
-                yield _attack(file, verb, f"{key}-{name}", (key,), value, EQUAL)
+                yield _attack(file, verb, f"{key}={name}", (key,), value, EQUAL)
 
 
 def _odd_texts() -> Iterator[Attack]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..attack import Attack, Expected
-from ..spoils import InJson
-from .plan_rows import ROWS
+from ..spoils import InJson, Merged
+from ..wrong_values import WRONG_VALUES
+from .plan_rows import CONFIGURATION, NETWORK, OBEYED, ROWS
 
 FAMILY = "plans.json"
 FILES = {
@@ -25,6 +26,50 @@ def attacks() -> Iterator[Attack]:
             expected = Expected.REFUSED if verb in refusing else Expected.REFUSED_OR_EQUAL
             yield attack_on(verb, name, keys, value, expected)
         yield attack_on("look at model", name, keys, value, Expected.ANSWERED)
+    for name, keys, value, verbs in OBEYED:
+        for verb in verbs:
+            yield attack_on(verb, f"obeyed-{name}", keys, value, Expected.REFUSED_OR_OBEYED)
+    yield from _inheritance()
+    for verb in ("predict", "preprocess", "train"):
+        for keys in _every_place():
+            for name, value in WRONG_VALUES.items():
+                yield attack_on(verb, f"{'.'.join(map(str, keys))}-{name}", keys, value, Expected.REFUSED_OR_EQUAL)
+
+
+def _inheritance() -> Iterator[Attack]:
+    """Configurations that inherit from each other in long chains and circles."""
+    chain = {f"c{number}": {"inherits_from": f"c{number + 1}"} for number in range(5000)}
+    for name, more, expected in (
+        ("chain-of-5000", {**chain, "c5000": {"inherits_from": "3d_fullres"}}, Expected.REFUSED_OR_EQUAL),
+        ("circle-of-5000", {**chain, "c5000": {"inherits_from": "c0"}}, Expected.REFUSED_OR_EQUAL),
+        (
+            "thousands",
+            {f"c{number}": {"inherits_from": "3d_fullres"} for number in range(5000)},
+            Expected.REFUSED_OR_EQUAL,
+        ),
+    ):
+        for verb in ("predict", "look at model", "preprocess"):
+            file = FILES[verb]
+            spoils = (Merged(file, ("configurations",), more),)
+            answered = Expected.ANSWERED if verb == "look at model" else expected
+            yield Attack(FAMILY, f"inherits-{name}", verb, spoils, answered, (file,))
+
+
+def _every_place() -> Iterator[tuple[str | int, ...]]:
+    """The fields of a plan that matter most, each of which gets every wrong value."""
+    for key in ("transpose_forward", "transpose_backward", "image_reader_writer", "dataset_name", "plans_name",
+                "original_median_spacing_after_transp", "original_median_shape_after_transp", "experiment_planner_used",
+                "label_manager", "configurations", "foreground_intensity_properties_per_channel"):  # fmt: skip
+        yield (key,)
+    for key in ("data_identifier", "preprocessor_name", "batch_size", "patch_size", "median_image_size_in_voxels", "spacing",
+                "normalization_schemes", "use_mask_for_norm", "resampling_fn_data", "resampling_fn_data_kwargs",
+                "resampling_fn_probabilities_kwargs", "architecture", "batch_dice", "inherits_from", "previous_stage"):  # fmt: skip
+        yield (*CONFIGURATION, key)
+    yield (*CONFIGURATION, "patch_size", 0)
+    yield (*CONFIGURATION, "spacing", 0)
+    for key in ("n_stages", "features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage", "norm_op_kwargs", "nonlin_kwargs",
+                "dropout_op_kwargs"):  # fmt: skip
+        yield (*NETWORK, key)
 
 
 def attack_on(verb: str, name: str, keys: tuple[str | int, ...], value: Any, expected: Expected) -> Attack:

@@ -73,7 +73,7 @@ TABLE: tuple[tuple[str, Keys, tuple[Any, ...], tuple[str, ...]], ...] = (
     ("requires_import", (*ARCHITECTURE, "_kw_requires_import"), ("x", 7, {"a": 1}), ()),
     ("n_stages", (*NETWORK, "n_stages"), (0, -1, 10**9, "2", 1.5, NAN, 1, 3, None, [2]), NETWORKS),
     ("features", (*NETWORK, "features_per_stage"),
-     ([10**7] * 2, [10**5] * 2, [0, 8], [-4, 8], [4], [4, 8, 16], "x", 4, [4.5, 8], [True, 8], [2**70, 8], None, []),
+     ([10**7] * 2, [10**5] * 2, [0, 8], [-4, 8], [4], [4, 8, 16], "x", [4.5, 8], [True, 8], [2**70, 8], None, []),
      NETWORKS),
     ("kernel_sizes", (*NETWORK, "kernel_sizes"),
      ([[2] * 3] * 2, [[0] * 3] * 2, [[-3] * 3] * 2, [[3] * 2] * 2, [[3] * 3], [[10**6 + 1] * 3] * 2, "x", 4, None, [],
@@ -86,10 +86,10 @@ TABLE: tuple[tuple[str, Keys, tuple[Any, ...], tuple[str, ...]], ...] = (
     ("n_conv_per_stage_decoder", (*NETWORK, "n_conv_per_stage_decoder"),
      (0, -1, 10**6, "2", [], [2, 2], [0], None, [NAN]), NETWORKS),
     ("conv_op", (*NETWORK, "conv_op"), CODE, NETWORKS),
-    ("conv_bias", (*NETWORK, "conv_bias"), ("x", 7, None, [], False), NETWORKS),
+    ("conv_bias", (*NETWORK, "conv_bias"), ("x", 7, None, []), NETWORKS),
     ("norm_op", (*NETWORK, "norm_op"), CODE, NETWORKS),
     ("norm_op_kwargs", (*NETWORK, "norm_op_kwargs"),
-     ({"eps": -1, "affine": True}, {"eps": "x"}, {"eps": None}, {"eps": NAN}, {"affine": False}, {"no_such": 1}, [],
+     ({"eps": -1, "affine": True}, {"eps": "x"}, {"eps": None}, {"eps": NAN}, {"no_such": 1}, [],
       "x", 7, {"eps": 1e-5, "affine": True, "num_features": 7}), NETWORKS),
     ("dropout_op", (*NETWORK, "dropout_op"), CODE[:4], NETWORKS),
     ("nonlin", (*NETWORK, "nonlin"), CODE, NETWORKS),
@@ -115,6 +115,28 @@ TABLE: tuple[tuple[str, Keys, tuple[Any, ...], tuple[str, ...]], ...] = (
         (*CONFIGURATION, "spacing"), (*CONFIGURATION, "patch_size"), (*CONFIGURATION, "normalization_schemes"),
         (*CONFIGURATION, "data_identifier"), (*CONFIGURATION, "batch_size"), (*CONFIGURATION, "resampling_fn_data"))),
 )  # fmt: skip
+
+OBEYED: tuple[tuple[str, Keys, Any, tuple[str, ...]], ...] = (
+    ("bias", (*NETWORK, "conv_bias"), False, NETWORKS),
+    ("affine", (*NETWORK, "norm_op_kwargs"), {"eps": 1e-5, "affine": False}, NETWORKS),
+    ("eps", (*NETWORK, "norm_op_kwargs"), {"eps": 0.5, "affine": True}, NETWORKS),
+    ("running", (*NETWORK, "norm_op_kwargs"), {"eps": 1e-5, "affine": True, "track_running_stats": True}, NETWORKS),
+    ("batch-norm", (*NETWORK, "norm_op"), "torch.nn.modules.batchnorm.BatchNorm3d", NETWORKS),
+    ("relu", (*NETWORK, "nonlin"), "torch.nn.ReLU", NETWORKS),
+    ("slope", (*NETWORK, "nonlin_kwargs"), {"inplace": True, "negative_slope": 5.0}, NETWORKS),
+    ("convolution-2d", (*NETWORK, "conv_op"), "torch.nn.modules.conv.Conv2d", NETWORKS),
+    ("features", (*NETWORK, "features_per_stage"), 4, NETWORKS),
+    ("dropout", (*NETWORK, "dropout_op"), "torch.nn.modules.dropout.Dropout3d", (TRAIN,)),
+    ("one-convolution", (*NETWORK, "n_conv_per_stage"), [1, 1], NETWORKS),
+    ("batch-dice", (*CONFIGURATION, "batch_dice"), True, (TRAIN,)),
+    ("batch-size", (*CONFIGURATION, "batch_size"), 3, (TRAIN,)),
+    ("patch", (*CONFIGURATION, "patch_size"), [8, 16, 16], NETWORKS),
+    ("spacing", (*CONFIGURATION, "spacing"), [2.0, 1.0, 1.0], IMAGES),
+    ("no-normalization", (*CONFIGURATION, "normalization_schemes"), ["NoNormalization"], IMAGES),
+    ("ct-normalization", (*CONFIGURATION, "normalization_schemes"), ["CTNormalization"], IMAGES),
+    ("transposed", ("transpose_forward",), [1, 0, 2], IMAGES),
+)
+"""Sound values other than before, and the verbs that must do otherwise (or refuse): what is read is not ignored."""
 
 
 def _rows() -> Iterator[Row]:

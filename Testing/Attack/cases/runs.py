@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ FAMILY = "run"
 RUN, LAUNCHER = "{run}/run.json", "{run}/launcher.json"
 PROGRESS, LOG, STOP = "{run}/progress.jsonl", "{run}/log.txt", "{run}/STOP"
 READERS = ("look at runs", "runs list")
-HERE = os.uname().nodename if hasattr(os, "uname") else ""
+HERE = platform.node()
 
 LINES: dict[str, bytes] = {
     "deep": b"[" * 10**6 + b"\n",

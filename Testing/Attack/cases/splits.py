@@ -110,6 +110,8 @@ def attacks() -> Iterator[Attack]:
             yield _of("train", f"{side}-{name}", Text(file, json.dumps(value)), Expected.REFUSED, *named)
     for name, value in ODD_SPLITS.items():
         yield _of("train", f"splits-{name}", Text(SPLITS, json.dumps(value)), Expected.ANSWERED, SPLITS)
+    for name in ("climbing-validation", "unknown-names", "numbers"):
+        yield _of("validate", f"splits-{name}", Text(SPLITS, json.dumps(WRONG_SPLITS[name])), Expected.REFUSED, SPLITS)
     for name, (keys, value) in WRONG_FINGERPRINTS.items():
         yield _of("plan again", f"fingerprint-{name}", InJson(FINGERPRINT, keys, value), EQUAL, FINGERPRINT)
     for name, content in WRONG_CASES.items():
