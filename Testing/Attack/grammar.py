@@ -1,9 +1,9 @@
 """Cases that nobody listed: documents, headers and checkpoints changed by chance, which a seed fixes.
 
-Three grammars: JSON documents (a value somewhere in the tree becomes another, goes, is doubled, or moves), NIfTI headers
-(a field gets a value of its type), and checkpoints (a value of its content, or bytes of its archive). What comes of it may
-well be sound; so a case is refused, or makes no difference, or its result is as sound as its document: then only the
-dangerous is judged (nothing executed, nothing outside, no traceback, no hang, no growth).
+Three grammars: JSON documents (a value somewhere in the tree becomes another, goes, is doubled, or moves), NIfTI
+headers (a field gets a value of its type), and checkpoints (a value of its content, or bytes of its archive). What
+comes of it may well be sound; so only the dangerous is judged: nothing executed, nothing outside, no traceback, no hang, no
+growth, and a refusal is a readable sentence.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ DOCUMENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("{run}/run.json", ("look at runs", "runs list")),
     ("{run}/launcher.json", ("look at runs", "kill run")),
 )
-TEXTS = ("", "x", "..", "../../x", "/tmp", "a/b", "os.system", "0", "-1", "nan", "None", "\0", "\x1b[2J", "ü", "\ud800", "x" * 3000,
-         "con", "a\nb", "%s%n", "${HOME}", "{}", "background", "ignore", "3d_fullres", "torch.nn.ReLU")  # fmt: skip
+TEXTS = ("", "x", "..", "../../x", "/tmp", "a/b", "os.system", "0", "-1", "nan", "None", "\0", "\x1b[2J", "ü", "\ud800",
+         "x" * 3000, "con", "a\nb", "%s%n", "${HOME}", "{}", "background", "ignore", "3d_fullres",
+         "torch.nn.ReLU")  # fmt: skip
 NUMBERS = (0, -1, 1, 2, 3, 7, 255, 65_536, 2**31, 2**63, 2**70, 0.5, -0.0, 1e-9, 1e9, 1e308, NAN, INFINITY, -INFINITY,
            "literally:1e999", "literally:-0", "literally:1E5", True, False)  # fmt: skip
 

@@ -125,7 +125,7 @@ def sentence_of(ending: Ending) -> str:
 
 
 def _is_named(name: str, words: str, is_table: bool) -> bool:
-    """Whether it is there; of a path, its folder and its own name may stand apart, and a table names its files alone."""
+    """Whether it is there; of a path, folder and own name may stand apart, and a table names files without folders."""
     folder, _, own = name.rpartition(os.sep)
     return name in words or (bool(folder) and (is_table or folder in words) and own in words)
 

@@ -1,7 +1,7 @@
 """The child process in which an attack happens: its limits, its streams, its surroundings.
 
-It is forked from a process that has imported the engine once. Where there is no fork (Windows) it is started anew, which
-takes seconds instead of milliseconds, and without limits of memory: the tally says so.
+It is forked from a process that has imported the engine once. Where there is no fork (Windows) it is started anew,
+which takes seconds instead of milliseconds, and without limits of memory: the tally says so.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _live(order: Order, limits: Limits, output: Path, errors: Path) -> None:
             for stream, number in ((nothing, 0), (out, 1), (err, 2)):
                 os.dup2(stream.fileno(), number)
         # Whoever forked this may have put something of its own in their place, as pytest does.
-        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         _restrict(limits)
         code = carry_out(order)
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""Image files: headers that lie, bombs, other types, files that end early; in a raw dataset and as input of `predict`."""
+"""NIfTI images: headers that lie, bombs, other types inside, files that end early; for training and for `predict`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 
 from .. import image_files as made
 from ..attack import Attack, Expected, Spoil
-from ..image_files import InHeader, Renamed, Voxels
+from ..image_files import InHeader, Voxels
 from ..spoils import SPECIAL_FILES, Become, By, Cut, Flipped, InJson, Text
 from ..wrong_values import INFINITY, NAN
 
 FAMILY = "image"
 RAW, INPUT = "{raw}/imagesTr/ball_0_0000.nii.gz", "{images}/ball_0_0000.nii.gz"
-OUT = "../../../../../../../outside"
-"""From imagesTr."""
 EQUAL, ANSWERED = Expected.REFUSED_OR_EQUAL, Expected.ANSWERED
 
 WRONG_HEADERS: dict[str, dict[str, Any]] = {
@@ -107,55 +105,6 @@ WRONG_VOXELS: dict[str, Voxels] = {
     "another-direction": Voxels(RAW, lambda array: array, {"Direction": made.rotation(90)}),
 }
 
-OTHER_TYPES: dict[str, tuple[str, Callable[[Path], None]]] = {
-    "nrrd-detached-outside": (".nrrd", made.nrrd((*made.nrrd_cube(), f"data file: {OUT}/voxels.raw"))),
-    "nrrd-detached-system": (".nrrd", made.nrrd((*made.nrrd_cube(), "data file: /etc/passwd"))),
-    "nrrd-detached-endless": (".nrrd", made.nrrd((*made.nrrd_cube(), "data file: /dev/zero"))),
-    "nrrd-detached-list": (".nrrd", made.nrrd((*made.nrrd_cube(), "data file: LIST", "/etc/passwd"))),
-    "nrrd-detached-pattern": (".nrrd", made.nrrd((*made.nrrd_cube(), "data file: /etc/x%99999999d 1 16 1"))),
-    "nrrd-skip-all": (".nrrd", made.nrrd((*made.nrrd_cube(), "byte skip: -1"), bytes(100))),
-    "nrrd-skip-far": (".nrrd", made.nrrd((*made.nrrd_cube(), "line skip: 999999999"), bytes(8192))),
-    "nrrd-complex": (".nrrd", made.nrrd(made.nrrd_cube(dimension="4", sizes="2 16 16 16", kinds="complex domain domain domain",
-                                                         space_directions="none (1,0,0) (0,1,0) (0,0,1)"), bytes(16384))),
-    "nrrd-vector": (".nrrd", made.nrrd(made.nrrd_cube(dimension="4", sizes="3 16 16 16", kinds="vector domain domain domain",
-                                                       space_directions="none (1,0,0) (0,1,0) (0,0,1)"), bytes(24576))),
-    "nrrd-huge": (".nrrd", made.nrrd(made.nrrd_cube(sizes="100000 100000 100000"), bytes(8192))),
-    "nrrd-overflow": (".nrrd", made.nrrd(made.nrrd_cube(sizes="4294967296 4294967296 4294967296"), bytes(8192))),
-    "nrrd-zero": (".nrrd", made.nrrd(made.nrrd_cube(sizes="0 16 16"), bytes(8192))),
-    "nrrd-negative": (".nrrd", made.nrrd(made.nrrd_cube(sizes="-16 16 16"), bytes(8192))),
-    "nrrd-cut": (".nrrd", made.nrrd(made.nrrd_cube(), bytes(4000))),
-    "nrrd-nan-direction": (".nrrd", made.nrrd(made.nrrd_cube(space_directions="(nan,0,0) (0,1,0) (0,0,1)"), bytes(8192))),
-    "nrrd-zero-direction": (".nrrd", made.nrrd(made.nrrd_cube(space_directions="(0,0,0) (0,1,0) (0,0,1)"), bytes(8192))),
-    "nrrd-singular": (".nrrd", made.nrrd(made.nrrd_cube(space_directions="(1,0,0) (1,0,0) (0,0,1)"), bytes(8192))),
-    "nrrd-spacing-1e9": (".nrrd", made.nrrd(made.nrrd_cube(space_directions="(1e9,0,0) (0,1e9,0) (0,0,1e9)"), bytes(8192))),
-    "nrrd-encoding": (".nrrd", made.nrrd(made.nrrd_cube(encoding="magic"), bytes(8192))),
-    "nrrd-gzip-of-nothing": (".nrrd", made.nrrd(made.nrrd_cube(encoding="gzip"), b"")),
-    "nrrd-text": (".nrrd", made.nrrd(made.nrrd_cube(encoding="ascii"), b"x y z")),
-    "mha-of-system": (".mha", made.mha(ElementDataFile="/etc/passwd")),
-    "mha-endless": (".mha", made.mha(ElementDataFile="/dev/zero")),
-    "mha-outside": (".mha", made.mha(ElementDataFile=f"{OUT}/voxels.raw")),
-    "mha-list": (".mha", made.mha(b"/etc/passwd\n/etc/passwd\n", ElementDataFile="LIST")),
-    "mha-pattern": (".mha", made.mha(b"", ElementDataFile="/etc/%99999999d 1 16 1")),
-    "mha-huge": (".mha", made.mha(DimSize="100000 100000 100000")),
-    "mha-negative": (".mha", made.mha(DimSize="-16 16 16")),
-    "mha-zero": (".mha", made.mha(DimSize="0 16 16")),
-    "mha-rank-99": (".mha", made.mha(NDims="99")),
-    "mha-cut": (".mha", made.mha(bytes(4000))),
-    "mha-header-size": (".mha", made.mha(HeaderSize="-1", data=bytes(100))),
-    "mha-channels": (".mha", made.mha(ElementNumberOfChannels="1000000000")),
-    "mha-spacing-nan": (".mha", made.mha(ElementSpacing="nan 1 1")),
-    "mha-spacing-negative": (".mha", made.mha(ElementSpacing="-1 1 1")),
-    "mha-singular": (".mha", made.mha(TransformMatrix="1 0 0 1 0 0 0 0 1")),
-    "tiff-cut": (".tif", made.tiff(16, chain="cut")),
-    "tiff-circle": (".tif", made.tiff(16, chain="circle")),
-    "tiff-nowhere": (".tif", made.tiff(16, chain="nowhere")),
-    "tiff-early": (".tif", made.tiff(16, chain="early")),
-    "tiff-wide": (".tif", made.tiff(16, width=1 << 30)),
-    "png-cut": (".png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))),
-    "bmp-huge": (".bmp", lambda path: path.write_bytes(b"BM" + bytes(16) + b"\xff\xff\xff\x7f\xff\xff\xff\x7f" + bytes(40))),
-    "gipl-empty": (".gipl", lambda path: path.write_bytes(bytes(300))),
-}  # fmt: skip
-
 
 def attacks() -> Iterator[Attack]:
     for name, fields in WRONG_HEADERS.items():
@@ -181,12 +130,6 @@ def attacks() -> Iterator[Attack]:
     for name, spoil in WRONG_VOXELS.items():
         for verb in ("check", "preprocess"):
             yield _of(RAW, verb, f"voxels-{name}", spoil, ANSWERED if name == "1e308" else Expected.REFUSED)
-    for name, (ending, write) in OTHER_TYPES.items():
-        file = f"{{raw}}/imagesTr/ball_0_0000{ending}"
-        for verb in ("check", "fingerprint"):
-            yield _of(
-                file, verb, name, (Renamed(ending) if ending in (".nrrd", ".mha") else _Ending(ending), By(file, write))
-            )
 
 
 def _of(file: str, verb: str, name: str, spoil: Any, expected: Expected = Expected.REFUSED) -> Attack:
@@ -194,18 +137,3 @@ def _of(file: str, verb: str, name: str, spoil: Any, expected: Expected = Expect
     # Two files of a case that differ may be said of either.
     named = (file, "{raw}/labelsTr/ball_0.nii.gz", "ball_0")
     return Attack(FAMILY, name, verb, spoils, expected, named, hostile=False)
-
-
-class _Ending:
-    """The dataset's files have another ending, and what they hold is another matter."""
-
-    def __init__(self, ending: str) -> None:
-        self.ending = ending
-
-    def __call__(self, place: Any) -> None:
-        description = place.raw / "dataset.json"
-        text = description.read_text(encoding="utf-8")
-        description.write_text(text.replace('".nii.gz"', f'"{self.ending}"'), encoding="utf-8")
-        for path in [*place.raw.glob("*Tr/*.nii.gz")]:
-            made.tiff(16)(path.with_name(path.name.removesuffix(".nii.gz") + self.ending))
-            path.unlink()

@@ -1,4 +1,4 @@
-"""Killed at any moment, interrupted, and twice at once: the same command then succeeds, and gives what it always gives."""
+"""Killed at any moment, and twice at once: the same command then succeeds, and gives what it always gives."""
 
 from __future__ import annotations
 

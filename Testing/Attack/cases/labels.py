@@ -1,4 +1,4 @@
-"""Values of label files that are no labels, and grids that are not the image's: `check`, `preprocess` and `evaluate` agree."""
+"""Values that are no labels, and grids that are not the image's: all that read label files agree about them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("predict", "--part", ("0/1", "2/1", "-1/1", "1/0", "x", "1", "1/", "/", "1/1/1", "1.5/2", "nan/1", "²/³"), ()),
     ("predict", "--part", (), ("1/" + "1" * 30, "01/01", "1/" + "9" * 5000)),
     ("predict", "--device", ("x", "", "cuda:99"), ()),
-    ("predict", "--model", ("nowhere", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb", "{images}"), ()),
+    ("predict", "--model", ("nowhere", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
     ("predict", "--input", ("nowhere", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb", "{model}"), ()),
     ("plan", "--gpu-memory-gb", (*REALS,), ()),
     ("plan", "--spacing", (), ()),

@@ -68,11 +68,12 @@ def _where_nothing_can_be_written() -> Iterator[Attack]:
         where = "{lair}/file/output" if "below" in name else "{output}"
         expected = Expected.ANSWERED if "dangles" in name else Expected.REFUSED
         yield _of("predict", name, (spoil,), where, output=where, expected=expected)
-    for name, output in (("too-long", "{lair}/" + "x" * 300), ("far-too-long", "{lair}" + "/x" * 3000), ("device", "/dev/full"),
-                         ("process", "/proc/1/x"), ("system", "/sys/x")):  # fmt: skip
+    for name, output in (("too-long", "{lair}/" + "x" * 300), ("far-too-long", "{lair}" + "/x" * 3000),
+                         ("device", "/dev/full"), ("process", "/proc/1/x"), ("system", "/sys/x")):  # fmt: skip
         yield _of("predict", f"output-{name}", (), output[:40], output=output)
-    for verb, target in (("plan", PLAN), ("fingerprint", FINGERPRINT), ("preprocess", CASE), ("train", f"{MODEL}/plans.json"),
-                         ("evaluate", "{predictions}/summary.json"), ("predict", SEGMENTED),
+    for verb, target in (("plan", PLAN), ("fingerprint", FINGERPRINT), ("preprocess", CASE),
+                         ("train", f"{MODEL}/plans.json"), ("evaluate", "{predictions}/summary.json"),
+                         ("predict", SEGMENTED),
                          ("train", f"{MODEL}/fold_0/checkpoint_final.pth"), ("plan", "{preprocessed}/dataset.json"),
                          ("predict", "{output}/dataset.json"),
                          ("preprocess", "{preprocessed}/gt_segmentations/ball_0.nii.gz")):  # fmt: skip

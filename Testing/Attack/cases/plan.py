@@ -19,6 +19,16 @@ FILES = {
     "evaluate": "{predictions}/plans.json",
 }
 
+OF_THE_PLAN = ("transpose_forward", "transpose_backward", "image_reader_writer", "dataset_name", "plans_name",
+               "original_median_spacing_after_transp", "original_median_shape_after_transp", "label_manager",
+               "experiment_planner_used", "configurations", "foreground_intensity_properties_per_channel")  # fmt: skip
+OF_A_CONFIGURATION = ("data_identifier", "preprocessor_name", "batch_size", "patch_size", "median_image_size_in_voxels",
+                      "spacing", "normalization_schemes", "use_mask_for_norm", "resampling_fn_data",
+                      "resampling_fn_data_kwargs", "resampling_fn_probabilities_kwargs", "architecture", "batch_dice",
+                      "inherits_from", "previous_stage")  # fmt: skip
+OF_A_NETWORK = ("n_stages", "features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage", "norm_op_kwargs",
+                "nonlin_kwargs", "dropout_op_kwargs")  # fmt: skip
+
 
 def attacks() -> Iterator[Attack]:
     for name, keys, value, refusing in ROWS:
@@ -57,19 +67,10 @@ def _inheritance() -> Iterator[Attack]:
 
 def _every_place() -> Iterator[tuple[str | int, ...]]:
     """The fields of a plan that matter most, each of which gets every wrong value."""
-    for key in ("transpose_forward", "transpose_backward", "image_reader_writer", "dataset_name", "plans_name",
-                "original_median_spacing_after_transp", "original_median_shape_after_transp", "experiment_planner_used",
-                "label_manager", "configurations", "foreground_intensity_properties_per_channel"):  # fmt: skip
-        yield (key,)
-    for key in ("data_identifier", "preprocessor_name", "batch_size", "patch_size", "median_image_size_in_voxels", "spacing",
-                "normalization_schemes", "use_mask_for_norm", "resampling_fn_data", "resampling_fn_data_kwargs",
-                "resampling_fn_probabilities_kwargs", "architecture", "batch_dice", "inherits_from", "previous_stage"):  # fmt: skip
-        yield (*CONFIGURATION, key)
-    yield (*CONFIGURATION, "patch_size", 0)
-    yield (*CONFIGURATION, "spacing", 0)
-    for key in ("n_stages", "features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage", "norm_op_kwargs", "nonlin_kwargs",
-                "dropout_op_kwargs"):  # fmt: skip
-        yield (*NETWORK, key)
+    yield from ((key,) for key in OF_THE_PLAN)
+    yield from ((*CONFIGURATION, key) for key in OF_A_CONFIGURATION)
+    yield from ((*CONFIGURATION, key, 0) for key in ("patch_size", "spacing"))
+    yield from ((*NETWORK, key) for key in OF_A_NETWORK)
 
 
 def attack_on(verb: str, name: str, keys: tuple[str | int, ...], value: Any, expected: Expected) -> Attack:

@@ -52,8 +52,8 @@ EVENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "warning": ("warning", ("message",)),
     "time": ("started", ("time",)),
 }
-SOUND_EVENT: dict[str, Any] = {"stage": "x", "done": 1, "total": 2, "unit": "case", "eta_s": 1.0, "epoch": 1, "epochs": 2,
-                               "message": "x", "hint": "", "dice": [0.5], "result": {}}  # fmt: skip
+SOUND_EVENT: dict[str, Any] = {"stage": "x", "done": 1, "total": 2, "unit": "case", "eta_s": 1.0, "epoch": 1,
+                               "epochs": 2, "message": "x", "hint": "", "dice": [0.5], "result": {}}  # fmt: skip
 
 
 def attacks() -> Iterator[Attack]:
