@@ -2,8 +2,8 @@
 
 Three grammars: JSON documents (a value somewhere in the tree becomes another, goes, is doubled, or moves), NIfTI
 headers (a field gets a value of its type), and checkpoints (a value of its content, or bytes of its archive). What
-comes of it may well be sound; so only the dangerous is judged: nothing executed, nothing outside, no traceback, no hang, no
-growth, and a refusal is a readable sentence.
+comes of it may well be sound; so only the dangerous is judged: nothing executed, nothing outside, no traceback, no
+hang, no growth, and a refusal is a readable sentence.
 """
 
 from __future__ import annotations
