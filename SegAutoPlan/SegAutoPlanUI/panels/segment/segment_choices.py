@@ -13,7 +13,6 @@ from SegAutoPlanLib.models import ModelFolder
 from ...jobs.segmentation_job import checkSegmentation
 from ...parameters import SegAutoPlanParameterNode
 
-
 MOST_CHANNELS = 100
 
 
