@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from .allocator import keep_freed_memory
 from .command_line import build_parser
-from .errors import StopRequested, UserInputError
+from .errors import StopRequested, UserInputError, in_sentences
 from .progress import ConsoleReporter, Reporter
 from .rank import rank_from_environment
 from .runs import RunFolder, RunReporter, go_where_asked
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, reporter: Reporter) -> int:
     try:
-        result = options.verb.run(Workspace.locate(options.workspace), options, reporter)
+        with in_sentences():
+            result = options.verb.run(Workspace.locate(options.workspace), options, reporter)
     except UserInputError as error:
         return _refuse(options, reporter, str(error))
     except ModuleNotFoundError as error:

@@ -1,4 +1,7 @@
-"""What dataset.json says, read once for everybody: datasets, models, importers, evaluation."""
+"""What dataset.json says, read once for everybody: datasets, models, importers, evaluation.
+
+Whatever is read of it passes the rules here; `document` keeps the rest, which nobody reads.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any
 from .errors import FileError
 from .files import read_json
 from .labels import LabelScheme
+from .names import file_ending
+from .schema import Rule, array_of, either, mapping_of, number, one_of, problem_of, record, text, whole
 
 DATASET_FILE = "dataset.json"
 # Distinct at a glance and for most colour-blind readers (Okabe and Ito, 2008), black left out.
@@ -22,6 +27,22 @@ FALLBACK_COLOURS = (
     (0.84, 0.37, 0.00),
     (0.80, 0.47, 0.65),
 )
+LINE = text(r"[^\x00-\x1f\x7f]*", "text of one line", longest=500)
+MOST_CHANNELS = 10_000
+"""A channel has four digits in the names of files."""
+CHANNELS = mapping_of(LINE, LINE, shortest=1, longest=MOST_CHANNELS)
+READER = text(r"[A-Za-z_]\w{0,99}", "the name of a reader")
+SEGMENT = record({"color": array_of(number(0, 1), length=3)}, {"terminology": text()})
+PATH = text(r"[^\x00]+", "the path of a file")
+LISTED_CASE = record({"images": array_of(PATH, shortest=1, longest=MOST_CHANNELS), "label": PATH})
+FIELDS: dict[str, tuple[Rule, str]] = {
+    "file_ending": (file_ending, 'write e.g. ".nii.gz"'),
+    "channel_names": (CHANNELS, 'write e.g. {"0": "CT"}'),
+    "modality": (CHANNELS, 'write "channel_names": {"0": "CT"} instead'),
+    "numTraining": (whole(0, 10**9), "write the number of training cases"),
+    "overwrite_image_reader_writer": (either(one_of(None), READER), "correct or remove it"),
+}
+"""What the fields hold that are read wherever they stand, and what helps where they do not; `labels` see labels.py."""
 
 
 @dataclass(frozen=True)
@@ -101,37 +122,30 @@ def parse_dataset_json(document: Any, source: Path | str = DATASET_FILE, require
         missing.insert(0, "channel_names")
     if missing:
         raise FileError(source, f"lacks {', '.join(_quoted(missing))}", "add what is missing")
-    ending = document["file_ending"]
-    if not isinstance(ending, str) or not ending.startswith("."):
-        raise FileError(source, '"file_ending" must be text that starts with a dot', 'write e.g. ".nii.gz"')
+    for name, (rule, remedy) in FIELDS.items():
+        if name in document and (problem := problem_of(rule, document[name])) is not None:
+            raise FileError(source, f'"{name}"{" " if problem[0] != "[" else ""}{problem}', remedy)
     return DatasetJson(
         source=source,
         document=document,
-        channel_names=_channel_names(document, source),
+        channel_names=tuple(document.get("channel_names", document.get("modality")).values()),
         label_scheme=LabelScheme.from_dataset_json(document, str(source)),
-        file_ending=ending,
+        file_ending=document["file_ending"],
     )
-
-
-def _channel_names(document: dict[str, Any], source: Path) -> tuple[str, ...]:
-    names = document.get("channel_names", document.get("modality"))
-    if isinstance(names, dict) and names:
-        return tuple(str(name) for name in names.values())
-    raise FileError(source, '"channel_names" must map "0", "1", … to names', 'write e.g. {"0": "CT"}')
 
 
 def _appearance(name: str, entry: Any, fallback: tuple[float, float, float], source: Path) -> Appearance:
     if entry is None:
         return Appearance(fallback)
-    try:
-        red, green, blue = (float(part) for part in entry["color"])
-        return Appearance((red, green, blue), str(entry.get("terminology", "")))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    if problem_of(SEGMENT, entry) is not None:
         raise FileError(
             source,
-            f'the entry of "{name}" in "segments" must be {{"color": [r, g, b], "terminology": "…"}}',
+            f'the entry of "{name}" in "segments" must be {{"color": [r, g, b], "terminology": "…"}} with numbers '
+            "from 0 to 1",
             "correct or remove it",
-        ) from None
+        )
+    red, green, blue = (float(part) for part in entry["color"])
+    return Appearance((red, green, blue), entry.get("terminology", ""))
 
 
 def _quoted(keys: Sequence[str]) -> list[str]:

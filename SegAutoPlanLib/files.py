@@ -1,16 +1,30 @@
-"""Writing so that a kill at any instant leaves the previous good file."""
+"""Reading only what is a file of a sane size, and writing so that a kill leaves the previous good file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import re
+import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import UserInputError
+from .errors import FileError, UserInputError, sentence_of
+
+MAX_JSON_BYTES = 256 << 20
+"""A summary of 10,000 cases with 60 labels has 150 MB."""
+MAX_DEPTH = 60
+"""Of lists and objects in each other; nnU-Net's files reach 6."""
+MAX_DIGITS = 25
+TEMPORARY_PREFIX = ".writing_"
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.|$)")
+ABANDONED_S = 3600.0
+"""Nobody takes so long to write one file."""
 
 
 @contextlib.contextmanager
@@ -19,25 +33,41 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
 
     `suffix` is for writers that choose the format by the ending (default: the target's own, `.nii.gz`
     included). On any error the temporary file is removed and the target is as it was.
+
+    Raises:
+        UserInputError: the system refuses to write there (the disk is full, the folder is read-only …).
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     if suffix is None:
         suffix = ".nii.gz" if target.name.lower().endswith(".nii.gz") else target.suffix
     # Not of tempfile, whose files are private to their owner: a shared workspace expects ordinary permissions.
-    temporary = target.with_name(f".writing_{uuid.uuid4().hex}{suffix}")
-    temporary.touch(exist_ok=False)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}{suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise UserInputError(
-                f"{target}: the disk is full; free some space or choose another workspace, then run it again."
-            ) from error
-        raise
+        # The sentence is to name the file that the user knows, not the temporary one.
+        if error.filename is None or Path(os.fsdecode(error.filename)).name == temporary.name:
+            error.filename = str(target)
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        raise UserInputError(sentence) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files that a writer left who was killed; only ours, and only old ones: it may be alive."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            with contextlib.suppress(OSError):
+                is_ours = TEMPORARY_NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S:
+                    os.unlink(entry.path)
 
 
 def write_json(target: Path | str, content: Any, sort_keys: bool = False) -> None:
@@ -46,16 +76,133 @@ def write_json(target: Path | str, content: Any, sort_keys: bool = False) -> Non
         temporary.write_text(json.dumps(content, indent=4, sort_keys=sort_keys), encoding="utf-8")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read JSON.
+def open_regular(path: Path | str) -> int:
+    """A file descriptor to read an ordinary file; whoever calls this closes it.
+
+    A pipe would wait for a writer for ever, and a device may never end.
 
     Raises:
-        UserInputError: the file is missing or is not JSON; the sentence names it.
+        FileError: the path is something else than a file.
+        OSError: it cannot be opened.
     """
-    path = Path(path)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags)
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return descriptor
+    os.close(descriptor)
+    what = "folder" if stat.S_ISDIR(kind) else "pipe, device or socket"
+    raise FileError(path, f"is a {what} and not a file", "give a file, or replace it")
+
+
+def read_bytes(path: Path | str, most_bytes: int) -> bytes:
+    """The content of an ordinary file that is not larger than it can sensibly be.
+
+    Raises:
+        FileError: it is missing, is no ordinary file, is larger, or the system refuses to read it.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        descriptor = open_regular(path)
+        with open(descriptor, "rb") as file:
+            content = file.read(most_bytes + 1) if os.fstat(descriptor).st_size <= most_bytes else None
     except FileNotFoundError:
-        raise UserInputError(f"{path}: the file does not exist; check the folder that was given.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserInputError(f"{path}: is not valid JSON ({error}); correct or replace the file.") from error
+        raise FileError(path, "the file does not exist", "check the folder that was given") from None
+    except OSError as error:
+        error.filename = str(path)
+        raise UserInputError(sentence_of(error)) from error
+    except ValueError as error:
+        if isinstance(error, UserInputError):
+            raise
+        raise FileError(repr(str(path)), "cannot be the name of a file", "correct it") from error
+    if content is None or len(content) > most_bytes:
+        raise FileError(
+            path, f"is larger than such a file can be ({most_bytes >> 20} MB)", "replace it by the right file"
+        )
+    return content
+
+
+def read_json(path: Path | str, most_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The content of a JSON file; the one gate through which every JSON file comes in.
+
+    NaN and Infinity, which are not JSON, are let through: nnU-Net writes them.
+
+    Raises:
+        UserInputError: the file is missing, is no ordinary file, is too large, is not UTF-8 or not JSON, repeats a key,
+            is nested absurdly, or holds numbers that no field can have; the sentence names it.
+    """
+    return parse_json(read_bytes(path, most_bytes), path)
+
+
+def parse_json(content: bytes, source: Path | str) -> Any:
+    """The content of a JSON text; `source` is what error messages call it. See `read_json`.
+
+    Raises:
+        FileError: it is not JSON that can be used.
+    """
+    try:
+        # Editors on Windows put a byte order mark before it.
+        text = content.decode("utf-8-sig")
+        document = _DECODER.decode(text)
+        _require_shallow(document)
+        if "\\u" in text:
+            _require_characters(document)
+    except UnicodeDecodeError as error:
+        raise FileError(
+            source, f"is not UTF-8 text ({error.reason})", "save it as UTF-8, or replace the file"
+        ) from None
+    except RecursionError:
+        raise FileError(source, "is nested too deeply to be read", "correct or replace the file") from None
+    except ValueError as error:
+        raise FileError(source, f"is not valid JSON ({error})", "correct or replace the file") from None
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f'"{twice[:60]}" stands there twice')
+    return document
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction)
+
+
+def _require_shallow(document: Any) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level for part in _parts(whole) if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _parts(whole: Any) -> Any:
+    if isinstance(whole, dict):
+        return whole.values()
+    return whole if isinstance(whole, list) else ()
+
+
+def _require_characters(document: Any) -> None:
+    """Half characters cannot be written again, and no name or path may hold a zero character."""
+    try:
+        text = json.dumps(document, ensure_ascii=False)
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (a lone surrogate)") from None
+    if "\\u0000" in text:
+        raise ValueError("it holds a zero character")

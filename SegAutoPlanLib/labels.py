@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UserInputError
+from .schema import array_of, problem_of, shown, text
 
 Label = int | tuple[int, ...]
+MAX_LABEL = 65535
+"""The largest value that a segmentation file of ours can hold."""
+ENTRY_NAME = text(r"[^\x00-\x1f\x7f]+", "text of one line", longest=500)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class LabelScheme:
         labels = dataset_json.get("labels")
         if not isinstance(labels, dict) or not labels:
             raise UserInputError(f'{source}: "labels" is missing; add e.g. {{"background": 0, "tumour": 1}}.')
+        if (problem := problem_of(array_of(ENTRY_NAME), list(labels))) is not None:
+            raise UserInputError(f'{source}: a name in "labels" {problem.partition(" ")[2]}; correct it.')
         scheme = cls(
             tuple((name, _as_label(name, value, source)) for name, value in labels.items()),
             _as_order(dataset_json.get("regions_class_order"), source),
@@ -53,11 +59,19 @@ class LabelScheme:
                 f'{source}: "ignore" must be the highest value ({max(values) + 1}), not {self.ignore_label}; '
                 "renumber it."
             )
-        if self.has_regions and len(self.regions_class_order or ()) != len(self.regions):
+        order = self.regions_class_order or ()
+        if self.has_regions and len(order) != len(self.regions):
             raise UserInputError(
                 f'{source}: "regions_class_order" must list one integer for each of the {len(self.regions)} '
                 "regions; add or correct it."
             )
+        unknown = [value for value in order if value not in values]
+        if self.has_regions and unknown:
+            raise UserInputError(
+                f'{source}: "regions_class_order" holds {unknown[0]}, which is no value of "labels"; correct it.'
+            )
+        if not self.foreground:
+            raise UserInputError(f'{source}: "labels" names nothing but background; add what is to be segmented.')
 
     @property
     def has_regions(self) -> bool:
@@ -118,20 +132,23 @@ class LabelScheme:
 
 
 def _as_label(name: str, value: Any, source: str) -> Label:
-    if _is_whole(value):
+    if _is_label(value):
         return value
-    if isinstance(value, list | tuple) and value and all(_is_whole(part) for part in value):
+    if name == "ignore":
+        raise UserInputError(f'{source}: label "ignore" must be an integer, not {shown(value)}; correct it.')
+    if isinstance(value, list | tuple) and value and all(_is_label(part) for part in value):
         return tuple(value)
     raise UserInputError(
-        f'{source}: label "{name}" must be an integer or a list of integers, not {value!r}; correct it.'
+        f'{source}: label "{name}" must be an integer or a list of integers from 0 to {MAX_LABEL}, not '
+        f"{shown(value)}; correct it."
     )
 
 
 def _as_order(order: Any, source: str) -> tuple[int, ...] | None:
-    if order is None or (isinstance(order, list | tuple) and all(_is_whole(value) for value in order)):
+    if order is None or (isinstance(order, list | tuple) and all(_is_label(value) for value in order)):
         return None if order is None else tuple(order)
-    raise UserInputError(f'{source}: "regions_class_order" must be a list of integers, not {order!r}; correct it.')
+    raise UserInputError(f'{source}: "regions_class_order" must be a list of integers, not {shown(order)}; correct it.')
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_label(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LABEL

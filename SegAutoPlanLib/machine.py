@@ -1,8 +1,9 @@
-"""What this machine has: cores, their pace, and free memory, without psutil."""
+"""What this machine has: cores, their pace, its memory and how much of it is free, without psutil."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import os
 import subprocess
@@ -34,10 +35,36 @@ def multiply_adds_per_second() -> float:
 def available_memory() -> int | None:
     """Bytes that can be had without swapping; None if the system does not tell."""
     if sys.platform == "win32":
-        return _windows()
+        return _windows("available")
     if sys.platform == "darwin":
         return _macos()
     return _linux()
+
+
+@functools.cache
+def total_memory() -> int | None:
+    """Bytes of memory that a process can have at all, swap included; None if the system does not tell."""
+    if sys.platform == "win32":
+        return _windows("total_page")
+    if sys.platform == "darwin":
+        # macOS makes swap files as they are needed: as much again is what a computer can still work with.
+        return _least(_address_space(), 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    memory = _least(_meminfo("MemTotal"), _number("/sys/fs/cgroup/memory.max"))
+    swap = _least(_meminfo("SwapTotal"), _number("/sys/fs/cgroup/memory.swap.max")) or 0
+    return _least(_address_space(), memory and memory + swap)
+
+
+def _address_space() -> int | None:
+    """What this process may address (`ulimit -v`); None without a limit."""
+    import resource  # POSIX only
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _least(*sizes: int | None) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return min(known, default=None)
 
 
 def _linux() -> int | None:
@@ -91,7 +118,7 @@ def free_bytes_of_vm_stat(text: str) -> int | None:
     return page * sum(pages) if pages else None
 
 
-def _windows() -> int | None:
+def _windows(what: str) -> int | None:
     class MemoryStatus(ctypes.Structure):
         _fields_ = (
             ("length", ctypes.c_ulong),
@@ -105,4 +132,4 @@ def _windows() -> int | None:
     status = MemoryStatus()
     status.length = ctypes.sizeof(MemoryStatus)
     found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.available) if found else None
+    return int(getattr(status, what)) if found else None

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from .dataset_json import DATASET_FILE
 from .errors import UserInputError
+from .names import safe_name
 
-DATASET_NAME = re.compile(r"Dataset(\d{3})_.+")
+DATASET_NAME = re.compile(r"Dataset([0-9]{3})_.+")
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Workspace:
             UserInputError: no dataset, or more than one, has that id.
         """
         text = str(dataset)
-        if re.fullmatch(r"\d+", text):
+        if NUMBER.fullmatch(text):
             return self._name_of_id(int(text))
         name = Path(text).resolve().name if Path(text).is_dir() else Path(text).name
         if not name.startswith("Dataset"):
@@ -61,12 +63,12 @@ class Workspace:
                 f"{text}: a dataset is an id (4), a name (Dataset004_Hippocampus) or a path to a folder whose name "
                 "is of that form; rename the folder or give another."
             )
-        return name
+        return safe_name(name, "The name of a dataset")
 
     def raw_folder(self, dataset: str | int | Path) -> Path:
         """The raw dataset folder that an id, a name or a path means (a path may lie outside the workspace)."""
         text = str(dataset)
-        if not re.fullmatch(r"\d+", text) and (Path(text) / DATASET_FILE).is_file():
+        if not NUMBER.fullmatch(text) and (Path(text) / DATASET_FILE).is_file():
             return Path(text)
         if any(separator in text for separator in (os.sep, "/")):
             if not Path(text).is_dir():

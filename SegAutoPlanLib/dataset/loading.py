@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..dataset_json import DATASET_FILE, parse_dataset_json
+from ..dataset_json import DATASET_FILE, LISTED_CASE, parse_dataset_json
 from ..errors import FileError
-from ..files import read_json
+from ..files import TEMPORARY_PREFIX, read_json
 from ..images.image_io import choose_image_io
+from ..names import problem_of_name, safe_name
+from ..schema import problem_of, shown
 from .dataset import Case, Dataset
 
 CHANNEL_DIGITS = 4
@@ -31,15 +33,13 @@ def load_dataset(folder: Path | str) -> Dataset:
     source = folder / DATASET_FILE
     description = parse_dataset_json(_read(source), source, required=("numTraining",))
     document, file_ending = description.document, description.file_ending
-    if isinstance(document["numTraining"], bool) or not isinstance(document["numTraining"], int):
-        raise FileError(source, '"numTraining" must be a whole number', "write the number of training cases")
     if "dataset" in document:
         cases = _listed_cases(document["dataset"], folder, source)
     else:
         cases = _scanned_cases(folder, file_ending, len(description.channel_names))
     return Dataset(
         folder=folder,
-        name=folder.resolve().name,
+        name=safe_name(folder.resolve().name, str(folder)),
         dataset_json=description,
         image_io=choose_image_io(file_ending, cases[0].image_files[0], description.wanted_image_io).name,
         cases=cases,
@@ -81,7 +81,8 @@ def find_cases(images: Path, file_ending: str, channel_count: int) -> tuple[Case
     pattern = re.compile(rf"(.+)_(\d{{{CHANNEL_DIGITS}}}){re.escape(file_ending)}")
     files: dict[str, list[Path]] = {}
     for entry in sorted(os.listdir(images)):
-        if match := pattern.fullmatch(entry):
+        # Files that macOS leaves beside others, and those that somebody was writing when he was ended, are no images.
+        if not entry.startswith(("._", TEMPORARY_PREFIX)) and (match := pattern.fullmatch(entry)):
             files.setdefault(match[1], []).append(images / entry)
     if not files:
         raise FileError(
@@ -114,10 +115,12 @@ def _listed_cases(entries: Any, folder: Path, source: Path) -> tuple[Case, ...]:
 
 
 def _listed_case(name: str, entry: Any, folder: Path, source: Path) -> Case:
-    images = entry.get("images") if isinstance(entry, dict) else None
-    if not isinstance(images, list) or not images or not isinstance(entry.get("label"), str):
-        raise FileError(source, f'"dataset" entry {name} lacks "images" or "label"', "add them")
-    return Case(name, tuple(_expanded(path, folder) for path in images), _expanded(entry["label"], folder))
+    """A case whose files may lie anywhere, as in nnU-Net: they are only read. Its name becomes one of ours."""
+    if (problem := problem_of_name(name)) is not None:
+        raise FileError(source, f'a case of "dataset" is named {shown(name)}; a name {problem}', "rename it")
+    if (problem := problem_of(LISTED_CASE, entry)) is not None:
+        raise FileError(source, f'"dataset" entry {name} {problem}', "correct it")
+    return Case(name, tuple(_expanded(path, folder) for path in entry["images"]), _expanded(entry["label"], folder))
 
 
 def _expanded(path: str, folder: Path) -> Path:

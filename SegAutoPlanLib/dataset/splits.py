@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..files import read_json, write_json
 from ..progress import SILENT, Reporter
+from ..schema import array_of, problem_of, record, text
 
 FOLDS = 5
 SEED = 12345
 SPLITS_FILE = "splits_final.json"
+
+CASES = array_of(text(longest=500))
+SPLITS_RULE = array_of(record({"train": CASES, "val": CASES}), shortest=1, longest=10_000)
+"""What splits_final.json says; that the cases exist is known only beside their dataset."""
 
 Split = dict[str, list[str]]
 
@@ -75,10 +79,11 @@ def read_splits(path: Path | str) -> list[Split]:
         UserInputError: it is not a list of objects with the lists `train` and `val`.
     """
     content = read_json(path)
-    if not isinstance(content, list) or not content or not all(map(_is_split, content)):
-        raise UserInputError(
-            f'{path}: must be a list of {{"train": [cases], "val": [cases]}}; '
-            "correct it, or delete it to have new folds made."
+    if (problem := problem_of(SPLITS_RULE, content)) is not None:
+        raise FileError(
+            path,
+            f'must be a list of {{"train": [cases], "val": [cases]}}, but {problem}',
+            "correct it, or delete it to have new folds made",
         )
     return [{"train": list(entry["train"]), "val": list(entry["val"])} for entry in content]
 
@@ -130,13 +135,6 @@ def _random_split(names: list[str], fold: int) -> tuple[list[str], list[str]]:
     random = np.random.RandomState(SEED + fold)
     drawn = random.choice(len(names), size=int(len(names) * 0.8), replace=False).tolist()
     return [names[i] for i in drawn], [name for i, name in enumerate(names) if i not in drawn]
-
-
-def _is_split(entry: Any) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(key), list) and all(isinstance(name, str) for name in entry[key])
-        for key in ("train", "val")
-    )
 
 
 def _begins_alike(written: list[Split], users: list[Split]) -> bool:

@@ -14,8 +14,9 @@ from ..executors import Workers, run_cases
 from ..files import read_json, write_json
 from ..images import Image
 from ..progress import SILENT, Reporter
+from ..schema import require
 from .cropping import crop_to_nonzero
-from .fingerprint import Fingerprint
+from .fingerprint import FINGERPRINT_RULE, Fingerprint
 from .foreground_samples import SAMPLES_IN_TOTAL, DrawnValues, draw_foreground
 from .sample_pool import SamplePool
 
@@ -92,10 +93,13 @@ def read_fingerprint(path: Path | str) -> Fingerprint:
         UserInputError: missing, or not a fingerprint.
     """
     content = read_json(path)
-    try:
-        return Fingerprint.from_json(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserInputError(f"{path}: is not a dataset fingerprint ({error!r}); extract it again.") from error
+    require(
+        FINGERPRINT_RULE,
+        content,
+        path,
+        "this is not a dataset fingerprint, delete it and the dataset is measured again",
+    )
+    return Fingerprint.from_json(content)
 
 
 def require_image(blank: bool, case: Case) -> None:

@@ -32,12 +32,13 @@ def grid_interpolation(
 ) -> list[Neighbours]:
     """Between which voxels of each axis the logits are interpolated, by the plan's resampler of probabilities.
 
-    A much coarser axis is taken by nearest neighbour where `order_z` is 0 (nnU-Net's separate z).
+    An axis is taken by nearest neighbour where `order` is 0; a much coarser one where `order_z` is (nnU-Net's separate
+    z).
     """
     separate = separate_axis(spacing, new_spacing, resampler.force_separate_z)
-    nearest = separate if resampler.order_z == 0 else None
+    orders = [resampler.order_z if axis == separate else resampler.order for axis in range(len(shape))]
     return [
-        (nearest_neighbours if axis == nearest else linear_neighbours)(old, new)
+        (nearest_neighbours if orders[axis] == 0 else linear_neighbours)(old, new)
         for axis, (old, new) in enumerate(zip(shape, new_shape, strict=True))
     ]
 

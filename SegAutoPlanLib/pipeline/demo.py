@@ -15,6 +15,7 @@ from ..models import ModelFolder
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 from .check import CheckOptions, check
+from .option_rules import LENGTH, require_option
 from .plan import PlanOptions, plan
 
 CONFIGURATIONS = ("3d_fullres", "2d")
@@ -32,6 +33,9 @@ class DemoOptions:
     dataset: Path
     """A raw dataset; one case in five is held out of training."""
     epochs: int = EPOCHS
+
+    def __post_init__(self) -> None:
+        require_option("--epochs", self.epochs, LENGTH)
 
 
 @dataclass(frozen=True)

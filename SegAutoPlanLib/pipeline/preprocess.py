@@ -11,6 +11,7 @@ from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
+from .option_rules import require_plans_name
 from .plan import find_plan
 from .workers_options import WorkersOptions
 
@@ -24,6 +25,10 @@ class PreprocessOptions(WorkersOptions):
     plans_name: str = FULL_PLANS_NAME
     configurations: Sequence[str] | None = None
     """None: those of 2d, 3d_fullres and 3d_lowres that the plan has."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_plans_name(self.plans_name)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..executors import Workers
+from ..schema import either, nothing, text
+from .option_rules import COUNT, require_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +17,10 @@ class WorkersOptions:
     """Cases at once; None: as many as cores and memory allow."""
     scheduler: str | None = None
     """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
+
+    def __post_init__(self) -> None:
+        require_option("--workers", self.workers, either(nothing, COUNT))
+        require_option("--scheduler", self.scheduler, either(nothing, text("[^\\s]+", "an address")))
 
     @property
     def on_cases(self) -> Workers:

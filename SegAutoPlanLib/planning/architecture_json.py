@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UserInputError
+from .architecture_gate import BLOCK_KEYS, CONVOLUTIONS, NETWORK_CLASSES, network_kind
 from .plan import Architecture
-
-NETWORK_CLASSES = {"plain": "PlainConvUNet", "residual": "ResidualEncoderUNet"}
-BLOCK_KEYS = {"plain": "n_conv_per_stage", "residual": "n_blocks_per_stage"}
 
 
 def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
@@ -38,17 +35,10 @@ def architecture_to_json(architecture: Architecture) -> dict[str, Any]:
 
 
 def architecture_from_json(entry: Mapping[str, Any]) -> Architecture:
-    """The network that the entry describes; no class named in it is imported.
-
-    Raises:
-        UserInputError: the network is not one that this program builds.
-        KeyError, TypeError: the entry is incomplete.
-    """
-    kind = network_kind(entry["network_class_name"].rpartition(".")[2])
+    """The network that an entry describes which passed `architecture_gate`; no class named in it is imported."""
+    kind = network_kind(entry["network_class_name"])
     options = entry["arch_kwargs"]
-    _require_usual_layers(options)
-    dimensions = 2 if options["conv_op"].endswith("Conv2d") else 3
-    stages = options["n_stages"]
+    dimensions, stages = CONVOLUTIONS[options["conv_op"]], options["n_stages"]
     return Architecture(
         kind=kind,
         features_per_stage=_per_stage(options["features_per_stage"], stages),
@@ -57,29 +47,6 @@ def architecture_from_json(entry: Mapping[str, Any]) -> Architecture:
         blocks_per_stage=_per_stage(options[BLOCK_KEYS[kind]], stages),
         convs_per_decoder_stage=_per_stage(options["n_conv_per_stage_decoder"], stages - 1),
     )
-
-
-def network_kind(class_name: str) -> str:
-    """`plain` or `residual`, by the name of nnU-Net's class.
-
-    Raises:
-        UserInputError: the network is not one that this program builds.
-    """
-    kind = next((kind for kind, known in NETWORK_CLASSES.items() if known == class_name), None)
-    if kind is None:
-        raise UserInputError(f"its network {class_name} is not among {', '.join(NETWORK_CLASSES.values())}")
-    return kind
-
-
-def _require_usual_layers(options: Mapping[str, Any]) -> None:
-    usual = {"norm_op": "InstanceNorm", "nonlin": "LeakyReLU"}
-    for key, name in usual.items():
-        if name not in str(options.get(key)):
-            raise UserInputError(f"its {key} is {options.get(key)} and not {name}")
-    if options.get("dropout_op") is not None:
-        raise UserInputError(f"its dropout_op is {options['dropout_op']} and not null")
-    if options.get("conv_bias") is not True:
-        raise UserInputError("its conv_bias is not true")
 
 
 def _per_stage(value: Any, stages: int) -> tuple[int, ...]:

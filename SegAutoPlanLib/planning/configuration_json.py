@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UserInputError
+from ..schema import Mismatch, either, nothing, record
+from .architecture_gate import require_patch_passes
 from .architecture_json import architecture_from_json, architecture_to_json
-from .old_plans import architecture_from_old_json, is_old
+from .old_plans import architecture_from_old_json
 from .plan import Configuration
-from .resampling import OPTIONS, Resampler, Resampling
+from .plan_gate import CONFIGURATION, CONFIGURATION_NAME, is_old, require_same_dimensions
+from .resampling import Resampler, Resampling
 
 Entry = Mapping[str, Any]
 """What plans.json says of one configuration."""
+ENTRY = record({}, {"inherits_from": either(nothing, CONFIGURATION_NAME)})
+LONGEST_CIRCLE = 8
 
 
 def configurations_from_json(entries: Mapping[str, Entry]) -> tuple[dict[str, Configuration], dict[str, str]]:
@@ -22,16 +26,18 @@ def configurations_from_json(entries: Mapping[str, Entry]) -> tuple[dict[str, Co
     that this program does not have.
     """
     configurations, unusable = {}, {}
+    inherited: dict[str, dict[str, Any]] = {}
     for name in entries:
         try:
-            configurations[name] = _configuration_from_json(name, _inherited(entries, name))
-        except UserInputError as error:
-            unusable[name] = str(error)
-        except KeyError as error:
-            unusable[name] = f"it lacks {error}"
-        except (TypeError, AttributeError) as error:
-            unusable[name] = f"one of its values is of another kind than nnU-Net's ({error})"
+            configurations[name] = _configuration_from_json(name, _inherited(entries, name, inherited))
+        except Mismatch as mismatch:
+            unusable[name] = reason(mismatch)
     return configurations, unusable
+
+
+def reason(mismatch: Mismatch) -> str:
+    """Why a configuration cannot be used, to go on after `because`."""
+    return f"its {mismatch.where} {mismatch.problem}" if mismatch.where else f"it {mismatch.problem}"
 
 
 def configurations_to_json(
@@ -56,21 +62,30 @@ def configurations_to_json(
     return entries
 
 
-def _inherited(entries: Mapping[str, Entry], name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The entry over what it inherits, over what that inherits, and so on."""
-    if name in seen:
-        raise UserInputError(f"it inherits in a circle ({' from '.join((*seen, name))})")
-    if name not in entries:
-        raise UserInputError(f"it inherits from {name}, which the plan does not have")
-    entry = entries[name]
-    parent = entry.get("inherits_from")
-    if parent is None:
-        return dict(entry)
-    return {**_inherited(entries, parent, (*seen, name)), **entry}
+def _inherited(entries: Mapping[str, Entry], name: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The entry over what it inherits, over what that inherits, and so on; `known` grows by each of them."""
+    chain: list[str] = []
+    parent: Any = name
+    while parent is not None and parent not in known:
+        if parent in chain:
+            circle = chain if len(chain) < LONGEST_CIRCLE else [*chain[:LONGEST_CIRCLE], "…"]
+            raise Mismatch(f"inherits in a circle ({' from '.join((*circle, parent))})")
+        if parent not in entries:
+            raise Mismatch(f"inherits from {parent}, which the plan does not have")
+        ENTRY(entries[parent])
+        chain.append(parent)
+        parent = entries[parent].get("inherits_from")
+    merged = known.get(parent, {})
+    for heir in reversed(chain):
+        known[heir] = merged = {**merged, **entries[heir]}
+    return merged
 
 
 def _configuration_from_json(name: str, entry: Entry) -> Configuration:
+    CONFIGURATION(entry)
     architecture = architecture_from_old_json(entry) if is_old(entry) else architecture_from_json(entry["architecture"])
+    require_same_dimensions(entry, architecture.dimensions)
+    require_patch_passes(architecture, entry["patch_size"])
     following = entry.get("next_stage") or ()
     return Configuration(
         name=name,
@@ -95,12 +110,7 @@ def _configuration_from_json(name: str, entry: Entry) -> Configuration:
 
 
 def _resampler_from_json(entry: Entry, key: str) -> Resampler:
-    function, options = entry[key], dict(entry[f"{key}_kwargs"])
-    every_option = {name for names in OPTIONS.values() for name in names}
-    unknown = [name for name in options if name not in OPTIONS.get(function, options)]
-    if unknown:
-        raise UserInputError(f"its {key} {function} has the option {unknown[0]}, which is unknown here")
-    return Resampler(function, **{name: value for name, value in options.items() if name in every_option})
+    return Resampler(entry[key], **entry[f"{key}_kwargs"])
 
 
 def _entry(configuration: Configuration, others: Mapping[str, Configuration]) -> Entry:

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .architecture_json import network_kind
+from .architecture_gate import network_kind
 from .plan import Architecture
 
 
-def is_old(entry: Mapping[str, Any]) -> bool:
-    """Whether a configuration describes its network in the old way only."""
-    return "UNet_class_name" in entry and "architecture" not in entry
-
-
 def architecture_from_old_json(entry: Mapping[str, Any]) -> Architecture:
-    """The network of an old configuration.
-
-    Raises:
-        UserInputError: the network is not one that this program builds.
-        KeyError: the entry is incomplete.
-    """
+    """The network of an old configuration that passed `architecture_gate`."""
     kind = network_kind(entry["UNet_class_name"])
     blocks = tuple(entry["n_conv_per_stage_encoder"])
     return Architecture(

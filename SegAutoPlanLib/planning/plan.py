@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserInputError
+from ..schema import shown
 from .resampling import Resampling
 
 if TYPE_CHECKING:
@@ -119,4 +120,5 @@ class Plan:
         raise UserInputError(f"{self.plans_name}: there is no configuration {name!r}; choose one of {known}.")
 
     def _why_unusable(self, name: str) -> str:
-        return f"{name}: cannot be used, because {self.unusable[name]}."
+        shown_name = name if name.isprintable() and len(name) < 100 else shown(name)
+        return f"{shown_name}: cannot be used, because {self.unusable[name]}."

@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..files import read_json, write_json
-from ..fingerprint.fingerprint import intensities_from_json, intensities_to_json
-from .configuration_json import configurations_from_json, configurations_to_json
+from ..fingerprint.fingerprint import INTENSITIES, intensities_from_json, intensities_to_json
+from ..names import problem_of_name
+from ..schema import Mismatch, problem_of
+from .configuration_json import configurations_from_json, configurations_to_json, reason
 from .explanation import explain
-from .plan import Plan, Source
+from .plan import Configuration, Plan, Source
+from .plan_gate import INTENSITIES_FORMERLY, PLAN, plan_name, require_intensities_for
 
-INTENSITIES = "foreground_intensity_properties_per_channel"
-INTENSITIES_FORMERLY = "foreground_intensity_properties_by_modality"
-"""Before the release of 2.0 channels were called modalities."""
+MAX_PLAN_BYTES = 32 << 20
+"""Of thousands of channels; plans usually have 20 kB."""
+SHOWN_REASONS = 10
 
 
 def read_plan(path: Path | str) -> Plan:
@@ -26,8 +29,20 @@ def read_plan(path: Path | str) -> Plan:
     Raises:
         UserInputError: the file is missing, is not JSON or is not a plan.
     """
-    plan = plan_from_json(read_json(path), str(path))
+    plan = plan_from_json(read_json(path, MAX_PLAN_BYTES), str(path))
     return replace(plan, explanation=explain(plan))
+
+
+def plan_path(folder: Path, plans_name: str) -> Path:
+    """Where the plan of that name stands, beside the preprocessed cases of a dataset.
+
+    Raises:
+        UserInputError: the name leads out of the folder, or to another file than a plan.
+    """
+    problem = problem_of(plan_name, plans_name)
+    if problem is not None:
+        raise UserInputError(f"The name of the plans {problem}; choose another name.")
+    return folder / f"{plans_name}.json"
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:
@@ -41,24 +56,50 @@ def plan_from_json(document: Mapping[str, Any], source: str = "plans.json") -> P
     Raises:
         UserInputError: this is not a plan, or no configuration of it can be used.
     """
-    try:
-        entries = document["configurations"]
-        header = {**document, "configurations": {}}
-        configurations, unusable = configurations_from_json(entries)
-        plan = replace(
+    problem = problem_of(PLAN, document)
+    if problem is not None:
+        raise FileError(source, f"is not an nnU-Net plan ({problem})", "plan the dataset again")
+    entries = document["configurations"]
+    header = {**document, "configurations": {}}
+    configurations, unusable = configurations_from_json(entries)
+    plan = _with_fitting_only(
+        replace(
             _header_from_json(header),
             configurations=configurations,
             unusable=unusable,
             source=copy.deepcopy(Source(header, dict(entries))),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserInputError(
-            f"{source}: is not an nnU-Net plan ({type(error).__name__}: {error}); plan the dataset again."
-        ) from error
-    if not configurations:
-        reasons = " ".join(plan.warnings)
+    )
+    if not plan.configurations:
+        reasons = " ".join(plan.warnings[:SHOWN_REASONS])
         raise UserInputError(f"{source}: has no configuration for this program; plan again. {reasons}")
     return plan
+
+
+def _with_fitting_only(plan: Plan) -> Plan:
+    """Without the configurations that do not fit the rest of the plan, of which they become unusable ones."""
+    unfit = {}
+    for name, configuration in plan.configurations.items():
+        try:
+            _require_fitting(plan, configuration)
+        except Mismatch as mismatch:
+            unfit[name] = reason(mismatch)
+    fitting = {name: one for name, one in plan.configurations.items() if name not in unfit}
+    return replace(plan, configurations=fitting, unusable={**plan.unusable, **unfit})
+
+
+def _require_fitting(plan: Plan, configuration: Configuration) -> None:
+    problem = problem_of_name(configuration.name)
+    if problem is not None:
+        raise Mismatch(problem, "name")
+    require_intensities_for(configuration.normalization_schemes, plan.foreground_intensities)
+    before, passed = configuration.previous_stage, {configuration.name}
+    while before is not None:
+        if before in passed:
+            raise Mismatch("leads in a circle", '"previous_stage"')
+        passed.add(before)
+        # A model's plan may have lost its first stage, whose results are then given as files.
+        before = plan.configurations[before].previous_stage if before in plan.configurations else None
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -82,11 +123,13 @@ def with_users_configurations(plan: Plan, entries: Mapping[str, Mapping[str, Any
     own = plan_to_json(plan)["configurations"]
     configurations, unusable = configurations_from_json({**own, **entries})
     added = {name: configuration for name, configuration in configurations.items() if name in entries}
-    return replace(
-        plan,
-        configurations={**plan.configurations, **added},
-        unusable=unusable,
-        source=Source(configurations=copy.deepcopy(dict(entries))),
+    return _with_fitting_only(
+        replace(
+            plan,
+            configurations={**plan.configurations, **added},
+            unusable=unusable,
+            source=Source(configurations=copy.deepcopy(dict(entries))),
+        )
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import UserInputError, sentence_of
 from ..files import write_json
 from ..progress import ConsoleReporter, Reporter
 from .processes import ProcessIdentity
@@ -71,20 +72,25 @@ class RunReporter(Reporter):
             self.event("stopped", message="It was ended at once; what had not been saved is lost.")
             self.close(1)
         elif kind is not None and not issubclass(kind, SystemExit):
-            self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(kind, error))
+            self.event("failed", message=_in_a_sentence(kind, error), hint=_hint(error))
             self.close(1)
 
     def event(self, event: str, /, **fields: Any) -> None:
-        with self._lock:
+        # A full disk must not end the work by what is said about it: its results may go elsewhere, and what cannot be
+        # written of them is told by whoever writes them.
+        with self._lock, contextlib.suppress(OSError):
             append_event(self._folder, event, **fields)
-        self._console.event(event, **fields)
+        with contextlib.suppress(OSError):
+            self._console.event(event, **fields)
 
     def stop_requested(self) -> bool:
         return stop_requested(self._folder)
 
     def close(self, exit_code: int) -> None:
         """Write how it ended into run.json."""
-        write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
+        # Where it cannot be written, a viewer finds no process and says so.
+        with contextlib.suppress(UserInputError):
+            write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
 
     def _end_half_line(self) -> None:
         # Left by a worker that was killed while it wrote; what follows must not be lost with it.
@@ -103,18 +109,13 @@ class RunReporter(Reporter):
 
 
 def _in_a_sentence(kind: type[BaseException], error: BaseException | None) -> str:
-    if _is_out_of_memory(kind, error):
-        return "The memory of the computer or of its graphics card ran out."
+    known = sentence_of(error) if error is not None else None
+    if known is not None:
+        return known
     text = str(error).strip().splitlines()
     return f"{kind.__name__}: {text[0]}" if text else kind.__name__
 
 
-def _hint(kind: type[BaseException], error: BaseException | None) -> str:
-    if _is_out_of_memory(kind, error):
-        return "Plan with less --gpu-memory-gb, close other programs, or use --device cpu."
-    return "This is a mistake of the program; please report it with the log."
-
-
-def _is_out_of_memory(kind: type[BaseException], error: BaseException | None) -> bool:
-    # torch's own type is not imported for this: a reporter must work without torch.
-    return issubclass(kind, MemoryError) or kind.__name__ == "OutOfMemoryError" or "out of memory" in str(error)
+def _hint(error: BaseException | None) -> str:
+    known = error is not None and sentence_of(error) is not None
+    return "" if known else "This is a mistake of the program; please report it with the log."

@@ -104,7 +104,7 @@ def test_an_incomplete_configuration_of_a_user_is_kept_but_not_offered(plan):
     existing["configurations"]["draft"] = {"batch_size": 4}
     again = replanned(existing)
     assert plan_to_json(again)["configurations"]["draft"] == {"batch_size": 4}
-    with pytest.raises(UserInputError, match=r"draft: cannot be used, because it lacks 'architecture'"):
+    with pytest.raises(UserInputError, match=r'draft: cannot be used, because it lacks "architecture"'):
         again.configuration("draft")
 
 
@@ -120,16 +120,16 @@ def test_a_network_of_another_kind_is_left_out_and_never_imported(plan):
     document["configurations"]["strange"] = strange
     read = plan_from_json(document)
     assert "strange" not in read.configurations
-    assert any("its network system is not among PlainConvUNet, ResidualEncoderUNet" in w for w in read.warnings)
+    assert any("must be PlainConvUNet or ResidualEncoderUNet, not 'os.system'" in warning for warning in read.warnings)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("norm_op", "torch.nn.modules.batchnorm.BatchNorm3d", "norm_op is torch.nn.modules.batchnorm.BatchNorm3d"),
-        ("dropout_op", "torch.nn.Dropout3d", "dropout_op is torch.nn.Dropout3d"),
-        ("nonlin", "torch.nn.ReLU", "nonlin is torch.nn.ReLU"),
-        ("conv_bias", False, "conv_bias is not true"),
+        ("norm_op", "torch.nn.modules.batchnorm.BatchNorm3d", "not 'torch.nn.modules.batchnorm.BatchNorm3d'"),
+        ("dropout_op", "torch.nn.Dropout3d", "must be null, not 'torch.nn.Dropout3d'"),
+        ("nonlin", "torch.nn.ReLU", "not 'torch.nn.ReLU'"),
+        ("conv_bias", False, "must be true, not false"),
     ],
 )
 def test_layers_that_we_would_build_differently_are_refused(plan, key, value, words):
@@ -137,7 +137,7 @@ def test_layers_that_we_would_build_differently_are_refused(plan, key, value, wo
     document["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"][key] = value
     read = plan_from_json(document)
     assert "3d_fullres" not in read.configurations
-    assert any(words in warning for warning in read.warnings)
+    assert any(f'"{key}" must be' in warning and words in warning for warning in read.warnings)
 
 
 def test_numbers_for_all_stages_at_once_are_spread(plan):
@@ -250,7 +250,11 @@ def test_whatever_is_changed_is_read_back_as_it_was_changed(edited, as_stored):
     }
     louder = replace(read.foreground_intensities[0], mean=7.0)
     changed = replace(
-        read, transpose_forward=(2, 0, 1), foreground_intensities=(louder,), configurations=read.configurations | other
+        read,
+        transpose_forward=(2, 0, 1),
+        transpose_backward=(1, 2, 0),
+        foreground_intensities=(louder,),
+        configurations=read.configurations | other,
     )
     again = plan_from_json(json.loads(written(changed)))
     assert again == changed
@@ -298,24 +302,31 @@ def test_changing_the_document_that_was_read_does_not_change_the_plan(edited):
 def test_why_a_configuration_cannot_be_used_is_data_and_a_sentence(edited):
     read = plan_from_json(edited)
     assert read.unusable == {
-        "draft": "it lacks 'architecture'",
+        "draft": 'it lacks "architecture"',
         "lost": "it inherits from gone, which the plan does not have",
     }
     assert read.warnings == (
-        "draft: cannot be used, because it lacks 'architecture'.",
+        'draft: cannot be used, because it lacks "architecture".',
         "lost: cannot be used, because it inherits from gone, which the plan does not have.",
     )
     with pytest.raises(UserInputError, match=r"^lost: cannot be used, because it inherits from gone"):
         read.configuration("lost")
 
 
-@pytest.mark.parametrize("value", [{"spacing": 3.0}, {"architecture": []}, {"resampling_fn_seg_kwargs": None}])
-def test_a_value_of_another_kind_spoils_its_configuration_alone(plan, value):
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("spacing", 3.0, "must be a list, not 3.0"),
+        ("architecture", [], "must be an object, not []"),
+        ("resampling_fn_seg_kwargs", None, "must be an object, not null"),
+    ],
+)
+def test_a_value_of_another_kind_spoils_its_configuration_alone(plan, key, value, words):
     document = plan_to_json(plan)
-    document["configurations"]["2d"].update(value)
+    document["configurations"]["2d"][key] = value
     read = plan_from_json(document)
     assert list(read.configurations) == ["3d_lowres", "3d_fullres", "3d_cascade_fullres"]
-    assert "one of its values is of another kind than nnU-Net's" in read.unusable["2d"]
+    assert read.unusable["2d"] == f'its "{key}" {words}'
 
 
 def test_a_plan_without_any_configuration_for_us_says_why_of_each(plan, tmp_path):
@@ -346,6 +357,8 @@ TORCH = {"is_seg": False, "force_separate_z": False, "memefficient_seg_resamplin
 def test_the_other_resampling_functions_of_nnunet_are_read_and_written(plan, function, options, read):
     document = plan_to_json(plan)
     document["configurations"]["2d"] |= {"resampling_fn_data": function, "resampling_fn_data_kwargs": options}
+    if function == "no_resampling_hack":  # leaves both on the grid that they share
+        document["configurations"]["2d"] |= {"resampling_fn_seg": function, "resampling_fn_seg_kwargs": options}
     found = plan_from_json(document)
     assert found.configurations["2d"].resampling.data == read
     assert read.options == options
@@ -357,5 +370,5 @@ def test_an_option_of_resampling_that_is_unknown_here_is_not_passed_over(plan):
     document["configurations"]["2d"]["resampling_fn_data_kwargs"]["separate_z_anisotropy_threshold"] = 5
     read = plan_from_json(document)
     assert list(read.unusable) == ["2d"]
-    with pytest.raises(UserInputError, match=r"has the option separate_z_anisotropy_threshold, which is unknown here"):
+    with pytest.raises(UserInputError, match=r"has the entry 'separate_z_anisotropy_threshold', which is unknown here"):
         read.configuration("2d")

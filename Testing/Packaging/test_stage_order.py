@@ -31,9 +31,12 @@ HELPERS = {
     "executors",
     "files",
     "labels",
+    "locks",
     "machine",
+    "names",
     "progress",
     "rank",
+    "schema",
     "stop_signals",
     "workspace",
 }
