@@ -55,6 +55,7 @@ def carry_out_attack(attack: Attack, ground: Ground) -> tuple[Verdict, str, floa
 
 def _watched(attack: Attack, verb: Verb, place: Place, ground: Ground, bystander: subprocess.Popen | None) -> Evidence:
     limits = replace(Limits(), **attack.limits)
+    limits = replace(limits, full_disk=place.named(limits.full_disk))
     before = snapshot(place.root)
     ending = DRAMAS[attack.drama](order_of(attack, verb, place), limits, attack.identity)
     after = snapshot(place.root)

@@ -30,7 +30,7 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
         RuntimeError: a verb fails where nothing is wrong.
     """
     load_transforms()  # what is imported now need not be imported in each child
-    for encoding in ("ascii", "latin-1", "utf-16"):
+    for encoding in ("ascii", "latin-1", "utf-8-sig", "utf-16", "utf-32", "unicode_escape"):
         codecs.lookup(encoding)  # a child that is nobody may not read where they are
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
     folder.chmod(0o755)  # for a child that is nobody

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .small_disk import small_disk_at
+
 HAS_FORK = hasattr(os, "fork")
 MEGABYTE = 1 << 20
 STREAM_BYTES = 200_000
@@ -35,6 +37,9 @@ class Limits:
     """Size of a file that it writes."""
     seconds_before_kill: float = 1.0
     """At most; where the drama has a kill or an interruption."""
+    full_disk: str = ""
+    """A folder that lies on a disk of its own, of `disk_kb`; where that cannot be had, no file may become larger."""
+    disk_kb: float = 16
     as_nobody: bool = False
     """Give up the rights of root first, so that permissions hold."""
 
@@ -222,6 +227,9 @@ def _restrict(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if limits.full_disk and not small_disk_at(limits.full_disk, limits.disk_kb):
+        size = int(limits.disk_kb * 1024)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     if limits.as_nobody and os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)

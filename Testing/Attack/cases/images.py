@@ -70,8 +70,8 @@ WRONG_HEADERS: dict[str, dict[str, Any]] = {
 }
 OTHER_BUT_SOUND = ("spacing-1e9", "size-smaller-than-file")
 LENIENT_HEADERS = ("header-size-wrong", "header-size-negative", "header-size-of-the-other", "magic-wrong", "magic-pair",
-                   "qform-too-long", "spacing-negative", "size-smaller-than-file", "offset-zero", "spacing-zero", "slope-nan",
-                   "slope-infinite", "rank-one", "intercept-nan", "qoffset-nan")  # fmt: skip
+                   "qform-too-long", "spacing-negative", "size-smaller-than-file", "offset-zero", "spacing-zero",
+                   "slope-nan", "slope-infinite", "rank-one", "intercept-nan", "qoffset-nan")  # fmt: skip
 """Other readers take them for what was meant: refused, or no other result."""
 
 WRONG_FILES: dict[str, Callable[[Path], None]] = {
