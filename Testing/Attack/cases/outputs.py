@@ -105,7 +105,7 @@ def _without_permission() -> Iterator[Attack]:
 
 
 def _into_a_full_disk() -> Iterator[Attack]:
-    """A disk that fills up; and a limit to the size of files, which is the same to a writer but for the error's number."""
+    """A disk that fills up; and a limit to the size of files, which to a writer is the same by another number."""
     for verb, folder, disks in (("plan", "{workspace}/preprocessed", (4, 8)), ("predict", "{output}", (4, 8)),
                                 ("train", "{workspace}/results", (4, 16, 40, 100)),
                                 ("import decathlon", "{workspace}/raw", (4, 32)),
