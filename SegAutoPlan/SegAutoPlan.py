@@ -90,7 +90,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = SegAutoPlanLogic()
         self.panels = (
-            SegmentPanel(self.logic.segment),
+            SegmentPanel(self.logic.segment, self.logic.workspace.runs),
             RunsPanel(self.logic.workspace.runs),
         )
         for panel in self.panels:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, UserInputError, in_sentences
-from ..files import parse_json, read_bytes, remove_abandoned
+from ..files import ABANDONED_S, parse_json, read_bytes, remove_abandoned
 from ..locks import exclusive
 from ..models import SUMMARY_FILE
 from ..schema import either, problem_of, record, text, whole
@@ -64,7 +64,7 @@ def results_folder(output: Path, part: tuple[int, int] = (1, 1), overwrite: bool
     name = f"{results.path} (part {part[0]} of {part[1]})" if part[1] > 1 else str(results.path)
     try:
         with exclusive(results.record_file.with_suffix(".lock"), f"Segmenting into {name}"):
-            remove_abandoned(results.path)
+            remove_abandoned(results.path, ABANDONED_S if part[1] > 1 else 0)
             yield results
     finally:
         for folder in (results.record_file.parent, *([results.path] if is_new else [])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
+from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_path, write_model_files
 from ..names import safe_name
 from ..networks.device import choose_device
 from ..planning import plan_to_json
@@ -119,13 +121,15 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
 
 
-def _only_one(
-    workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _only_one(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Iterator[None]:
     """The lock of a fold; it can be held before there is a plan or a folder."""
-    model = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "CONFIGURATION"))
-    lock = workspace.results / raw.name / f".{model}__fold_{options.fold}.lock"
-    return exclusive(lock, f"Training fold {options.fold} of {workspace.results / raw.name / str(model)}")
+    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "CONFIGURATION"))
+    model = workspace.results / raw.name / str(name)
+    lock = model.with_name(f".{name}__fold_{options.fold}.lock")
+    with exclusive(lock, f"Training fold {options.fold} of {model}"):
+        remove_abandoned(fold_path(model, options.fold), 0)
+        yield
 
 
 def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:

@@ -76,7 +76,7 @@ def _preprocess_all(
     dataset, plan, root = work.dataset, work.plan, work.root
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder)
+        remove_abandoned(folder, 0)
         _remove_cases_not_in_dataset(folder, dataset)
     write_json(root / DATASET_FILE, dataset.dataset_json.document)
     write_plan(plan, plan_file)
