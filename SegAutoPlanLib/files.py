@@ -6,7 +6,9 @@ import contextlib
 import json
 import math
 import os
+import re
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ MAX_DEPTH = 60
 """Of lists and objects in each other; nnU-Net's files reach 6."""
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
+_TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
+STALE_AFTER_S = 24 * 3600
+"""Nobody writes one file for so long."""
 
 
 @contextlib.contextmanager
@@ -53,6 +58,16 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove what killed processes left of `atomic_path` in a folder: only files of its names that are a day old."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_AFTER_S:
+                        os.unlink(entry)
 
 
 def write_json(target: Path | str, content: Any, sort_keys: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +13,16 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
+from ..files import remove_stale_temporaries
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
+from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_path, write_model_files
+from ..names import safe_name
 from ..networks.device import choose_device
-from ..planning import plan_to_json
+from ..planning import plan_to_json, read_plan
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
@@ -31,8 +36,9 @@ from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
-from .plan import find_plan
+from .plan import find_plan, stored_plan
 
+LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
 
 
@@ -95,7 +101,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     main one get None.
 
     Raises:
-        UserInputError: the dataset, the plan or an option cannot be worked with.
+        UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed.
     """
@@ -105,13 +111,36 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
+    fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
-    if options.gpus > 1:
-        task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
-    else:
-        with joined(rank, device) as ranks:
-            task = _train_rank(workspace, options, ranks, reporter)
-    return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+    with contextlib.ExitStack() as held:
+        if options.gpus > 1:
+            # By this process, which outlives the others.
+            held.enter_context(_held_fold(fold_folder))
+            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+        else:
+            with joined(rank, device) as ranks:
+                with ranks.main_first():
+                    if ranks.is_main:
+                        held.enter_context(_held_fold(fold_folder))
+                task = _train_rank(workspace, options, ranks, reporter)
+        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+
+
+def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
+    """Where the fold goes, known before anything is planned."""
+    stored = stored_plan(workspace, raw, options.plans_name)
+    plans_name = read_plan(stored).plans_name if stored.is_file() else options.plans_name
+    name = ModelName(recipe.trainer_name, plans_name, safe_name(options.configuration, "the configuration"))
+    return fold_path(workspace.results / raw.name / str(name), options.fold)
+
+
+@contextlib.contextmanager
+def _held_fold(folder: Path) -> Iterator[None]:
+    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
+        for written_to in (folder, folder / VALIDATION_FOLDER):
+            remove_stale_temporaries(written_to)
+        yield
 
 
 def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
@@ -140,7 +169,7 @@ def _prepare(
         raise UserInputError(
             f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter)
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
