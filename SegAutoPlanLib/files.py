@@ -22,8 +22,8 @@ MAX_DEPTH = 60
 """Of lists and objects in each other; nnU-Net's files reach 6."""
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
-_TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
-STALE_AFTER_S = 24 * 3600
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
+ABANDONED_S = 24 * 3600
 """Nobody writes one file for so long."""
 
 
@@ -60,13 +60,13 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
             temporary.unlink(missing_ok=True)
 
 
-def remove_stale_temporaries(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left of `atomic_path` in a folder: only files of its names that are a day old."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if _TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_AFTER_S:
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S:
                         os.unlink(entry)
 
 

@@ -12,6 +12,7 @@ from ..dataset import Case
 from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..files import read_json
+from ..images import files_of_segmentation
 from ..models import PLANS_FILE, ModelFolder
 from ..planning import plan_to_json
 from .complete_results import is_complete_npz, is_complete_pickle, is_complete_segmentation
@@ -33,16 +34,15 @@ class ExpectedResults:
 
     @classmethod
     def of(cls, cases: Sequence[Case], model: ModelFolder, folder: Path, save_probabilities: bool) -> ExpectedResults:
-        endings = (".npz", ".pkl", model.file_ending) if save_probabilities else (model.file_ending,)
+        io = model.plan.image_io
+        files = {
+            case.identifier: _files_of(case.identifier, model.file_ending, io, save_probabilities) for case in cases
+        }
         documents = {PLANS_FILE: plan_to_json(model.plan), DATASET_FILE: model.dataset_json.document}
-        return cls(
-            folder,
-            tuple(cases),
-            {case.identifier: tuple(f"{case.identifier}{ending}" for ending in endings) for case in cases},
-            {name: document for name, document in documents.items() if not _says(folder / name, document)},
-            model.file_ending,
-            model.plan.image_io,
-        )
+        for name in {name for names in files.values() for name in names} & documents.keys():
+            raise FileError(folder / name, "would be both a result and the model's own file", "rename the case")
+        different = {name: document for name, document in documents.items() if not _says(folder / name, document)}
+        return cls(folder, tuple(cases), files, different, model.file_ending, io)
 
     @property
     def names(self) -> frozenset[str]:
@@ -52,7 +52,7 @@ class ExpectedResults:
     def is_damaged(self, name: str) -> bool:
         """Whether the file of that name, which is there, is no complete result, so that nothing is lost with it."""
         path = self.folder / name
-        if name in self.documents:
+        if name.endswith(".json"):
             return not _is_json(path)
         case = next(case for case in self.cases if name in self.files[case.identifier])
         if name.endswith(self.ending):
@@ -78,6 +78,11 @@ class ExpectedResults:
                 f"{ANOTHER_FOLDER}, or leave out --continue",
             )
         return missing
+
+
+def _files_of(name: str, ending: str, image_io: str, save_probabilities: bool) -> tuple[str, ...]:
+    probabilities = (f"{name}.npz", f"{name}.pkl") if save_probabilities else ()
+    return (*probabilities, *(file.name for file in files_of_segmentation(Path(f"{name}{ending}"), image_io)))
 
 
 def _says(path: Path, document: Any) -> bool:

@@ -17,7 +17,7 @@ from ..dataset import Case, find_cases
 from ..dataset_json import DATASET_FILE
 from ..errors import UserInputError
 from ..files import atomic_path, write_json
-from ..images import read_image, read_segmentation, write_segmentation
+from ..images import files_of_segmentation, read_image, read_segmentation, write_segmentation
 from ..models import PLANS_FILE, ModelFolder
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
@@ -154,8 +154,8 @@ def cases_to_segment(inputs: Path | Sequence[Path], model: ModelFolder) -> tuple
 
 
 def write_result(result: Segmentation, folder: Path, name: str, ending: str, image_io: str) -> list[Path]:
-    """Write the segmentation, and before it, if there are probabilities, the npz and pkl that nnU-Net's ensembling
-    reads; the files in this order."""
+    """Write the segmentation and, if there are probabilities, the npz and pkl that nnU-Net's ensembling reads; the
+    files, the segmentation last."""
     target = folder / f"{name}{ending}"
     written = []
     if result.probabilities is not None:
@@ -166,7 +166,7 @@ def write_result(result: Segmentation, folder: Path, name: str, ending: str, ima
             temporary.write_bytes(pickle.dumps(result.geometry.to_nnunet()))
         written = [folder / f"{name}.npz", folder / f"{name}.pkl"]
     write_segmentation(result.labels, target, result.geometry.header, image_io)
-    return [*written, target]
+    return [*written, *files_of_segmentation(target, image_io)]
 
 
 def _prepare_ahead(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import FileError, in_sentences
-from ..files import remove_stale_temporaries
+from ..files import remove_abandoned
 from ..locks import exclusive
 from ..models import SUMMARY_FILE, is_summary_file
 from .results_record import Written, append_to_record, read_record
@@ -122,7 +122,7 @@ class ResultsFolder:
         with contextlib.ExitStack() as locks:
             for folder in (self.workplace, *self._overlapping()):
                 locks.enter_context(exclusive(folder / LOCK_FILE, f"{self.path}: predicting into this folder"))
-            remove_stale_temporaries(self.path)
+            remove_abandoned(self.path)
             self._remove_half_written()
             try:
                 yield

@@ -13,7 +13,7 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
-from ..files import remove_stale_temporaries
+from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
@@ -22,7 +22,7 @@ from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_path, write_model_files
 from ..names import safe_name
 from ..networks.device import choose_device
-from ..planning import plan_to_json, read_plan
+from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
 from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
@@ -32,6 +32,7 @@ from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
+from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
@@ -129,9 +130,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
     """Where the fold goes, known before anything is planned."""
-    stored = stored_plan(workspace, raw, options.plans_name)
-    plans_name = read_plan(stored).plans_name if stored.is_file() else options.plans_name
-    name = ModelName(recipe.trainer_name, plans_name, safe_name(options.configuration, "the configuration"))
+    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
     return fold_path(workspace.results / raw.name / str(name), options.fold)
 
 
@@ -139,7 +138,7 @@ def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: Tr
 def _held_fold(folder: Path) -> Iterator[None]:
     with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
         for written_to in (folder, folder / VALIDATION_FOLDER):
-            remove_stale_temporaries(written_to)
+            remove_abandoned(written_to)
         yield
 
 
@@ -164,17 +163,19 @@ def _prepare(
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
+    plan_file = stored_plan(workspace, raw, plan.plans_name)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
         raise UserInputError(
             f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
+    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
     return TrainingTask(
