@@ -8,7 +8,21 @@ from ..errors import FileError
 
 NIFTI = (".nii.gz", ".nii")
 # Of ITK's many formats those that keep every label of a volume: no JPEG, whose values are about right.
-ITK = (*NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz", ".hdr", ".img", ".img.gz", ".vtk", ".tif", ".tiff")
+ITK = (
+    *NIFTI,
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".gipl",
+    ".gipl.gz",
+    ".hdr",
+    ".img",
+    ".img.gz",
+    ".vtk",
+    ".tif",
+    ".tiff",
+)
 WRITABLE = {
     "NaturalImage2DIO": (".png", ".bmp", ".tif"),
     "SimpleITKIO": ITK,

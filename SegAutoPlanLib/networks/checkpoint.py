@@ -15,7 +15,8 @@ from ..files import atomic_path
 from ..schema import Rule, require
 from .checkpoint_archive import REMEDY, CheckpointArchive, open_checkpoint_file
 from .checkpoint_gate import WEIGHTS
-from .checkpoint_pickle import VALUE_BYTES, HoldsCode, NotPlain, Storage, StoredTensor, code_in, unpickle
+from .checkpoint_pickle import code_in, unpickle
+from .checkpoint_values import VALUE_BYTES, HoldsCode, NotPlain, Storage, StoredTensor
 
 OTHER = "choose a checkpoint written by SegAutoPlan or nnU-Net"
 ZIP_SIGNATURE = b"PK"
@@ -43,7 +44,7 @@ def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = Fal
     """The content of a checkpoint, on the CPU; numpy's numbers are Python's.
 
     Only the tensors of the network, and with `with_optimizer` those of the optimiser, are read from the file; what
-    else is a tensor stays a `StoredTensor`. Everything but tensors and plain values is refused, and nothing is executed.
+    else is a tensor stays a `StoredTensor`. All but tensors and plain values is refused, and nothing is executed.
 
     Args:
         rule: what the content must be (see `schema`); it is asked before any tensor is read.

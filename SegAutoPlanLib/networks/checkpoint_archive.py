@@ -111,9 +111,7 @@ class CheckpointArchive:
                 self.path, "is no checkpoint of torch", "choose a checkpoint written by SegAutoPlan or nnU-Net"
             )
         root = pickles[0].removesuffix("data.pkl")
-        below = {
-            record.filename.removeprefix(root): record for record in records if record.filename.startswith(root)
-        }
+        below = {record.filename.removeprefix(root): record for record in records if record.filename.startswith(root)}
         if below["data.pkl"].file_size > MAX_PICKLE_BYTES:
             raise self.damaged(f"what it says beside the weights has more than {MAX_PICKLE_BYTES >> 20} MB")
         return below
@@ -169,9 +167,7 @@ def open_checkpoint_file(path: Path) -> io.FileIO:
     try:
         return _DirectorySizedFile(open_regular(path), "rb")
     except FileNotFoundError:
-        raise FileError(
-            path, "there is no such checkpoint", "train this fold or choose another checkpoint"
-        ) from None
+        raise FileError(path, "there is no such checkpoint", "train this fold or choose another checkpoint") from None
     except OSError as error:
         error.filename = str(path)
         raise UserInputError(sentence_of(error)) from error

@@ -2,7 +2,7 @@
 
 | entry | |
 |---|---|
-| network_weights | obeyed: a floating tensor per name; names and shapes are those of the plan's network, numbers finite |
+| network_weights | obeyed: finite floating tensors of the names and shapes of the plan's network |
 | init_args | `configuration` is obeyed: one of the plan's; the rest is kept and never read |
 | trainer_name | obeyed: a name; a trainer whose network is not the plan's is refused |
 | inference_allowed_mirroring_axes | obeyed: null, or axes of the patch |
@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..schema import Mismatch, array_of, either, every, mapping_of, nothing, record, shown, text, whole
-from .checkpoint_pickle import StoredTensor
+from .checkpoint_values import StoredTensor
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 MOST_TENSORS = 100_000

@@ -13,175 +13,35 @@ comes back as a `StoredTensor`, for which nothing has been read yet.
 from __future__ import annotations
 
 import io
-import math
 import pickle
 import pickletools
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from .checkpoint_values import (
+    NAMES,
+    STORAGES,
+    HoldsCode,
+    Named,
+    NotPlain,
+    NumpyType,
+    Storage,
+    StoredTensor,
+    call,
+    count_of,
+    key_of,
+    only,
+)
 
 MAX_STEPS = 8_000_000
 """The curves of 4000 epochs with 120 classes take 6 million."""
-MAX_DIMENSIONS = 16
 MAX_SCANNED_BYTES = 64 << 20
 MAX_SCANNED_STEPS = 200_000
 """Opcodes that are looked at to say what code a refused file holds."""
 
 
-class NotPlain(Exception):
-    """The pickle holds something else than tensors and plain values, or is damaged."""
-
-
-class HoldsCode(NotPlain):
-    """The pickle calls something by name; the name is the message."""
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Numbers that tensors lie in: the record `data/KEY` of the archive."""
-
-    key: str
-    type: str
-    """torch's name of the type of each number, e.g. `float32`."""
-    count: int
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor that has not been read yet; `offset` and `stride` count numbers of its storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Named:
-    """Something that the pickle names and that may stand there."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class NumpyType:
-    """The type of a numpy number, by its code."""
-
-    code: str
-
-
-STORAGES = {
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
-VALUE_BYTES = {
-    **{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2},
-    **{"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1},
-}
-NUMPY_NUMBERS = {
-    **{"f8": "d", "f4": "f", "f2": "e", "b1": "?"},
-    **{"i8": "q", "i4": "i", "i2": "h", "i1": "b", "u8": "Q", "u4": "I", "u2": "H", "u1": "B"},
-}
-"""numpy's code of a type → that of `struct`."""
-KEYS = (str, bytes, int, float, type(None))
-"""What may be a key: the hash of a nested tuple may take for ever, or the whole stack."""
-
-
-def _ordered(*arguments: Any) -> OrderedDict[Any, Any]:
-    ordered: OrderedDict[Any, Any] = OrderedDict()
-    for pair in _only(arguments[0], list) if arguments else ():
-        key, value = pair
-        ordered[_key(key)] = value
-    return ordered
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
-    storage = _only(storage, Storage)
-    shape, stride = _counts(shape), _counts(stride)
-    if len(shape) != len(stride) or len(shape) > MAX_DIMENSIONS:
-        raise NotPlain("a tensor whose shape and strides differ")
-    count = math.prod(shape)
-    reached = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) if count else 0
-    if count > storage.count or _count(offset) + reached > storage.count:
-        raise NotPlain("a tensor that is larger than what is stored of it")
-    return StoredTensor(storage, offset, shape, stride)
-
-
-def _parameter(tensor: Any, *_: Any) -> StoredTensor:
-    return _only(tensor, StoredTensor)
-
-
-def _with_attributes(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
-    return _call(function, arguments)
-
-
-def _numpy_type(code: Any, *_: Any) -> NumpyType:
-    if code not in NUMPY_NUMBERS if isinstance(code, str) else True:
-        raise NotPlain("numpy values that are no numbers")
-    return NumpyType(code)
-
-
-def _numpy_number(kind: Any, content: Any) -> float | int | bool:
-    code = NUMPY_NUMBERS[_only(kind, NumpyType).code]
-    return struct.unpack(f"<{code}", _only(content, bytes))[0]
-
-
-def _bytes_of(text: Any, encoding: Any) -> bytes:
-    if encoding != "latin1":
-        raise HoldsCode("_codecs.encode")
-    return _only(text, str).encode("latin-1")
-
-
-def _device(*place: Any) -> str:
-    return ":".join(str(_only(part, (str, int))) for part in place[:2])
-
-
-def _size(shape: Any = ()) -> tuple[int, ...]:
-    return _counts(shape)
-
-
-def _items(items: Any = ()) -> list[Any]:
-    return list(_only(items, (list, tuple)))
-
-
-def _counted(counts: Any = None) -> Any:
-    return {} if counts is None else _only(counts, dict)
-
-
-CALLS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _ordered,
-    "collections.Counter": _counted,
-    "builtins.set": _items,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch._tensor._rebuild_from_type_v2": _with_attributes,
-    "torch.device": _device,
-    "torch.Size": _size,
-    "numpy.dtype": _numpy_type,
-    "numpy.core.multiarray.scalar": _numpy_number,
-    "numpy._core.multiarray.scalar": _numpy_number,
-    "_codecs.encode": _bytes_of,
-}
-"""The names that are called in checkpoints, and what is done instead."""
-NAMES = {
-    *CALLS,
-    "torch.Tensor",
-    "torch.nn.parameter.Parameter",
-    *(f"torch.{storage}" for storage in STORAGES),
-    *(f"torch.{kind}" for kind in VALUE_BYTES),
-}
 FORMER_MODULES = {"__builtin__": "builtins", "posix": "os", "nt": "os"}
 """Modules of Python 2, and those in which the functions of `os` really are."""
 
@@ -299,23 +159,23 @@ class _Program:
 
     def _append(self) -> None:
         item = self._stack.pop()
-        _only(self._stack[-1], list).append(item)
+        only(self._stack[-1], list).append(item)
 
     def _appends(self) -> None:
         items = self._marked()
-        _only(self._stack[-1], list).extend(items)
+        only(self._stack[-1], list).extend(items)
 
     def _set_item(self) -> None:
         value, key = self._stack.pop(), self._stack.pop()
-        _only(self._stack[-1], dict)[_key(key)] = value
+        only(self._stack[-1], dict)[key_of(key)] = value
 
     def _set_items(self) -> None:
         items = self._marked()
-        target = _only(self._stack[-1], dict)
+        target = only(self._stack[-1], dict)
         if len(items) % 2:
             raise NotPlain("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[_key(key)] = value
+            target[key_of(key)] = value
 
     def _tuple(self) -> None:
         items = tuple(self._marked())
@@ -335,25 +195,25 @@ class _Program:
 
     def _reduce(self) -> None:
         arguments = self._stack.pop()
-        self._stack[-1] = _call(self._stack[-1], arguments)
+        self._stack[-1] = call(self._stack[-1], arguments)
 
     def _build(self) -> None:
         state = self._stack.pop()
         target = self._stack[-1]
         if isinstance(target, NumpyType):
-            if _only(state, tuple)[1] not in ("<", "|", "="):
+            if only(state, tuple)[1] not in ("<", "|", "="):
                 raise NotPlain("numbers of another byte order")
         elif not isinstance(target, OrderedDict | StoredTensor):
             raise NotPlain("its pickle cannot be read")
 
     def _stored(self) -> None:
-        kind, storage, key, _, count = _only(self._stack.pop(), tuple)
-        type_ = STORAGES.get(_only(storage, Named).name.removeprefix("torch."))
+        kind, storage, key, _, count = only(self._stack.pop(), tuple)
+        type_ = STORAGES.get(only(storage, Named).name.removeprefix("torch."))
         if kind != "storage" or type_ is None:
             raise NotPlain("numbers of an unknown type")
-        self._stack.append(Storage(_only(key, str), type_, _count(count)))
+        self._stack.append(Storage(only(key, str), type_, count_of(count)))
 
-    _OPCODES: dict[bytes, Callable[[_Program], None]] = {
+    _OPCODES: ClassVar[Mapping[bytes, Callable[[_Program], None]]] = {
         pickle.PROTO: _protocol,
         pickle.MARK: _mark,
         pickle.NONE: lambda self: self._stack.append(None),
@@ -387,33 +247,6 @@ class _Program:
     }
 
 
-def _call(function: Any, arguments: Any) -> Any:
-    name = _only(function, Named).name
-    if name not in CALLS:
-        raise NotPlain(f"a call of {name}")
-    return CALLS[name](*_only(arguments, tuple))
-
-
 def _dotted(module: str, name: str = "") -> str:
     dotted = f"{FORMER_MODULES.get(module, module)}.{name}"
-    return dotted if dotted.isprintable() and len(dotted) <= 100 else f"{ascii(dotted[:100])}"
-
-
-def _only(value: Any, kind: type | tuple[type, ...]) -> Any:
-    if not isinstance(value, kind):
-        raise NotPlain("its pickle cannot be read")
-    return value
-
-
-def _key(value: Any) -> Any:
-    return _only(value, KEYS)
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
-        raise NotPlain("a size that nothing has")
-    return value
-
-
-def _counts(values: Any) -> tuple[int, ...]:
-    return tuple(_count(value) for value in _only(values, (tuple, list)))
+    return dotted if dotted.isprintable() and len(dotted) <= 100 else f"{dotted[:100]!a}"

@@ -30,7 +30,6 @@ class Shaped(Protocol):
     shape: Sequence[int]
 
 
-
 LAYER_ALIASES = {"conv": "all_modules.0", "norm": "all_modules.1"}
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
@@ -97,14 +96,23 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
     """
     require_fit(shapes_of(network), weights, source)
     weights = without_aliases(weights)
-    for name, tensor in weights.items():
-        if not _is_finite(tensor):
+    require_finite_tensors(weights, source)
+    network.load_state_dict(weights)
+
+
+def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -> None:
+    """Refuse tensors that hold NaN or infinity, in the network's float32 too, which a float64 may exceed.
+
+    Raises:
+        FileError: the first that does; `source` is the file.
+    """
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.numel() and not all(map(torch.isfinite, tensor.float().aminmax())):
             raise FileError(
                 source,
-                f"holds weights that are no numbers ({name})",
+                f"holds values that are not finite numbers ({name})",
                 "the training went wrong or the file is damaged: use another checkpoint, or train it again",
             )
-    network.load_state_dict(weights)
 
 
 def load_pretrained(network: nn.Module, path: Path) -> None:
@@ -130,11 +138,6 @@ def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
 
 def _body(weights: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in without_aliases(weights).items() if HEADS not in name}
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """In the network's float32, too, which a float64 may exceed."""
-    return not tensor.numel() or all(torch.isfinite(end) for end in tensor.float().aminmax())
 
 
 def _without_prefixes(name: str) -> str:
