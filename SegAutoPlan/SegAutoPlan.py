@@ -90,7 +90,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = SegAutoPlanLogic()
         self.panels = (
-            SegmentPanel(self.logic.segment),
+            SegmentPanel(self.logic.segment, self.logic.workspace.runs),
             RunsPanel(self.logic.workspace.runs),
         )
         for panel in self.panels:
@@ -220,11 +220,11 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
 
         `options` are those of `plan` on the command line.
         """
-        from SegAutoPlanLib.planning import read_plan
+        from SegAutoPlanLib.planning import plan_path, read_plan
 
         found = resultOf(self._start("plan", folder, *options))
         name = self.workspace.dataset_name(self.workspace.raw_folder(folder))
-        made = read_plan(self.workspace.preprocessed / name / f"{found['plans_name']}.json")
+        made = read_plan(plan_path(self.workspace.preprocessed / name, found["plans_name"]))
         caveats = tuple(warning for warning in found["warnings"] if warning not in made.warnings)
         return replace(made, explanation=tuple(found["explanation"]), caveats=caveats)
 

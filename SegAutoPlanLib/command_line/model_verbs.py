@@ -75,7 +75,12 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
     add_device(parser)
     parser.add_argument("--previous-stage", type=Path, metavar="FOLDER", help="a cascade's first-stage segmentations")
-    parser.add_argument("--continue", dest="skip_existing", action="store_true", help="skip cases that are there")
+    parser.add_argument(
+        "--continue", dest="skip_existing", action="store_true", help="keep results that are there and whole"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files in the output folder that this program has not written"
+    )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import shutil
@@ -12,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserInputError
+from ..errors import UserInputError, in_sentences
+from ..locks import exclusive
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
     root = Path(raw_root).absolute()
     target = root / _folder_name(root, dataset_id, name)
     root.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".importing_", dir=root))
-    try:
-        yield building, target
-        building.chmod(0o755)
-        os.replace(building, target)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserInputError(f"{root}: the disk is full; free some space, then import again.") from error
-        raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    with (
+        in_sentences(),
+        exclusive(root / f".import_{dataset_id:03d}.lock", f"Importing dataset {dataset_id} to {root}"),
+    ):
+        building = Path(tempfile.mkdtemp(prefix=".importing_", dir=root))
+        try:
+            yield building, target
+            building.chmod(0o755)
+            os.replace(building, target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
 
 
 def _folder_name(root: Path, dataset_id: int, name: str) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset_json import DATASET_FILE, DatasetJson, read_dataset_json
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..evaluation import Evaluation, evaluate_folder
+from ..files import read_json
 from ..images.image_io import choose_image_io
 from ..models import PLANS_FILE, SUMMARY_FILE
 from ..planning import read_plan
@@ -54,6 +55,7 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
     if not source.is_file():
         raise UserInputError(f"{source}: the file does not exist; name the dataset's with --dataset-json.")
     dataset_json = read_dataset_json(source)
+    _require_summary(options.output)
     summary = options.output or options.predictions / SUMMARY_FILE
     evaluation = evaluate_folder(
         options.references,
@@ -67,6 +69,15 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
         options.on_cases,
     )
     return Evaluated(evaluation, summary)
+
+
+def _require_summary(output: Path | None) -> None:
+    """Refuse to replace a file that is no evaluation."""
+    if output is None or not output.exists():
+        return
+    content = read_json(output) if output.is_file() and output.suffix == ".json" else None
+    if not isinstance(content, dict) or "metric_per_case" not in content:
+        raise FileError(output, "is there and is no evaluation", "give --output another name")
 
 
 def _image_io(options: EvaluateOptions, dataset_json: DatasetJson) -> str:

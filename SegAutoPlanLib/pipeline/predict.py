@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
+from ..inference.results_folder import ResultsFolder
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
 
@@ -33,6 +34,9 @@ class PredictOptions:
     previous_stage: Path | None = None
     """Folder of a cascade's first-stage segmentations."""
     skip_existing: bool = False
+    """Keep results that are there, whole and readable."""
+    overwrite: bool = False
+    """Replace files in the output folder that segmenting has not written."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
 
@@ -53,6 +57,8 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     """
     if not options.input:
         raise UserInputError("--input: give a folder of images, or the channel files of one case.")
+    # What lies in the way is said before a model is loaded.
+    ResultsFolder(options.output, options.part, options.overwrite).require_ours()
     segmenter = Segmenter(
         load_model(options.model, options.folds, options.checkpoint),
         options.device,
@@ -61,6 +67,6 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     )
     inputs = options.input[0] if len(options.input) == 1 else options.input
     choices = SegmentCasesOptions(
-        options.save_probabilities, options.previous_stage, options.skip_existing, options.part
+        options.save_probabilities, options.previous_stage, options.skip_existing, options.overwrite, options.part
     )
     return Predicted(tuple(segment_cases(segmenter, inputs, options.output, choices, reporter)))

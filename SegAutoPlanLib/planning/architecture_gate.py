@@ -5,7 +5,8 @@ those that mean the layer which is built here, and an argument must have the val
 
 | entry of arch_kwargs | |
 |---|---|
-| n_stages, features_per_stage, kernel_sizes, strides, n_conv_per_stage, n_blocks_per_stage, n_conv_per_stage_decoder | obeyed |
+| n_stages, features_per_stage, kernel_sizes, strides | obeyed |
+| n_conv_per_stage (plain), n_blocks_per_stage (residual), n_conv_per_stage_decoder | obeyed |
 | conv_op, norm_op | obeyed: 2-D or 3-D, and both alike |
 | norm_op_kwargs, nonlin, nonlin_kwargs, conv_bias, dropout_op | the one value that is built here, else refused |
 | dropout_op_kwargs | without meaning where there is no dropout |

@@ -1,0 +1,53 @@
+"""How a verb is run: once; killed and then run again; or twice at once."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from .victim import Ending, Limits, Order, Victim
+
+Drama = Callable[[Order, Limits, Path, str], Ending]
+"""The order, its limits, a folder for the streams and the attack's name (which seeds what is random); gives what is
+judged."""
+
+
+def once(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
+    victim = Victim(order, limits, streams)
+    ending = victim.wait()
+    assert ending is not None
+    return ending
+
+
+def killed_then_again(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
+    """SIGKILL at a moment that the name draws, then the same command: that one is judged."""
+    moment = random.Random(name).random() * float(limits.seconds_before_kill)
+    first = Victim(order, limits, streams)
+    first.wait(until=lambda: first.seconds > moment)
+    first.end(None)
+    return once(order, limits, streams, name)
+
+
+def two_at_once(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
+    """The same command while the first of it is held still at a moment that the name draws.
+
+    Judged is the second where it refuses or fails; else the first, which goes on behind it.
+    """
+    moment = random.Random(name).random() * float(limits.seconds_before_kill)
+    (streams / "first").mkdir()
+    first = Victim(order, limits, streams / "first")
+    if first.wait(until=lambda: first.seconds > moment) is None:
+        first.signal(signal.SIGSTOP)
+    second = once(order, limits, streams, name)
+    first.signal(signal.SIGCONT)
+    ended = first.wait()
+    assert ended is not None
+    if ended.code != 0 or second.code == 0:
+        return replace(ended, errors=f"{ended.errors}\n(the first of two at once)" if ended.code else ended.errors)
+    return second
+
+
+DRAMAS: dict[str, Drama] = {"once": once, "killed": killed_then_again, "twice": two_at_once}
