@@ -78,7 +78,7 @@ def load_model(
         UserInputError: something is missing, or the network is one that cannot be built from the plan.
     """
     files = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
-    require_readable(files)
+    require_consistent(files)
     checkpoints = files.checkpoint_files(folds, checkpoint)
     contents = {path: read_checkpoint(path, _fits_plan(files, path)) for path in checkpoints.values()}
     said = {path: _said(content) for path, content in contents.items()}
@@ -100,7 +100,7 @@ def load_model(
     )
 
 
-def require_readable(files: ModelFolder) -> None:
+def require_consistent(files: ModelFolder) -> None:
     """Refuse a model folder whose files contradict each other.
 
     Raises:

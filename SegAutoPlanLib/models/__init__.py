@@ -9,6 +9,7 @@ from .names import (
     VALIDATION_FOLDER,
     ModelName,
     checkpoint_path,
+    fold_of,
     fold_path,
 )
 from .writing import write_model_files
@@ -24,6 +25,7 @@ __all__ = [
     "TrainedFold",
     "checkpoint_path",
     "find_models",
+    "fold_of",
     "fold_path",
     "write_model_files",
 ]

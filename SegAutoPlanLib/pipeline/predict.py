@@ -9,8 +9,12 @@ from pathlib import Path
 from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
 from ..inference.results_folder import ResultsFolder
+from ..inference.tiling import LOWEST_STEP_SIZE
+from ..models.names import folds_to_average
 from ..progress import SILENT, Reporter
+from ..schema import number
 from ..workspace import Workspace
+from .option_rules import require_option
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class PredictOptions:
     """Replace files in the output folder that segmenting has not written."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
+
+    def __post_init__(self) -> None:
+        require_option("--step-size", self.step_size, number(LOWEST_STEP_SIZE, 1))
+        if self.folds is not None:
+            object.__setattr__(self, "folds", folds_to_average(self.folds))
 
 
 @dataclass(frozen=True)
