@@ -116,13 +116,20 @@ class Segmenter:
     def _require_fits(self, case: PreprocessedCase, with_probabilities: bool) -> None:
         """Before hours of work: what it comes to must have a place."""
         heads, name = self.model.label_scheme.head_count, self.model.files.path.name
+        expected = len(self.model.channel_names)
+        if len(case.data) != expected:
+            raise UserInputError(
+                f"{name} needs {expected} channel(s), but the preprocessed case has {len(case.data)}; delete the "
+                "folder of preprocessed cases and preprocess the dataset again."
+            )
         padding = padding_to(case.data.shape[1:], tile_of(self.model.configuration.patch_size))
         padded = [size + sum(around) for size, around in zip(case.data.shape[1:], padding, strict=True)]
         # A graphics card may have room for the logits where the computer has none.
         values = self.model.input_channels + (heads + 1 if self.device.type == "cpu" else 0)
         require_volume_fits(padded, values, VALUE_BYTES, f"segmenting {heads} classes on a grid", name)
+        shape = case.geometry.shape_before_cropping
+        require_volume_fits(shape, 1, 1, "the segmentation", name)
         if with_probabilities:
-            shape = case.geometry.shape_before_cropping
             require_volume_fits(shape, heads, VALUE_BYTES, f"the probabilities of {heads} classes", name)
 
     def segment(self, image: Image, with_probabilities: bool = False, reporter: Reporter = SILENT) -> Segmentation:
