@@ -39,10 +39,10 @@ def header(value: Any) -> None:
     """A rule: the header of a case file; where its arrays end is left to `size_of_arrays`."""
     mapping_of(anything, text(longest=1000), longest=1000)(value)
     record({}, {METADATA: TEXTS})(value)
-    entries = {name: entry for name, entry in value.items() if name != METADATA}
-    mapping_of(ENTRY)(entries)
+    arrays = {name: entry for name, entry in value.items() if name != METADATA}
+    mapping_of(ENTRY)(arrays)
     reached = 0
-    for name, entry in sorted(entries.items(), key=lambda named: named[1]["data_offsets"]):
+    for name, entry in sorted(arrays.items(), key=lambda named: named[1]["data_offsets"]):
         start, end = entry["data_offsets"]
         size = math.prod(entry["shape"]) * TYPES[entry["dtype"]].itemsize
         if start != reached or end - start != size:
@@ -50,28 +50,28 @@ def header(value: Any) -> None:
         reached = end
 
 
-def size_of_arrays(header_: Mapping[str, Any]) -> int:
+def size_of_arrays(entries: Mapping[str, Any]) -> int:
     """Bytes of all arrays of a header that fits its rule."""
-    return max((entry["data_offsets"][1] for name, entry in header_.items() if name != METADATA), default=0)
+    return max((entry["data_offsets"][1] for name, entry in entries.items() if name != METADATA), default=0)
 
 
-def shapes_of_a_case(header_: Mapping[str, Any]) -> None:
+def shapes_of_a_case(entries: Mapping[str, Any]) -> None:
     """A rule: the header is that of a preprocessed case."""
-    record({"image": record({"dtype": one_of("F32"), "shape": array_of(whole(1), length=4)})})(header_)
-    shape = header_["image"]["shape"]
+    record({"image": record({"dtype": one_of("F32"), "shape": array_of(whole(1), length=4)})})(entries)
+    shape = entries["image"]["shape"]
     whole_numbers = one_of("I16", "I32")
     record(
         {
             "segmentation": record({"dtype": whole_numbers, "shape": array_of(whole(1), length=3)}),
             "foreground": record({"dtype": whole_numbers, "shape": array_of(whole(0), length=2)}),
         }
-    )(header_)
-    if header_["segmentation"]["shape"] != shape[1:]:
+    )(entries)
+    if entries["segmentation"]["shape"] != shape[1:]:
         raise Mismatch(f"must be as large as the image {shape[1:]}", '"segmentation"')
-    if header_["foreground"]["shape"][1] != 3:
+    if entries["foreground"]["shape"][1] != 3:
         raise Mismatch("must have three numbers per voxel", '"foreground"')
     record({METADATA: record(dict.fromkeys(("stamps", "foreground", "properties"), text(longest=LONGEST_TEXT)))})(
-        header_
+        entries
     )
 
 
