@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from ..errors import FileError
-from .nifti import COPY_AGAIN
+from .header_promise import COPY_AGAIN
 
 CHUNK_BYTES = 1 << 20
 METAIMAGE_HEADER_BYTES = 1 << 16

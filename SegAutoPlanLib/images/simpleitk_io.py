@@ -10,9 +10,10 @@ import SimpleITK as sitk
 
 from ..errors import FileError
 from ..files import atomic_path
+from .gate import require_sound_header, require_sound_start
 from .image import Image
 from .itk_warnings import no_itk_warnings
-from .nifti import parse_header, read_content, voxels
+from .nifti_file import read_nifti
 from .source_header import SitkGeometry, SourceHeader, read_otherwise
 from .truncation import check_is_complete, is_complete
 
@@ -61,19 +62,19 @@ def can_open(path: Path) -> None:
     """Read the header only.
 
     Raises:
-        FileError: ITK does not take the file.
+        FileError: ITK does not take the file, or its header is not sound.
     """
     _geometry_of_file(path)
 
 
-def read_sitk_image(path: Path) -> sitk.Image:
-    """`sitk.ReadImage`, with a sentence where it fails and where it would fill a cut-off file with zeros."""
-    if not path.is_file():
-        raise FileError(path, "the file is missing", "add it, or remove the case from the dataset")
+def read_sitk_image(path: Path, several_components: bool = False) -> sitk.Image:
+    """`sitk.ReadImage`, with a sentence where it fails, where it would fill a cut-off file with zeros, and where the
+    header promises what cannot be; `several_components` for colours and layers."""
+    reader = _reader_with_sound_header(path, several_components)
     check_is_complete(path)
     try:
         with no_itk_warnings():
-            return sitk.ReadImage(str(path))
+            return reader.Execute()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
 
@@ -180,22 +181,24 @@ def _read_small_nifti(path: Path) -> Image | None:
     """
     if not path.name.lower().endswith(".nii.gz") or not path.is_file() or path.stat().st_size > SMALL_NIFTI_BYTES:
         return None
-    content = read_content(path)
-    header = parse_header(content)
-    if header is None or header.is_scaled or header.dtype.kind == "V":
+    header, array = read_nifti(path)
+    if header.is_scaled or len(header.shape_xyz) != 3 or min(header.shape_xyz) < 2:
         return None
-    if len(header.shape_xyz) != 3 or min(header.shape_xyz) < 2:
-        return None
-    array = voxels(header, content, path)[None]
     geometry = _known_geometries.get(header.geometry_bytes)
     if geometry is None:
         geometry = _geometry_of_file(path)
         if len(_known_geometries) < MAX_KNOWN_GEOMETRIES:
             _known_geometries[header.geometry_bytes] = geometry
-    return _image(array.astype(header.dtype.newbyteorder("="), copy=False), geometry)
+    return _image(array[None].astype(header.dtype.newbyteorder("="), copy=False), geometry)
 
 
 def _geometry_of_file(path: Path) -> Geometry:
+    reader = _reader_with_sound_header(path)
+    return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+
+
+def _reader_with_sound_header(path: Path, several_components: bool = False) -> sitk.ImageFileReader:
+    start = require_sound_start(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -203,7 +206,8 @@ def _geometry_of_file(path: Path) -> Geometry:
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
-    return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+    require_sound_header(reader, start, path, several_components)
+    return reader
 
 
 def _unreadable(path: Path, error: RuntimeError) -> FileError:

@@ -30,7 +30,7 @@ def read_tiff(path: Path) -> np.ndarray:
     tags = _tags_of_first_page(path) if path.is_file() else {}
     if TILE_WIDTH in tags or tags.get(BITS_PER_SAMPLE) == 64 or tags.get(PHOTOMETRIC) == PALETTE:
         return _read_with_tifffile(path)
-    image = read_sitk_image(path)
+    image = read_sitk_image(path, several_components=True)
     return sitk.GetArrayFromImage(image[:, :, 0] if image.GetDimension() == 3 and image.GetSize()[2] == 1 else image)
 
 

@@ -14,7 +14,8 @@ import zlib
 from pathlib import Path
 
 from ..errors import FileError
-from .nifti import COPY_AGAIN, CUT_SHORT, GZIP_MAGIC, parse_header
+from .header_promise import COPY_AGAIN, CUT_SHORT
+from .nifti import GZIP_MAGIC, parse_header
 
 NIFTI_HEADER_BYTES = 544
 """Enough for NIfTI-1 (348) and NIfTI-2 (540)."""
