@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import SimpleITK as sitk
+from ..errors import FileError
+from .simpleitk_io import open_sitk_reader
 
 FILES_LOOKED_AT = 8
 
@@ -50,11 +51,9 @@ def _bytes_on_disk(file: Path) -> int:
 
 
 def _size(file: Path, channels: int) -> ImageSize:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+        reader = open_sitk_reader(file, several_components=True)
+    except FileError:
         # Missing, damaged or of a type that SimpleITK does not read: what is on the disk has to do.
         return ImageSize((max(_bytes_on_disk(file), 1),), (1.0,), channels)
     return ImageSize(reader.GetSize(), reader.GetSpacing(), channels)

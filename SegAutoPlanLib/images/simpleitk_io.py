@@ -70,13 +70,31 @@ def can_open(path: Path) -> None:
 def read_sitk_image(path: Path, several_components: bool = False) -> sitk.Image:
     """`sitk.ReadImage`, with a sentence where it fails, where it would fill a cut-off file with zeros, and where the
     header promises what cannot be; `several_components` for colours and layers."""
-    reader = _reader_with_sound_header(path, several_components)
+    reader = open_sitk_reader(path, several_components)
     check_is_complete(path)
     try:
         with no_itk_warnings():
             return reader.Execute()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
+
+
+def open_sitk_reader(path: Path, several_components: bool = False) -> sitk.ImageFileReader:
+    """A reader that knows a sound header and has read no voxel yet.
+
+    Raises:
+        FileError: the file is missing, is not of the type that its ending says, or its header is not sound.
+    """
+    start = require_sound_start(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with no_itk_warnings():
+            reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    require_sound_header(reader, start, path, several_components)
+    return reader
 
 
 def image_from_sitk(image: sitk.Image, path: Path, original_orientation: str | None = None) -> Image:
@@ -193,21 +211,8 @@ def _read_small_nifti(path: Path) -> Image | None:
 
 
 def _geometry_of_file(path: Path) -> Geometry:
-    reader = _reader_with_sound_header(path)
+    reader = open_sitk_reader(path)
     return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
-
-
-def _reader_with_sound_header(path: Path, several_components: bool = False) -> sitk.ImageFileReader:
-    start = require_sound_start(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        with no_itk_warnings():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise _unreadable(path, error) from error
-    require_sound_header(reader, start, path, several_components)
-    return reader
 
 
 def _unreadable(path: Path, error: RuntimeError) -> FileError:

@@ -204,6 +204,7 @@ def _validate(
         raw.image_io,
         output / SUMMARY_FILE,
         ignore_missing=True,
+        same_place=False,
     )
     return TrainedFold(
         folder=task.fold_folder,
