@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from ..errors import UserInputError
+from ..names import file_name
+from ..schema import Mismatch, problem_of, shown
 
 PLANS_FILE = "plans.json"
 FINGERPRINT_FILE = "dataset_fingerprint.json"
@@ -15,6 +20,13 @@ SEPARATOR = "__"
 FOLD_PREFIX = "fold_"
 
 
+def name_part(value: Any) -> None:
+    """A rule (see `schema`): the name of a trainer, of plans or of a configuration, from which a folder is named."""
+    file_name(value)
+    if SEPARATOR in value or value != value.strip("_"):
+        raise Mismatch(f"must not hold {SEPARATOR}, or begin or end with _, which separates them, not {shown(value)}")
+
+
 @dataclass(frozen=True)
 class ModelName:
     """The three parts of `nnUNetTrainer__nnUNetPlans__3d_fullres`."""
@@ -23,6 +35,12 @@ class ModelName:
     plans: str
     configuration: str
 
+    def __post_init__(self) -> None:
+        for what, part in vars(self).items():
+            problem = problem_of(name_part, part)
+            if problem is not None:
+                raise UserInputError(f"The name of the {what} cannot be a part of a model's, because it {problem}.")
+
     def __str__(self) -> str:
         return SEPARATOR.join((self.trainer, self.plans, self.configuration))
 
@@ -30,7 +48,7 @@ class ModelName:
     def parse(cls, folder_name: str) -> ModelName | None:
         """The parts of a folder's name; None where it was renamed to something else."""
         parts = folder_name.split(SEPARATOR)
-        return cls(*parts) if len(parts) == 3 and all(parts) else None
+        return cls(*parts) if len(parts) == 3 and all(problem_of(name_part, part) is None for part in parts) else None
 
 
 def fold_path(model: Path, fold: int | str) -> Path:

@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from ..errors import UserInputError
-from ..names import safe_name
-from ..schema import Rule, either, nothing, number, problem_of, shown, whole
+from ..models.names import name_part
+from ..planning.plan_gate import plan_name
+from ..schema import Rule, either, every, nothing, number, problem_of, shown, whole
 
 COUNT = whole(1, 4096)
 """Of workers, of processes."""
@@ -41,7 +42,7 @@ def require_plans_name(name: str | None) -> None:
         UserInputError: the name is a path, or that of another file beside the plans.
     """
     if name is not None:
-        safe_name(name, "--plans")
+        require_option("--plans", name, every(plan_name, name_part))
 
 
 def fold_of(value: int | str) -> int | str:
