@@ -11,12 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import FileError
-from ..images.checksums import require_undamaged
 from ..images.geometry import displacement, orientation, require_same_grid, require_sound_spacing
 from ..images.image import Image
 from ..images.image_io import as_segmentation, image_io_named, require_finite
 from .dataset import Case, Dataset
-from .label_values import require_known_labels, values_present
+from .label_check import require_known_labels, values_present
 from .report import Problem
 
 
@@ -158,7 +157,6 @@ def _check_place(image: Image, path: Path, first: Image, first_path: Path, facts
 def _read(read: Callable[[Path], Image], path: Path, facts: CaseFacts) -> Image | None:
     try:
         image = read(path)
-        require_undamaged(path)
     except FileError as error:
         facts.add(error)
         return None

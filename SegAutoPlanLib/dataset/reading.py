@@ -7,7 +7,7 @@ from ..images.image import Image
 from ..images.image_io import read_image, read_segmentation
 from .case_check import require_channels
 from .dataset import Case, Dataset
-from .label_values import require_known_labels
+from .label_check import require_known_labels
 
 
 def read_case(dataset: Dataset, case: Case) -> tuple[Image, Image | None]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..dataset.label_values import require_known_labels
+from ..dataset.label_check import require_known_labels
 from ..errors import UserInputError
 from ..executors import Workers, run_cases
 from ..files import write_json
@@ -24,7 +24,7 @@ from ..progress import SILENT, Reporter
 BYTES_PER_VOXEL = 22
 """Measured (20.2): both label maps, and a 64-bit number for each voxel, made in two steps."""
 LARGEST_TABLE = 1024
-"""Labels; with more, the pairs of values are sorted instead of counted in a table of all."""
+"""Labels for which a table of all their pairs is kept; it has their number squared."""
 METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
 
@@ -93,20 +93,20 @@ def evaluate_folder(
 ) -> Evaluation:
     """Compare every prediction with the reference of the same name and write `summary` if given.
 
-    `same_place` asks for equal origins and directions too: False where the references are label files of a training,
-    whose shape and spacing, as in nnU-Net, are all that counts.
+    Args:
+        same_place: see `evaluate_case`.
 
     Raises:
-        UserInputError: no predictions, a missing counterpart, another grid, or a label that dataset.json does not know.
+        UserInputError: no predictions, a missing counterpart, labels that are not known, or another grid.
         StopRequested: the reporter was asked to stop.
     """
     references, predictions = Path(references), Path(predictions)
-    names = _files(predictions, file_ending)
+    names = sorted(file.name for file in predictions.glob(f"*{file_ending}"))
     if not names:
         raise UserInputError(f"{predictions}: holds no {file_ending} file to evaluate; check the folder.")
     if not ignore_missing:
-        wanted, there = _files(references, file_ending), set(names)
-        if absent := [name for name in wanted if name not in there]:
+        wanted = sorted(file.name for file in references.glob(f"*{file_ending}"))
+        if absent := [name for name in wanted if name not in set(names)]:
             raise UserInputError(
                 f"{predictions / absent[0]}: is missing ({len(absent)} of {len(wanted)} references have no "
                 "prediction); predict them, or evaluate what is there with --ignore-missing."
@@ -134,32 +134,25 @@ def _metrics_of_files(
     return evaluate_case(references / name, predictions / name, label_scheme, image_io, same_place).metrics
 
 
-def _files(folder: Path, file_ending: str) -> list[str]:
-    """The names of what is there, without the hidden files of systems and of unfinished writers."""
-    return sorted(file.name for file in folder.glob(f"*{file_ending}") if file.name[0] != ".")
-
-
 def evaluate_case(
     reference_file: Path, prediction_file: Path, label_scheme: LabelScheme, image_io: str, same_place: bool = True
 ) -> CaseEvaluation:
     """Compare two segmentation files.
 
+    Args:
+        same_place: whether origin and directions must agree too, and not only shape and spacing.
+
     Raises:
-        UserInputError: a file is missing or unreadable, holds a label that dataset.json does not know, or their grids
-            differ.
+        UserInputError: a file is missing or unreadable, has labels that are not known, or their grids differ.
     """
     reference = read_segmentation(reference_file, image_io)
+    require_known_labels(reference, reference_file, label_scheme)
     prediction = read_segmentation(prediction_file, image_io)
-    for segmentation, file in ((reference, reference_file), (prediction, prediction_file)):
-        require_known_labels(segmentation, file, label_scheme)
-    # A stack without a file beside it says nothing of its spacing.
-    unknown = reference.header.missing_sidecar or prediction.header.missing_sidecar
-    compared = replace(prediction, header=reference.header) if unknown else prediction
-    require_same_grid(compared, prediction_file, reference, reference_file)
+    require_known_labels(prediction, prediction_file, label_scheme)
+    require_same_grid(prediction, prediction_file, reference, reference_file)
     if same_place:
-        require_same_place(compared, prediction_file, reference, reference_file)
-    metrics = agreement(reference.array, prediction.array, label_scheme)
-    return CaseEvaluation(prediction_file, reference_file, metrics)
+        require_same_place(prediction, prediction_file, reference, reference_file)
+    return CaseEvaluation(prediction_file, reference_file, agreement(reference.array, prediction.array, label_scheme))
 
 
 def agreement(
@@ -169,31 +162,31 @@ def agreement(
     if label_scheme.ignore_label is not None:
         counted = reference != label_scheme.ignore_label
         reference, prediction = reference[counted], prediction[counted]
-    pairs = _count_pairs(reference, prediction)
-    return {label: _metrics(*pairs, _values(label)) for label in label_scheme.foreground}
+    pairs = _pairs(reference, prediction)
+    return {label: _metrics(pairs, _values(label)) for label in label_scheme.foreground}
 
 
-def _count_pairs(reference: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One pass over both arrays for all labels: each pair of values that occurs, and in how many voxels."""
+def _pairs(reference: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels of the reference and of the prediction that meet, and in how many voxels."""
     size = int(max(reference.max(initial=0), prediction.max(initial=0))) + 1
     pairs = reference.astype(np.int64).ravel() * size + prediction.ravel()
     if size <= LARGEST_TABLE:
+        # One pass over both arrays for all labels.
         table = np.bincount(pairs, minlength=size * size)
-        found = np.flatnonzero(table)
-        counts = table[found]
+        met = np.flatnonzero(table)
+        counts = table[met]
     else:
-        found, counts = np.unique(pairs, return_counts=True)
-    return found // size, found % size, counts
+        met, counts = np.unique(pairs, return_counts=True)
+    return met // size, met % size, counts
 
 
-def _metrics(
-    references: np.ndarray, predictions: np.ndarray, counts: np.ndarray, values: Sequence[int]
-) -> dict[str, float]:
-    wanted, said = np.isin(references, values), np.isin(predictions, values)
-    true_positive = int(counts[wanted & said].sum())
-    false_negative = int(counts[wanted & ~said].sum())
-    false_positive = int(counts[~wanted & said].sum())
-    true_negative = int(counts.sum()) - true_positive - false_negative - false_positive
+def _metrics(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], values: Sequence[int]) -> dict[str, float]:
+    reference, prediction, counts = pairs
+    wanted, found = np.isin(reference, values), np.isin(prediction, values)
+    true_positive = int(counts[wanted & found].sum())
+    false_negative = int(counts[wanted & ~found].sum())
+    false_positive = int(counts[~wanted & found].sum())
+    true_negative = int(counts[~wanted & ~found].sum())
     union = true_positive + false_positive + false_negative
     return {
         "Dice": 2 * true_positive / (union + true_positive) if union else math.nan,

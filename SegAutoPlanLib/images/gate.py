@@ -1,64 +1,73 @@
-"""The gate that every image file passes before a voxel of it is allocated or inflated, whichever library reads it."""
+"""The gate that every image file passes: what its header promises is known before a voxel is read."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
-import SimpleITK as sitk
+from ..errors import FileError
+from .header_promise import HeaderPromise, require_promise, require_scalar
+from .metaimage_header import metaimage_promise
+from .nifti_check import promise_of
+from .nifti_file import START_BYTES, header_of
+from .nrrd_header import nrrd_promise
+from .opening import opened
+from .picture_headers import bmp_promise, gipl_promise, jpeg_promise, png_promise
+from .signatures import (
+    BMP,
+    GIPL,
+    GZIP,
+    JPEG,
+    METAIMAGE,
+    NIFTI,
+    NRRD,
+    PICTURES,
+    PNG,
+    TIFF,
+    TYPES_OF_ENDING,
+    require_ending,
+    type_of,
+)
+from .tiff_pages import read_tiff_pages, tiff_promise
 
-from .file_start import BMP, GIPL, METAIMAGE, NIFTI, NRRD, PNG, FileStart, read_start
-from .header_promise import HeaderPromise, require_promise, require_scalar, unknown_voxels
-from .nifti_check import require_nifti
 
-COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
-DEFLATED_AT_MOST = frozenset({NRRD, METAIMAGE, PNG, BMP, GIPL})
-"""Types whose voxels lie in the file plainly or as a deflate stream, so that its size limits their number."""
-BITS = re.compile(r"(\d+)-bit")
+def require_sound_file(path: Path, may_have_components: bool = False) -> HeaderPromise:
+    """Refuse a file that is none, is of another type than its ending says, or whose header cannot be true.
 
-
-def require_sound_start(path: Path) -> FileStart:
-    """What the beginning of a file tells: that it is a file, of the type of its ending, and for NIfTI a sound header.
+    Args:
+        may_have_components: whether a volume may have several numbers per voxel, as layers of segments do.
 
     Raises:
-        FileError: the first thing that is wrong; nothing but the beginning has been read.
+        UserInputError: the first thing that is wrong.
     """
-    start = read_start(path)
-    if start.type == NIFTI:
-        require_nifti(start.content, start.file_bytes, start.gzipped, path)
-    return start
+    with opened(path) as (stream, file_bytes):
+        start = stream.read(START_BYTES)
+        kind = type_of(start)
+        require_ending(kind, path)
+        stream.seek(0)
+        promise = _promise(kind, start, stream, file_bytes, path)
+    require_promise(promise, path)
+    if not may_have_components and kind not in PICTURES:
+        require_scalar(promise.components, path)
+    return promise
 
 
-def require_sound_header(reader: sitk.ImageFileReader, start: FileStart, path: Path, several_components: bool) -> None:
-    """Refuse what ITK, which has read the header only, would read as nonsense or could not hold in memory.
-
-    Raises:
-        FileError: the first thing that is wrong with it.
-    """
-    if reader.GetPixelID() in COMPLEX:
-        raise unknown_voxels("complex numbers", path)
-    components = reader.GetNumberOfComponents()
-    if not several_components:
-        require_scalar(components, path)
-    rank = reader.GetDimension()
-    axes = min(rank, 3)
-    direction = reader.GetDirection()
-    columns = tuple(tuple(direction[row * rank + axis] for row in range(axes)) for axis in range(axes))
-    require_promise(
-        HeaderPromise(
-            shape=tuple(reader.GetSize()),
-            voxel_bytes=components * _bytes_of_number(reader),
-            file_bytes=start.file_bytes,
-            stored="deflated" if start.type in DEFLATED_AT_MOST else "otherwise",
-            components=components,
-            spacing=tuple(reader.GetSpacing()),
-            origin=tuple(reader.GetOrigin()[:axes]),
-            directions=columns,
-        ),
-        path,
-    )
+def _promise(kind: str | None, start: bytes, stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise:
+    if kind in (NIFTI, GZIP):
+        return promise_of(header_of(start, file_bytes, path), file_bytes, kind == GZIP)
+    if kind == TIFF:
+        return tiff_promise(read_tiff_pages(stream, file_bytes, path), file_bytes, path)
+    if kind in READERS:
+        return READERS[kind](stream, file_bytes, path)
+    raise FileError(path, "is not an image of a known type", "convert it to one of " + ", ".join(TYPES_OF_ENDING))
 
 
-def _bytes_of_number(reader: sitk.ImageFileReader) -> int:
-    match = BITS.search(sitk.GetPixelIDValueAsString(reader.GetPixelID()))
-    return int(match[1]) // 8 if match else 8
+READERS: dict[str, Callable[[BinaryIO, int, Path], HeaderPromise]] = {
+    NRRD: nrrd_promise,
+    METAIMAGE: metaimage_promise,
+    GIPL: gipl_promise,
+    PNG: png_promise,
+    BMP: bmp_promise,
+    JPEG: jpeg_promise,
+}

@@ -27,6 +27,8 @@ FLATTEST_DIRECTIONS = 1e-4
 MAX_RANK = 4
 DEFLATE_RATIO = 1032
 """No deflate stream (gzip, zlib, PNG) is inflated to more than so many times its size."""
+MOST_LEFT_OVER = 1 << 20
+"""Padding after the last voxel that is passed over; more of it means that the header is not this file's."""
 WORTH_ASKING_BYTES = 1 << 26
 """Every machine has that much."""
 COPIES = 2
@@ -142,6 +144,25 @@ def require_memory(needed: int, path: Path) -> None:
         )
 
 
+def most_bytes(promised: int) -> int:
+    """How much a file may hold of which so much is promised: a little padding, less than the voxels once more."""
+    return promised + min(MOST_LEFT_OVER, max(promised, 1024))
+
+
+def require_few_left_over(found: int, promised: int, path: Path) -> None:
+    """Refuse a file that goes on after its last voxel.
+
+    Raises:
+        FileError: more follows than padding.
+    """
+    if found > most_bytes(promised):
+        raise FileError(
+            path,
+            "goes on after its last voxel: its header promises less than it holds",
+            "correct the header, or export the image again",
+        )
+
+
 def unknown_voxels(what: str, path: Path) -> FileError:
     """The refusal of a voxel type that is not one real number."""
     return FileError(path, f"its voxels are {what}", "save it with whole or real numbers, one for each voxel")
@@ -178,6 +199,8 @@ def _require_voxels_in_file(promise: HeaderPromise, path: Path) -> None:
         most = most * DEFLATE_RATIO + 1024
     if promise.stored != "otherwise" and promise.content_bytes > most:
         raise FileError(path, CUT_SHORT, COPY_AGAIN)
+    if promise.stored == "plain":
+        require_few_left_over(promise.file_bytes, promise.content_bytes, path)
 
 
 def _gigabytes(size: int) -> str:

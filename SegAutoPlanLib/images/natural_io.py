@@ -44,7 +44,7 @@ def write_natural(array: np.ndarray, path: Path, header: SourceHeader) -> None:
 
 def _read_picture(path: Path) -> np.ndarray:
     """(y, x) or (y, x, channel), with two kinds of ITK's reading brought to what picture libraries return."""
-    image = read_sitk_image(path, several_components=True)
+    image = read_sitk_image(path)
     if image.GetDimension() == 3 and image.GetSize()[2] == 1:
         image = image[:, :, 0]
     array = sitk.GetArrayFromImage(image)

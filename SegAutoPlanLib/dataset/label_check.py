@@ -1,8 +1,7 @@
-"""Which values a label file holds, and whether dataset.json knows them."""
+"""The values of a label file beside those that dataset.json knows: one rule for checking, preprocessing, evaluating."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,15 @@ from ..errors import FileError
 from ..images.image import Image
 from ..labels import LabelScheme
 
-LISTED = 12
-"""So many values are named in a sentence."""
 
-
-def require_known_labels(segmentation: Image, path: Path, label_scheme: LabelScheme) -> None:
+def require_known_labels(segmentation: Image, path: Path, scheme: LabelScheme) -> None:
     """Refuse a label file with a value that dataset.json does not know.
 
     Raises:
         FileError: it has one; the sentence names the values.
     """
     # The known values are consecutive from 0, so that the extremes tell without looking at each voxel twice.
-    known = label_scheme.expected_values
+    known = scheme.expected_values
     array = segmentation.array
     if int(array.min(initial=0)) in known and int(array.max(initial=0)) in known:
         return
@@ -45,6 +41,6 @@ def values_present(array: np.ndarray) -> frozenset[int]:
     return frozenset(int(value) for value in np.flatnonzero(seen).astype(np.uint16).view(np.int16))
 
 
-def _listed(values: Sequence[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:LISTED])
-    return shown if len(values) <= LISTED else f"{shown}, …"
+def _listed(values: list[int], limit: int = 12) -> str:
+    shown = ", ".join(str(value) for value in values[:limit])
+    return shown if len(values) <= limit else f"{shown}, …"
