@@ -221,6 +221,8 @@ def _validate(
         raw.image_io,
         output / SUMMARY_FILE,
         ignore_missing=True,
+        # Labels drawn on a shifted origin are trained on as they are; the check of the dataset warns of them.
+        same_place=False,
     )
     return TrainedFold(
         folder=task.fold_folder,
