@@ -22,9 +22,9 @@ MAX_DEPTH = 60
 """Of lists and objects in each other; nnU-Net's files reach 6."""
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
-TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
-ABANDONED_S = 24 * 3600
-"""Nobody writes one file for so long."""
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.|$)")
+ABANDONED_S = 3600.0
+"""Nobody takes so long to write one file."""
 
 
 @contextlib.contextmanager
@@ -60,14 +60,17 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left of `atomic_path` in a folder: only files of its names that are a day old."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S:
-                        os.unlink(entry)
+def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
+    """Remove the temporary files that a writer left who was killed: only ours, and only those so old that he is gone.
+
+    Whoever holds the lock of the folder knows that nobody else writes there.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            with contextlib.suppress(OSError):
+                is_ours = TEMPORARY_NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime >= older_than_s:
+                    os.unlink(entry.path)
 
 
 def write_json(target: Path | str, content: Any, sort_keys: bool = False) -> None:

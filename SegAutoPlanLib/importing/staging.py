@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import UserInputError, in_sentences
 from ..locks import exclusive
+from ..names import safe_name
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,4 @@ def _folder_name(root: Path, dataset_id: int, name: str) -> str:
     taken = [entry.name for entry in root.glob(f"Dataset{dataset_id:03d}_*")] if root.is_dir() else []
     if taken:
         raise UserInputError(f"{root / taken[0]}: the dataset id {dataset_id} is taken; choose another id.")
-    return f"Dataset{dataset_id:03d}_{name}"
+    return safe_name(f"Dataset{dataset_id:03d}_{name}", "The name of the new dataset")

@@ -138,7 +138,7 @@ def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: Tr
 def _held_fold(folder: Path) -> Iterator[None]:
     with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
         for written_to in (folder, folder / VALIDATION_FOLDER):
-            remove_abandoned(written_to)
+            remove_abandoned(written_to, 0)
         yield
 
 

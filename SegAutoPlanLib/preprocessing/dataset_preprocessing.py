@@ -62,7 +62,7 @@ def preprocess_dataset(
     if not work.is_done():
         with _held(sorted(set(folders.values())), wait, reporter):
             for folder in set(folders.values()):
-                remove_abandoned(folder)
+                remove_abandoned(folder, 0)
                 _remove_cases_not_in_dataset(folder, dataset)
             todo = [case for case in dataset.cases if work.missing(case)]
             for _ in run_cases(

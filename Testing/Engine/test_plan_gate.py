@@ -187,6 +187,7 @@ UNUSABLE = [
     ((*NETWORK, "strides", 1), [0, 2, 2], '"strides"[1][0] must be'),
     ((*NETWORK, "n_conv_per_stage"), ABSENT, 'lacks "n_conv_per_stage"'),
     ((*NETWORK, "n_conv_per_stage", 0), 10**6, '"n_conv_per_stage"[0] must be'),
+    ((*NETWORK, "n_conv_per_stage"), 200, 'its "architecture" must have at most 500 blocks of convolutions, not 1'),
     ((*NETWORK, "n_conv_per_stage_decoder"), [2], '"n_conv_per_stage_decoder" must have'),
     ((*NETWORK, "conv_bias"), False, '"conv_bias" must be true'),
     ((*NETWORK, "norm_op"), OTHER_NORM, '"norm_op" must be'),
