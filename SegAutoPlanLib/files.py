@@ -22,9 +22,9 @@ MAX_DEPTH = 60
 """Of lists and objects in each other; nnU-Net's files reach 6."""
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
-TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.|$)")
-ABANDONED_S = 3600.0
-"""Nobody takes so long to write one file."""
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
+ABANDONED_S = 24 * 3600
+"""Nobody writes one file for so long."""
 
 
 @contextlib.contextmanager
@@ -68,7 +68,7 @@ def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             with contextlib.suppress(OSError):
-                is_ours = TEMPORARY_NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
+                is_ours = TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
                 if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime >= older_than_s:
                     os.unlink(entry.path)
 

@@ -11,6 +11,7 @@ from .names import (
     checkpoint_path,
     fold_path,
 )
+from .summary import is_summary_file
 from .writing import write_model_files
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "checkpoint_path",
     "find_models",
     "fold_path",
+    "is_summary_file",
     "write_model_files",
 ]

@@ -39,6 +39,7 @@ from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
+LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
 
 
@@ -101,7 +102,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     main one get None.
 
     Raises:
-        UserInputError: the dataset, the plan or an option cannot be worked with.
+        UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed.
     """
@@ -111,24 +112,33 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
+    fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
-    with _only_one(workspace, raw, recipe, options) if rank.is_main else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
         if options.gpus > 1:
+            # By this process, which outlives the others.
+            held.enter_context(_held_fold(fold_folder))
             task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
         else:
             with joined(rank, device) as ranks:
+                with ranks.main_first():
+                    if ranks.is_main:
+                        held.enter_context(_held_fold(fold_folder))
                 task = _train_rank(workspace, options, ranks, reporter)
         return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
 
 
+def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
+    """Where the fold goes, known before anything is planned."""
+    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    return fold_path(workspace.results / raw.name / str(name), options.fold)
+
+
 @contextlib.contextmanager
-def _only_one(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Iterator[None]:
-    """The lock of a fold; it can be held before there is a plan or a folder."""
-    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "CONFIGURATION"))
-    model = workspace.results / raw.name / str(name)
-    lock = model.with_name(f".{name}__fold_{options.fold}.lock")
-    with exclusive(lock, f"Training fold {options.fold} of {model}"):
-        remove_abandoned(fold_path(model, options.fold), 0)
+def _held_fold(folder: Path) -> Iterator[None]:
+    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
+        for written_to in (folder, folder / VALIDATION_FOLDER):
+            remove_abandoned(written_to, 0)
         yield
 
 

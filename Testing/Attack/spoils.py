@@ -7,6 +7,7 @@ import enum
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,6 +257,17 @@ class Copied:
         target = place.path(self.target)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(place.path(self.file).read_bytes())
+
+
+@dataclass(frozen=True)
+class CopiedFolder:
+    """A folder stands at another place too, with all that is in it."""
+
+    folder: str
+    target: str
+
+    def __call__(self, place: Place) -> None:
+        shutil.copytree(place.path(self.folder), place.path(self.target))
 
 
 @dataclass(frozen=True)

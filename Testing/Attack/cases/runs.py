@@ -64,7 +64,7 @@ def attacks() -> Iterator[Attack]:
                 yield _of(verb, f"{short}-is-{name}", Become(file, make))
     for name, content in LINES.items():
         for verb in (*READERS, "runs follow"):
-            ended = b'{"event": "finished", "result": {}}\n' if verb == "runs follow" else b""
+            ended = b'\n{"event": "finished", "result": {}}\n' if verb == "runs follow" else b""
             yield _of(verb, f"progress-{name}", Text(PROGRESS, content + ended))
         yield _of("look at runs", f"run.json-{name}", Text(RUN, content))
         yield _of("look at runs", f"launcher.json-{name}", Text(LAUNCHER, content))

@@ -17,7 +17,7 @@ from ...engine.run_follower import RunFollower, cancel
 from ...jobs.segmentation_following import followSegmentation, stopFollowing
 from ...jobs.segmentation_job import resultNode, resultWaits
 from ...parameters import SegAutoPlanParameterNode
-from ..panel import loadSection
+from ..panel import loadSection, plainToolTip
 from .channel_selectors import ChannelSelectors
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
@@ -184,7 +184,7 @@ class SegmentPanel:
         ui = self.ui
         ui.segmentButton.text = view.buttonText
         ui.segmentButton.enabled = view.buttonEnabled
-        ui.segmentButton.toolTip = view.buttonToolTip
+        ui.segmentButton.toolTip = plainToolTip(view.buttonToolTip)
         ui.progressBar.visible = view.progressVisible
         ui.progressBar.maximum = view.progressTotal
         ui.progressBar.value = view.progressDone
