@@ -9,6 +9,10 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from ..errors import UserInputError
+from .gate import require_sound_file
+from .itk_warnings import no_itk_warnings
+
 FILES_LOOKED_AT = 8
 
 
@@ -55,8 +59,10 @@ def _size(file: Path, channels: int) -> ImageSize:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+        require_sound_file(file, may_have_components=True)
+        with no_itk_warnings():
+            reader.ReadImageInformation()
+    except (UserInputError, RuntimeError):
         # Missing, damaged or of a type that SimpleITK does not read: what is on the disk has to do.
         return ImageSize((max(_bytes_on_disk(file), 1),), (1.0,), channels)
     return ImageSize(reader.GetSize(), reader.GetSpacing(), channels)

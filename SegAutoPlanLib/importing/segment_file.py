@@ -72,7 +72,7 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
     Raises:
         FileError: the file is missing, damaged, or not a 3-D label map.
     """
-    image = read_sitk_image(path)
+    image = read_sitk_image(path, may_have_components=True)
     components = image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() != 3 or image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise FileError(path, "is not a 3-D segmentation", "export the segmentation again as .seg.nrrd or label map")
