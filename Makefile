@@ -1,5 +1,6 @@
 # make demo   the main job on real images, start to end
 # make test   every test
+# make attack  hostile models and datasets, bad inputs, kills and full disks, and a tally of what they did
 # make lint   ruff: lint and format
 # make same   whether another checkout gives equal results, bit by bit (BEFORE=its folder)
 # make bench  speed and memory, side by side with nnU-Net (NNUNET_PYTHON=python of an environment that has it)
@@ -15,13 +16,16 @@ TORCH := $(if $(wildcard /dev/nvidia0),torch,torch==2.13.0)
 DEMO_FOLDER ?= demo
 ARGS ?=
 
-.PHONY: demo test lint format same bench system clean
+.PHONY: demo test attack lint format same bench system clean
 
 demo: $(READY) system
 	$(BIN)/python -m Testing.Demo --folder "$(DEMO_FOLDER)" $(ARGS)
 
 test: $(READY) system
 	$(BIN)/python -m pytest $(ARGS)
+
+attack: $(READY)
+	$(BIN)/python -m Testing.Attack $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

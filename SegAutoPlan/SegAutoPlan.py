@@ -40,7 +40,7 @@ from SegAutoPlanUI.panels.segment import SegmentPanel
 from SegAutoPlanUI.parameters import SegAutoPlanParameterNode
 from SegAutoPlanUI.scene.dataset_export import exportDataset
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.runs import RunFolder, RunState
 from SegAutoPlanLib.workspace import Workspace
@@ -90,7 +90,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = SegAutoPlanLogic()
         self.panels = (
-            SegmentPanel(self.logic.segment),
+            SegmentPanel(self.logic.segment, self.logic.workspace.runs),
             RunsPanel(self.logic.workspace.runs),
         )
         for panel in self.panels:
@@ -220,11 +220,11 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
 
         `options` are those of `plan` on the command line.
         """
-        from SegAutoPlanLib.planning import read_plan
+        from SegAutoPlanLib.planning import plan_path, read_plan
 
         found = resultOf(self._start("plan", folder, *options))
         name = self.workspace.dataset_name(self.workspace.raw_folder(folder))
-        made = read_plan(self.workspace.preprocessed / name / f"{found['plans_name']}.json")
+        made = read_plan(plan_path(self.workspace.preprocessed / name, found["plans_name"]))
         caveats = tuple(warning for warning in found["warnings"] if warning not in made.warnings)
         return replace(made, explanation=tuple(found["explanation"]), caveats=caveats)
 
@@ -237,7 +237,8 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
     def _start(self, verb: str, folder: Path | str, *arguments: str) -> RunFolder:
         folder = self.workspace.raw_folder(folder)
         where = ["--workspace", str(self.workspaceFolder)]
-        return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
+        with in_sentences():
+            return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
 
     def segment(
         self,
@@ -256,8 +257,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         Args:
             mirroring: average over mirrored images; None: where there is a GPU.
         """
-        model = ModelFolder.read(modelFolder)
-        run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
+        with in_sentences():
+            model = ModelFolder.read(modelFolder)
+            run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
         followSegmentation(run, onFinished)
         return run
 

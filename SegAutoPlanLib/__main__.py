@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from .allocator import keep_freed_memory
 from .command_line import build_parser
-from .errors import StopRequested, UserInputError, in_sentences
+from .errors import StopRequested, UserInputError, in_sentences, printable
 from .progress import ConsoleReporter, Reporter
 from .rank import rank_from_environment
 from .runs import RunFolder, RunReporter, go_where_asked
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, reporter: Reporter) -> int:
     if isinstance(reporter, RunReporter):
         reporter.event("finished", result=_strict(result.summary))
     if rank_from_environment().is_main:
-        print(json.dumps(_strict(result.summary)) if options.json else result.text)
+        print(json.dumps(_strict(result.summary)) if options.json else _each_line_printable(result.text))
     return result.exit_code
 
 
@@ -116,6 +116,10 @@ class _StoppableConsole(ConsoleReporter):
         self._stop.set()
         with contextlib.suppress(RuntimeError):  # the signal may have come in the midst of another line
             self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
+
+
+def _each_line_printable(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _strict(value: Any) -> Any:

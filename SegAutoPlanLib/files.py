@@ -6,7 +6,9 @@ import contextlib
 import json
 import math
 import os
+import re
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ MAX_DEPTH = 60
 """Of lists and objects in each other; nnU-Net's files reach 6."""
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
+TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.|$)")
+ABANDONED_S = 3600.0
+"""Nobody takes so long to write one file."""
 
 
 @contextlib.contextmanager
@@ -53,6 +58,19 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
+    """Remove the temporary files that a writer left who was killed: only ours, and only those so old that he is gone.
+
+    Whoever holds the lock of the folder knows that nobody else writes there.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            with contextlib.suppress(OSError):
+                is_ours = TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime >= older_than_s:
+                    os.unlink(entry.path)
 
 
 def write_json(target: Path | str, content: Any, sort_keys: bool = False) -> None:

@@ -48,13 +48,23 @@ def total_memory() -> int | None:
         return _windows("total_page")
     if sys.platform == "darwin":
         # macOS makes swap files as they are needed: as much again is what a computer can still work with.
-        return 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    total = _meminfo("MemTotal")
-    limit = _number("/sys/fs/cgroup/memory.max")
-    swap = _meminfo("SwapTotal") or 0
-    allowed_swap = _number("/sys/fs/cgroup/memory.swap.max")
-    known = [bytes_ for bytes_ in (total, limit) if bytes_ is not None]
-    return min(known) + (swap if allowed_swap is None else min(swap, allowed_swap)) if known else None
+        return _least(_address_space(), 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    memory = _least(_meminfo("MemTotal"), _number("/sys/fs/cgroup/memory.max"))
+    swap = _least(_meminfo("SwapTotal"), _number("/sys/fs/cgroup/memory.swap.max")) or 0
+    return _least(_address_space(), memory and memory + swap)
+
+
+def _address_space() -> int | None:
+    """What this process may address (`ulimit -v`); None without a limit."""
+    import resource  # POSIX only
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _least(*sizes: int | None) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return min(known, default=None)
 
 
 def _linux() -> int | None:

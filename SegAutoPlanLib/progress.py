@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import IO, Any, TypeVar
 
-from .errors import StopRequested
+from .errors import StopRequested, printable
 
 Item = TypeVar("Item")
 
@@ -147,7 +147,7 @@ class ConsoleReporter(Reporter):
         line = event_in_words(event, fields)
         if line:
             self._close_bar()
-            print(line, file=self._stream, flush=True)
+            print("\n".join(map(printable, line.split("\n"))), file=self._stream, flush=True)
 
     def _show_progress(
         self,
@@ -161,8 +161,8 @@ class ConsoleReporter(Reporter):
         **_: Any,
     ) -> None:
         left = "" if eta_s is None or done == total else f", {duration_in_words(eta_s)} left"
-        part = f", {inner['unit']} {inner['done']}/{inner['total']}" if inner else ""
-        text = f"{stage} {done}/{total} {unit}s{part}{left}"
+        part = f", {inner.get('unit')} {inner.get('done')}/{inner.get('total')}" if isinstance(inner, dict) else ""
+        text = printable(f"{stage} {done}/{total} {unit}s{part}{left}")
         if self._terminal:
             filled = 24 * min(done, total) // max(total, 1)
             print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)

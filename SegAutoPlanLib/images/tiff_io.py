@@ -36,14 +36,19 @@ def read_tiff_segmentation(path: Path) -> Image:
     Raises:
         FileError: as for images.
     """
-    return _read(path, path.with_suffix(".json"))
+    return _read(path, sidecar_of(path))
 
 
 def write_tiff(array: np.ndarray, path: Path, header: SourceHeader) -> None:
     """Write labels (z, y, x) as a compressed stack, with the sidecar that carries its spacing."""
     with atomic_path(path) as temporary:
         write_sitk_image(sitk.GetImageFromArray(array), temporary, path)
-    write_json(path.with_suffix(".json"), {"spacing": list(header.spacing)})
+    write_json(sidecar_of(path), {"spacing": list(header.spacing)})
+
+
+def sidecar_of(segmentation: Path) -> Path:
+    """Where the spacing of a segmentation stands."""
+    return segmentation.with_suffix(".json")
 
 
 def _read(path: Path, sidecar: Path) -> Image:

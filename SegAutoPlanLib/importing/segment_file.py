@@ -12,6 +12,8 @@ import SimpleITK as sitk
 
 from ..errors import FileError
 from ..images.simpleitk_io import read_sitk_image
+from ..labels import ENTRY_NAME, MAX_LABEL
+from ..schema import problem_of, shown
 
 SAME_PLACE_VOXELS = 0.01
 
@@ -79,7 +81,7 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
         if components > 1
         else (image,)
     )
-    segments = _named_segments(image)
+    segments = _named_segments(image, path)
     if not segments:
         if components > 1:
             raise FileError(
@@ -92,15 +94,15 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
     return SegmentFile(path, layers, segments)
 
 
-def _named_segments(image: sitk.Image) -> tuple[Segment, ...]:
+def _named_segments(image: sitk.Image, path: Path) -> tuple[Segment, ...]:
     """From Slicer's metadata; files of Slicer before 4.11 have a layer per segment and no label values."""
     keys = image.GetMetaDataKeys()
-    numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment(\d+)_Name", key)))
+    numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment([0-9]{1,6})_Name", key)))
 
     def number(key: str, default: int) -> int:
-        return int(image.GetMetaData(key)) if key in keys else default
+        return _whole_number(image.GetMetaData(key), key, path) if key in keys else default
 
-    return tuple(
+    segments = tuple(
         Segment(
             image.GetMetaData(f"Segment{index}_Name").strip(),
             number(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
@@ -108,6 +110,31 @@ def _named_segments(image: sitk.Image) -> tuple[Segment, ...]:
         )
         for index in numbers
     )
+    _require_possible(segments, path)
+    return segments
+
+
+def _whole_number(text: str, key: str, path: Path) -> int:
+    if not re.fullmatch(r"\s*[0-9]{1,9}\s*", text) or int(text) > MAX_LABEL:
+        raise FileError(path, f"{key} must be a whole number from 0 to {MAX_LABEL}, not {shown(text)}", "save it again")
+    return int(text)
+
+
+def _require_possible(segments: tuple[Segment, ...], path: Path) -> None:
+    places: dict[tuple[int, int], str] = {}
+    for segment in segments:
+        if (problem := problem_of(ENTRY_NAME, segment.name)) is not None:
+            raise FileError(path, f"the name of a segment {problem}", "rename it in Slicer and save it again")
+        if segment.value == 0:
+            raise FileError(path, f"the segment {segment.name} has the value 0 of the background", "save it again")
+        other = places.setdefault((segment.layer, segment.value), segment.name)
+        if other is not segment.name:
+            raise FileError(
+                path,
+                f"the segments {other} and {segment.name} have the same voxels (layer {segment.layer}, value "
+                f"{segment.value})",
+                "remove one of them in Slicer and save it again",
+            )
 
 
 def _segments_of_values(image: sitk.Image, path: Path, names: Mapping[int, str]) -> tuple[Segment, ...]:

@@ -9,8 +9,10 @@ from .names import (
     VALIDATION_FOLDER,
     ModelName,
     checkpoint_path,
+    fold_of,
     fold_path,
 )
+from .summary import is_summary_file
 from .writing import write_model_files
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "TrainedFold",
     "checkpoint_path",
     "find_models",
+    "fold_of",
     "fold_path",
+    "is_summary_file",
     "write_model_files",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset_json import DATASET_FILE, DatasetJson, read_dataset_json
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..evaluation import Evaluation, evaluate_folder
 from ..images.image_io import choose_image_io
-from ..models import PLANS_FILE, SUMMARY_FILE
+from ..models import PLANS_FILE, SUMMARY_FILE, is_summary_file
 from ..planning import read_plan
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
@@ -44,7 +45,8 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
     """Compare every segmentation with the reference of its name and write nnU-Net's summary.
 
     Raises:
-        UserInputError: a folder or file is missing, or two that belong together differ in their grid.
+        UserInputError: a folder or file is missing, two that belong together differ in their grid, or `output` is
+            there and no summary.
         StopRequested: between two cases, once a stop was asked for.
     """
     for folder in (options.references, options.predictions):
@@ -55,6 +57,10 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
         raise UserInputError(f"{source}: the file does not exist; name the dataset's with --dataset-json.")
     dataset_json = read_dataset_json(source)
     summary = options.output or options.predictions / SUMMARY_FILE
+    if os.path.lexists(summary) and not is_summary_file(summary):
+        raise FileError(
+            summary, "is there and is no summary of an evaluation, so it is not replaced", "give --output another name"
+        )
     evaluation = evaluate_folder(
         options.references,
         options.predictions,

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..dataset import Dataset, load_dataset
 from ..dataset_json import DATASET_FILE
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..executors import Workers
 from ..files import read_json, write_json
+from ..fingerprint import Fingerprint
 from ..machine import core_count, multiply_adds_per_second
-from ..planning import PLANNERS, Machine, Plan, plan_experiments, planner_named, read_plan, write_plan
+from ..planning import PLANNERS, Machine, Plan, plan_experiments, plan_path, planner_named, read_plan, write_plan
+from ..planning.normalization import normalization_schemes
+from ..planning.plan_gate import require_intensities_for
+from ..planning.plan_json import MAX_PLAN_BYTES
 from ..progress import SILENT, Reporter
-from ..schema import array_of, either, nothing
+from ..schema import Mismatch, array_of, either, nothing
 from ..workspace import Workspace
 from .fingerprint import current_fingerprint
 from .option_rules import GIGABYTES, MILLIMETRES, require_option, require_plans_name
 from .workers_options import WorkersOptions
+
+CHECK_IMAGES = "correct the names of the channels, or the images and labels"
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,14 @@ def find_plan(
     """
     path = stored_plan(workspace, raw, plans_name)
     if path.is_file():
-        return read_plan(path)
+        found = read_plan(path)
+        if found.plans_name != plans_name:
+            raise FileError(
+                path,
+                f'is the plan "{found.plans_name}" by its "plans_name", whose file and results would be replaced',
+                f'write "{plans_name}" there, or give the file the name {found.plans_name}.json',
+            )
+        return found
     planners = {preset.plans_name: name for name, preset in PLANNERS.items()}
     if plans_name not in planners:
         raise UserInputError(f"{path}: there is no such plan; make it first with: plan {raw.name} --plans {plans_name}")
@@ -77,7 +91,7 @@ def find_plan(
 
 def stored_plan(workspace: Workspace, raw: Dataset, plans_name: str) -> Path:
     """Where a dataset's plan of that name is stored."""
-    return workspace.preprocessed / raw.name / f"{plans_name}.json"
+    return plan_path(workspace.preprocessed / raw.name, plans_name)
 
 
 def _plan(
@@ -85,15 +99,36 @@ def _plan(
 ) -> Plan:
     planner = planner_named(options.planner)
     known = current_fingerprint(workspace, raw, workers, reporter)
+    _require_intensities(raw, known)
     name = options.plans_name or planner.plans_name
     target = stored_plan(workspace, raw, name)
-    existing = read_json(target) if target.is_file() else None
+    existing = _existing(target)
     made = plan_experiments(
         known, raw, planner.name, options.gpu_memory_gb, options.spacing, name, existing, _this_computer()
     )
     write_plan(made, target)
     write_json(target.with_name(DATASET_FILE), raw.dataset_json.document)
     return made
+
+
+def _require_intensities(raw: Dataset, known: Fingerprint) -> None:
+    """Before a plan is made that could not be used: a channel whose foreground cannot be scaled."""
+    try:
+        require_intensities_for(normalization_schemes(raw.channel_names), known.foreground_intensities)
+    except Mismatch as mismatch:
+        raise FileError(
+            raw.folder / DATASET_FILE, f"by the images, {mismatch.where} {mismatch.problem}", CHECK_IMAGES
+        ) from None
+
+
+def _existing(target: Path) -> Any:
+    """The plan that is replaced, whose user-added configurations are kept; None if there is none."""
+    if not target.exists():
+        return None
+    document = read_json(target, MAX_PLAN_BYTES)
+    if not isinstance(document, dict) or not {"configurations", "plans_name"} <= document.keys():
+        raise FileError(target, "is not a plan and is not replaced by one", "move it away, or choose another --plans")
+    return document
 
 
 def _this_computer() -> Machine:

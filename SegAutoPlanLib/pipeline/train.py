@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +13,14 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
+from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
+from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
+from ..names import safe_name
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -27,12 +32,14 @@ from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
+from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
-from .plan import find_plan
+from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
+from .plan import find_plan, stored_plan
 
+LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
 
 
@@ -95,7 +102,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     main one get None.
 
     Raises:
-        UserInputError: the dataset, the plan or an option cannot be worked with.
+        UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed.
     """
@@ -105,13 +112,34 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
+    fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
-    if options.gpus > 1:
-        task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
-    else:
-        with joined(rank, device) as ranks:
-            task = _train_rank(workspace, options, ranks, reporter)
-    return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+    with contextlib.ExitStack() as held:
+        if options.gpus > 1:
+            # By this process, which outlives the others.
+            held.enter_context(_held_fold(fold_folder))
+            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+        else:
+            with joined(rank, device) as ranks:
+                with ranks.main_first():
+                    if ranks.is_main:
+                        held.enter_context(_held_fold(fold_folder))
+                task = _train_rank(workspace, options, ranks, reporter)
+        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+
+
+def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
+    """Where the fold goes, known before anything is planned."""
+    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    return fold_path(workspace.results / raw.name / str(name), options.fold)
+
+
+@contextlib.contextmanager
+def _held_fold(folder: Path) -> Iterator[None]:
+    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
+        for written_to in (folder, folder / VALIDATION_FOLDER):
+            remove_abandoned(written_to, 0)
+        yield
 
 
 def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
@@ -135,17 +163,19 @@ def _prepare(
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
+    plan_file = stored_plan(workspace, raw, plan.plans_name)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
         raise UserInputError(
             f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
         )
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter)
+    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
     return TrainingTask(

@@ -3,7 +3,7 @@
 from .experiments import plan_experiments
 from .machine import Machine
 from .plan import Architecture, Configuration, Plan
-from .plan_json import plan_from_json, plan_to_json, read_plan, write_plan
+from .plan_json import plan_from_json, plan_path, plan_to_json, read_plan, write_plan
 from .presets import PLANNERS, planner_named
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Plan",
     "plan_experiments",
     "plan_from_json",
+    "plan_path",
     "plan_to_json",
     "planner_named",
     "read_plan",

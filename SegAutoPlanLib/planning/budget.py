@@ -16,6 +16,8 @@ from .plan import Architecture
 
 VALUE_BYTES = 4
 """float32."""
+SMALLER_VOLUME = "correct the voxel size, in the image's header or in the plan"
+BILLION_GIGABYTES = 10**9 << 30
 TRAINED_COPIES = 3
 """Each weight, its gradient and its momentum."""
 
@@ -74,7 +76,7 @@ def require_network_fits(
     else:
         needed = inference_bytes(architecture, in_channels, heads, patch_size)
         what = "one pass of the network"
-    _require_memory(needed, source, what, "choose another configuration, or plan with less --gpu-memory-gb")
+    require_memory(needed, source, what, "choose another configuration, or plan with less --gpu-memory-gb")
 
 
 def require_volume_fits(
@@ -93,21 +95,27 @@ def require_volume_fits(
     """
     needed = math.prod(shape) * values_per_voxel * bytes_per_value
     voxels = " × ".join(f"{edge:,}" for edge in shape)
-    remedy = "correct the voxel size, in the image's header or in the plan"
-    _require_memory(needed, source, f"{what} of {voxels} voxels", remedy)
+    require_memory(needed, source, f"{what} of {voxels} voxels", SMALLER_VOLUME)
 
 
-def _require_memory(needed: int, source: str, what: str, remedy: str) -> None:
+def require_memory(needed: int, source: str, what: str, remedy: str = SMALLER_VOLUME) -> None:
+    """Refuse what no computer like this can hold.
+
+    Args:
+        needed: bytes.
+
+    Raises:
+        UserInputError: it is more than all the memory, swap included.
+    """
     there = total_memory()
     if there is not None and needed > there:
         raise UserInputError(
-            f"{source}: {what} needs about {_gigabytes(needed)}, but this computer has {_gigabytes(there)}; {remedy}."
+            f"{source}: {what} needs {_gigabytes(needed)}, but this computer has {there >> 30} GB; {remedy}."
         )
 
 
 def _gigabytes(size: int) -> str:
-    gigabytes = size >> 30
-    return f"{gigabytes:,} GB" if gigabytes < 10**9 else "more than a billion GB"
+    return f"about {size >> 30:,} GB" if size < BILLION_GIGABYTES else "more than a billion GB"
 
 
 def _require_computable(architecture: Architecture, patch_size: Sequence[int], source: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UserInputError
+from ..schema import problem_of
 from .caveats import caveats
 from .checks import check_input
 from .explanation import explain
@@ -17,6 +18,7 @@ from .low_resolution import plan_low_resolution
 from .machine import Machine
 from .normalization import masks_for_normalization, normalization_schemes
 from .plan import Configuration, Plan
+from .plan_gate import EXISTING
 from .plan_json import with_users_configurations
 from .presets import FULL_PLANS_NAME, Planner, planner_named
 from .resampling import CUBIC_IMAGES
@@ -179,8 +181,9 @@ def _with_users_configurations(plan: Plan, existing: Mapping[str, Any] | None) -
     """Append what a user added; the standard names are the planner's, so that none outlives its data."""
     if existing is None:
         return plan
-    kept = existing.get("configurations") if isinstance(existing, Mapping) else None
-    if not isinstance(kept, Mapping) or not all(isinstance(entry, Mapping) for entry in kept.values()):
-        raise UserInputError('The existing plans have no usable "configurations"; delete that file and plan again.')
+    problem = problem_of(EXISTING, existing)
+    if problem is not None:
+        raise UserInputError(f"The existing plans cannot be used ({problem}); delete that file and plan again.")
+    kept = existing["configurations"]
     own = (*STANDARD_CONFIGURATIONS, *plan.configurations)
     return with_users_configurations(plan, {name: entry for name, entry in kept.items() if name not in own})

@@ -14,7 +14,7 @@
 | preprocessor_name | `DefaultPreprocessor`, else refused |
 | batch_size, patch_size, spacing, normalization_schemes, use_mask_for_norm, batch_dice | obeyed |
 | median_image_size_in_voxels | obeyed, for words only |
-| resampling_fn_… and their options | obeyed; probabilities are brought back linearly or to the nearest voxel, else refused |
+| resampling_fn_… and their options | obeyed; of probabilities the orders 0 and 1, else refused |
 | architecture, or the numbers that stood for it up to 2.3 | see `architecture_gate` |
 | inherits_from | obeyed: a configuration of the plan, not in a circle |
 | previous_stage | obeyed: not in a circle |
@@ -91,7 +91,7 @@ def plan_name(value: Any) -> None:
 def folder_of_cases(value: Any) -> None:
     """A rule: the name of a folder of preprocessed cases."""
     file_name(value)
-    if value.casefold() == GROUND_TRUTH_FOLDER or value.casefold().endswith(".json"):
+    if value.casefold() == GROUND_TRUTH_FOLDER or value.casefold().endswith((".json", ".lock")):
         raise Mismatch(f"must not be {value}, which stands for something else than preprocessed cases")
 
 
@@ -121,8 +121,8 @@ def ordered_where_known(value: Mapping[str, float]) -> None:
     for lower, upper in (*itertools.pairwise(ORDERED), ("min", "max"), ("min", "mean"), ("mean", "max")):
         if value[lower] > value[upper] + ROUNDING * largest:
             raise Mismatch(f'has "{lower}" {value[lower]:g} above "{upper}" {value[upper]:g}')
-    if value["std"] < 0:
-        raise Mismatch(f"must not be below 0, but is {value['std']:g}", '"std"')
+    if value["std"] < 0 or value["std"] > value["max"] - value["min"] + ROUNDING * largest:
+        raise Mismatch(f"must be from 0 to the distance of the extremes, not {value['std']:g}", '"std"')
 
 
 CHANNEL = every(record({field.name: number_or_nan for field in fields(Intensities)}), ordered_where_known)
@@ -191,7 +191,7 @@ PER_AXIS = ("patch_size", "median_image_size_in_voxels", "spacing")
 SETTINGS = record(
     {
         "data_identifier": folder_of_cases,
-        "batch_size": whole(1, 1_000_000),
+        "batch_size": whole(1, 10**9),
         "patch_size": array_of(whole(1, LONGEST_EDGE), **AXES),
         "median_image_size_in_voxels": array_of(VOXELS, **AXES),
         "spacing": array_of(MILLIMETRES, **AXES),
@@ -220,6 +220,8 @@ def network(entry: Mapping[str, Any]) -> None:
         record({"architecture": architecture_entry})(entry)
 
 
+EXISTING = record({"configurations": mapping_of(record({}), text(), longest=MOST_CONFIGURATIONS)})
+"""What is read of a plan whose user-added configurations are to be kept."""
 CONFIGURATION = every(network, SETTINGS, resampling)
 """A configuration with what it inherits."""
 
@@ -235,6 +237,11 @@ def require_same_dimensions(entry: Mapping[str, Any], dimensions: int) -> None:
         raise Mismatch('must have as many entries as "normalization_schemes"', '"use_mask_for_norm"')
 
 
+FINITE = number(-LARGEST_FLOAT32, LARGEST_FLOAT32)
+USED = record({**{field.name: FINITE for field in fields(Intensities)}, "std": number(above=SMALLEST_DEVIATION)})
+"""What is said of a channel whose normalisation uses it."""
+
+
 def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensities]) -> None:
     """A plan knows each channel, and what of its intensities the normalisation uses.
 
@@ -245,14 +252,7 @@ def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensiti
         raise Mismatch(f"is for {len(schemes)} channels, but the plan for {len(channels)}", '"normalization_schemes"')
     for index, (scheme, channel) in enumerate(zip(schemes, channels, strict=True)):
         if depends_on_dataset(scheme):
-            _require_usable(channel, f'"{INTENSITIES}""{index}"', scheme)
-
-
-def _require_usable(channel: Intensities, where: str, scheme: str) -> None:
-    finite = number(-LARGEST_FLOAT32, LARGEST_FLOAT32)
-    wanted = {**dict.fromkeys(vars(channel), finite), "std": number(highest=LARGEST_FLOAT32, above=SMALLEST_DEVIATION)}
-    try:
-        record(wanted)(vars(channel))
-    except Mismatch as mismatch:
-        remedy = "give the channel another name in dataset.json and plan again"
-        raise Mismatch(f"{mismatch.problem}, since {scheme} uses it ({remedy})", f"{where}{mismatch.where}") from None
+            try:
+                record({INTENSITIES: record({str(index): USED})})({INTENSITIES: {str(index): vars(channel)}})
+            except Mismatch as mismatch:
+                raise Mismatch(f"{mismatch.problem}, since {scheme} uses it", mismatch.where) from None

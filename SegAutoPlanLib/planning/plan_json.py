@@ -16,8 +16,10 @@ from ..schema import Mismatch, problem_of
 from .configuration_json import configurations_from_json, configurations_to_json, reason
 from .explanation import explain
 from .plan import Configuration, Plan, Source
-from .plan_gate import INTENSITIES_FORMERLY, PLAN, require_intensities_for
+from .plan_gate import INTENSITIES_FORMERLY, PLAN, plan_name, require_intensities_for
 
+MAX_PLAN_BYTES = 32 << 20
+"""Of thousands of channels; plans usually have 20 kB."""
 SHOWN_REASONS = 10
 
 
@@ -27,8 +29,20 @@ def read_plan(path: Path | str) -> Plan:
     Raises:
         UserInputError: the file is missing, is not JSON or is not a plan.
     """
-    plan = plan_from_json(read_json(path), str(path))
+    plan = plan_from_json(read_json(path, MAX_PLAN_BYTES), str(path))
     return replace(plan, explanation=explain(plan))
+
+
+def plan_path(folder: Path, plans_name: str) -> Path:
+    """Where the plan of that name stands, beside the preprocessed cases of a dataset.
+
+    Raises:
+        UserInputError: the name leads out of the folder, or to another file than a plan.
+    """
+    problem = problem_of(plan_name, plans_name)
+    if problem is not None:
+        raise UserInputError(f"The name of the plans {problem}; choose another name.")
+    return folder / f"{plans_name}.json"
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:

@@ -20,6 +20,8 @@ NEGLIGIBLE = 1e-12
 ROWS_AT_ONCE = 16
 SPLINE_REACH = 32
 """Beyond so many voxels the weights of a cubic spline are far below `NEGLIGIBLE`."""
+SPLINE_MATRICES = 3
+"""Of as many rows as columns, between which the coefficients of a band are found."""
 
 EDGE = 12
 """So many copies of its last voxel are put before and behind an axis, as scipy does."""
@@ -33,6 +35,14 @@ class MatrixRows:
     first_column: int
     weights: np.ndarray
     """(rows, columns) float64."""
+
+
+def matrix_bytes(size: int, new_size: int) -> int:
+    """About what making and keeping the matrix of an axis takes."""
+    if size == new_size or new_size < 1:
+        return 0
+    columns = min(size, ROWS_AT_ONCE * size // new_size + 2 * SPLINE_REACH)
+    return 8 * (new_size * columns + SPLINE_MATRICES * columns**2)
 
 
 @lru_cache(maxsize=256)

@@ -11,8 +11,10 @@ from ..errors import UserInputError
 from ..fingerprint.cropping import crop_to_nonzero
 from ..images import Image
 from ..labels import Label, LabelScheme
+from ..planning.budget import VALUE_BYTES, require_memory, require_volume_fits
 from ..planning.plan import Configuration, Plan
 from ..planning.resampling import Resampler, Resampling
+from .axis_matrix import matrix_bytes
 from .case_geometry import CaseGeometry
 from .foreground import locate_foreground, sampled_classes
 from .grid import spacing_to_reach, target_shape
@@ -98,12 +100,22 @@ def preprocess_cropped(
     scaled: dict[_Scaling, dict[_Grid, list[Configuration]]] = {}
     for configuration in configurations:
         grids = scaled.setdefault(_Scaling.of(configuration), {})
-        grids.setdefault(_Grid.of(case, configuration), []).append(configuration)
+        grid = _Grid.of(case, configuration)
+        _require_fits(case, grid.shape, f"{plan.plans_name}, {configuration.name}")
+        grids.setdefault(grid, []).append(configuration)
     for last, (scaling, grids) in zip(_marks_last(len(scaled)), scaled.items(), strict=True):
         image = case.image if last else np.array(case.image)
         normalize(image, case.segmentation, scaling.schemes, scaling.use_mask, plan.foreground_intensities)
         for grid, sharing in grids.items():
             yield sharing, _on_grid(case, image, grid, label_scheme)
+
+
+def _require_fits(case: CroppedCase, shape: tuple[int, ...], source: str) -> None:
+    """Before any of it is asked for: a wrong voxel size makes volumes that no computer holds."""
+    channels, *old_shape = case.image.shape
+    require_volume_fits(shape, channels, VALUE_BYTES, "the resampled image", source)
+    for size, new_size in zip(old_shape, shape, strict=True):
+        require_memory(matrix_bytes(size, new_size), source, f"resampling {size:,} voxels to {new_size:,}")
 
 
 def _marks_last(count: int) -> list[bool]:

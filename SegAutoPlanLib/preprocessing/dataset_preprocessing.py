@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +13,20 @@ from ..dataset import Case, Dataset
 from ..dataset_json import DATASET_FILE
 from ..errors import UserInputError
 from ..executors import Workers, run_cases
-from ..files import atomic_path, write_json
+from ..files import atomic_path, remove_abandoned, write_json
 from ..fingerprint.extraction import read_labelled_case, require_image
-from ..planning import Configuration, Plan, write_plan
+from ..locks import exclusive, waiting_for
+from ..planning import Configuration, Plan, plan_path, write_plan
+from ..planning.plan_gate import GROUND_TRUTH_FOLDER, folder_of_cases
 from ..progress import SILENT, Reporter
+from ..schema import problem_of
 from .case import crop_case, preprocess_cropped
-from .stamp import stamp_of
+from .stamp import stamp_of, what_shapes_cases
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
 BYTES_PER_VALUE_READ, BYTES_PER_VALUE_MADE = 12, 8
 """Measured: the image as read, its labels and masks; the resampled image and what lies between."""
+LOCK_FILE = ".preprocessing.lock"
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
 
@@ -32,6 +37,7 @@ def preprocess_dataset(
     configurations: Sequence[str] | None = None,
     workers: Workers | int | None = None,
     reporter: Reporter = SILENT,
+    wait: bool = False,
 ) -> dict[str, Path]:
     """Preprocess all cases for the named configurations (default: those of 2d, 3d_fullres, 3d_lowres that the plan
     has) and return the folder of each.
@@ -39,46 +45,85 @@ def preprocess_dataset(
     Cases that are there already, made from the same files by an equal plan, are kept, so an interrupted run
     continues; cases that left the dataset are removed.
 
+    Args:
+        wait: where somebody else preprocesses the same configuration, until that is done.
+
     Raises:
-        UserInputError: an unknown configuration, a case that cannot be used, a full disk.
+        UserInputError: an unknown configuration, a case that cannot be used, a full disk; or somebody else preprocesses
+            the same configuration (and not `wait`).
         StopRequested: the reporter was asked to stop.
     """
     root = Path(preprocessed_root) / dataset.name
     work = _Work(dataset, plan, _chosen(plan, configurations), root)
     folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_cases_not_in_dataset(folder, dataset)
     write_json(root / DATASET_FILE, dataset.dataset_json.document)
-    write_plan(plan, root / f"{plan.plans_name}.json")
-    todo = [case for case in dataset.cases if work.missing(case)]
-    for _ in run_cases(
-        work.for_one_case().preprocess,
-        todo,
-        stage="preprocess",
-        workers=workers,
-        bytes_per_case=work.bytes_per_case(),
-        reporter=reporter,
-    ):
-        pass
+    write_plan(plan, plan_path(root, plan.plans_name))
+    # A training of another fold finds everything done: it waits for nobody then, and takes no lock.
+    if not work.is_done():
+        with _held(sorted(set(folders.values())), wait, reporter):
+            for folder in set(folders.values()):
+                remove_abandoned(folder, 0)
+                _remove_cases_not_in_dataset(folder, dataset)
+            todo = [case for case in dataset.cases if work.missing(case)]
+            for _ in run_cases(
+                work.for_one_case().preprocess,
+                todo,
+                stage="preprocess",
+                workers=workers,
+                bytes_per_case=work.bytes_per_case(),
+                reporter=reporter,
+            ):
+                pass
     _copy_ground_truth(dataset, ground_truth_folder(root))
     return folders
 
 
+@contextlib.contextmanager
+def _held(folders: Sequence[Path], wait: bool, reporter: Reporter) -> Iterator[None]:
+    """All in one order, so that two who want several cannot wait for each other."""
+    with contextlib.ExitStack() as locks:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock, work = folder / LOCK_FILE, f"{folder}: preprocessing into this folder"
+            locks.enter_context(waiting_for(lock, work, reporter) if wait else exclusive(lock, work))
+        yield
+
+
 def ground_truth_folder(preprocessed: Path) -> Path:
     """The label files as they were drawn, kept beside the preprocessed cases of a dataset for evaluation."""
-    return preprocessed / "gt_segmentations"
+    return preprocessed / GROUND_TRUTH_FOLDER
 
 
 def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
     if names is None:
         names = [name for name in DEFAULT_CONFIGURATIONS if name in plan.configurations]
-    return tuple(plan.configuration(name) for name in names)
+    chosen = tuple(plan.configuration(name) for name in dict.fromkeys(names))
+    if not chosen:
+        there = ", ".join(plan.configurations)
+        raise UserInputError(f"{plan.plans_name}: no configuration is chosen; choose some of {there}.")
+    by_folder: dict[str, Configuration] = {}
+    for one in chosen:
+        other = by_folder.setdefault(one.data_identifier.casefold(), one)
+        if what_shapes_cases(plan, other) != what_shapes_cases(plan, one):
+            raise UserInputError(
+                f'{plan.plans_name}: {other.name} and {one.name} differ and have the same "data_identifier" '
+                f"{one.data_identifier}; give one of them another, or preprocess them one at a time."
+            )
+    return chosen
+
+
+def _cases_not_in_dataset(folder: Path, dataset: Dataset) -> list[Path]:
+    """Only files that this program wrote into the folder itself: nothing behind a link, and no others' safetensors."""
+    if folder.is_symlink():
+        return []
+    others = set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}
+    paths = {case_path(folder, identifier): identifier for identifier in sorted(others)}
+    return [path for path, identifier in paths.items() if not path.is_symlink() and stored_stamps(folder, identifier)]
 
 
 def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
-    for identifier in set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}:
-        case_path(folder, identifier).unlink(missing_ok=True)
+    for path in _cases_not_in_dataset(folder, dataset):
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -91,6 +136,9 @@ class _Work:
     root: Path
 
     def folder(self, configuration: Configuration) -> Path:
+        problem = problem_of(folder_of_cases, configuration.data_identifier)
+        if problem is not None:
+            raise UserInputError(f'{configuration.name}: its "data_identifier" {problem}; correct the plan.')
         return self.root / configuration.data_identifier
 
     def bytes_per_case(self) -> int:
@@ -114,6 +162,12 @@ class _Work:
             if stamps[configuration.name] not in stored_stamps(self.folder(configuration), case.identifier)
         ]
 
+    def is_done(self) -> bool:
+        """Whether every case is there, and no other."""
+        return not any(
+            _cases_not_in_dataset(self.folder(configuration), self.dataset) for configuration in self.configurations
+        ) and not any(map(self.missing, self.dataset.cases))
+
     def preprocess(self, case: Case) -> None:
         """Preprocess one case and store what is missing of it."""
         stamps, missing = self.stamps(case), self.missing(case)
@@ -135,6 +189,7 @@ class _Work:
 def _copy_ground_truth(dataset: Dataset, folder: Path) -> None:
     """Copy the label files, for evaluation, where they are newer than the copies."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
     for case in dataset.cases:
         if case.label_file is None:
             continue

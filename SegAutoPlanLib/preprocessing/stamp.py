@@ -24,7 +24,7 @@ def stamp_of(case: Case, dataset: Dataset, plan: Plan, configuration: Configurat
         "files": [_identity(file) for file in (*case.image_files, case.label_file) if file is not None],
         "image_io": dataset.image_io,
         "classes": sampled_classes(dataset.label_scheme),
-        **_relevant(plan, configuration),
+        **what_shapes_cases(plan, configuration),
     }
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -37,7 +37,8 @@ def _identity(file: Path) -> list[Any]:
     return [file.name, status.st_size, status.st_mtime_ns]
 
 
-def _relevant(plan: Plan, configuration: Configuration) -> dict[str, Any]:
+def what_shapes_cases(plan: Plan, configuration: Configuration) -> dict[str, Any]:
+    """What of a plan decides how a preprocessed case looks: where it is equal, so are the cases."""
     resampling = resampling_to_json(configuration.resampling)
     return {
         "transpose": plan.transpose_forward,

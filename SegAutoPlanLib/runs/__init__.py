@@ -1,7 +1,7 @@
 """Run folders: start long work, follow it, stop it, come back to it."""
 
 from .run_files import RunDescription
-from .run_folder import RunFolder, list_runs
+from .run_folder import RunFolder, known_run, list_runs
 from .run_reporter import RunReporter
 from .run_state import EpochReport, RunState, state_after
 from .run_watcher import RunWatcher
@@ -15,6 +15,7 @@ __all__ = [
     "RunState",
     "RunWatcher",
     "go_where_asked",
+    "known_run",
     "list_runs",
     "start_run",
     "state_after",

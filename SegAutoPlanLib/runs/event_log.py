@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from ..errors import UserInputError
+from ..files import open_regular, parse_json
 
 PROGRESS = b'"event": "progress"'
 """Stands only where the event is one: inside a JSON text the quotes would be escaped."""
 REMEMBERED_BYTES = 128
+PIECE_BYTES, PIECES_PER_LOOK = 8 << 20, 32
+MOST_EVENTS_PER_LOOK = 100_000
+"""A training of 1000 epochs writes about 7 MB and 2000 events besides its progress: all is read at the first look, and
+what somebody has forged cannot fill the memory."""
+LONGEST_LINE = 4 << 20
+"""An event with the result of many cases is the longest."""
 
 
 class EventLog:
@@ -41,23 +49,39 @@ class EventLog:
             found = self._path.stat()
             if (found.st_size, found.st_mtime_ns) == self._unchanged:
                 return [], False
-            with open(self._path, "rb") as file:
+            with open(open_regular(self._path), "rb") as file:
                 anew = self._is_another(file, found.st_size)
                 if anew:
                     self._forget()
                 file.seek(self._position)
-                content = file.read()
+                events, ended = self._read_pieces(file)
         except FileNotFoundError:
             anew = self._position > 0
             self._unchanged = None
             self._forget()
             return [], anew
-        self._unchanged = (found.st_size, found.st_mtime_ns)
-        complete, newline, _ = content.rpartition(b"\n")
-        complete += newline
-        self._position += len(complete)
-        self._before = (self._before + complete[-REMEMBERED_BYTES:])[-REMEMBERED_BYTES:]
-        return self._parsed(complete.split(b"\n")), anew
+        # What did not fit into this look is read at the next one.
+        self._unchanged = (found.st_size, found.st_mtime_ns) if ended else None
+        return events, anew
+
+    def _read_pieces(self, file: IO[bytes]) -> tuple[list[dict[str, Any]], bool]:
+        """The next events, and whether the end of the file was reached; little is held at a time."""
+        events: list[dict[str, Any]] = []
+        for _ in range(PIECES_PER_LOOK):
+            content = file.read(PIECE_BYTES)
+            lines = content.split(b"\n")
+            if len(lines[-1]) <= LONGEST_LINE:
+                # It may still be in the making; what is longer is no event of ours and is not waited for.
+                content = content[: len(content) - len(lines.pop())]
+            if not content:
+                return events, True
+            self._position += len(content)
+            file.seek(self._position)
+            self._before = (self._before + content[-REMEMBERED_BYTES:])[-REMEMBERED_BYTES:]
+            events += self._parsed(lines)
+            if len(events) > MOST_EVENTS_PER_LOOK:
+                return events, False
+        return events, False
 
     def _is_another(self, file: Any, size: int) -> bool:
         if size < self._position:
@@ -71,8 +95,8 @@ class EventLog:
             if not line.strip() or (PROGRESS in line and PROGRESS in following):
                 continue
             try:
-                event = json.loads(line)
-            except (ValueError, RecursionError):
+                event = parse_json(line, self._path) if len(line) <= LONGEST_LINE else None
+            except UserInputError:
                 event = None
             if isinstance(event, dict):
                 events.append(event)

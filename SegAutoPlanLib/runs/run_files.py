@@ -7,12 +7,13 @@ that was started, whose child the worker may be.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserInputError
+from ..files import open_regular, read_json
 from .processes import ProcessIdentity
 
 RUN_FILE, PROGRESS_FILE, LOG_FILE, STOP_FILE = "run.json", "progress.jsonl", "log.txt", "STOP"
@@ -20,6 +21,7 @@ LAUNCHER_FILE = "launcher.json"
 LOG_BYTES_PER_LINE = 1000
 """Of a log's lines as they usually are, so that the last ones are read in one piece."""
 MAX_LOG_BYTES = 1_000_000
+MAX_RUN_FILE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,9 @@ def read_launcher(folder: Path) -> ProcessIdentity | None:
 def read_object(path: Path) -> tuple[dict[str, Any], str]:
     """A JSON object and no problem, or an empty one and the problem in a sentence (a missing file is none)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"{path}: cannot be read ({error}); the run's other files may still tell what happened."
+        content = read_json(path, MAX_RUN_FILE_BYTES) if os.path.lexists(path) else {}
+    except UserInputError as error:
+        return {}, f"{error} The run's other files may still tell what happened."
     if not isinstance(content, dict):
         return {}, f"{path}: does not describe a run; the run's other files may still tell what happened."
     return content, ""
@@ -88,12 +88,12 @@ def stop_requested(folder: Path) -> bool:
 def log_end(folder: Path, lines: int) -> str:
     """The last lines of log.txt; of a long log only the end is read."""
     try:
-        with open(folder / LOG_FILE, "rb") as file:
+        with open(open_regular(folder / LOG_FILE), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             length = min(size, MAX_LOG_BYTES, lines * LOG_BYTES_PER_LINE)
             file.seek(size - length)
             found = file.read(length).decode("utf-8", errors="replace").splitlines()
-    except OSError:
+    except (OSError, UserInputError):
         return ""
     if length < size and len(found) > 1:  # the first may be the rest of one
         found = found[1:]

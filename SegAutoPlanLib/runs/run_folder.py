@@ -7,7 +7,8 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from ..errors import UserInputError
+from ..errors import UserInputError, in_sentences
+from ..names import problem_of_name
 from .run_files import (
     RUN_FILE,
     STOP_FILE,
@@ -58,9 +59,14 @@ class RunFolder:
             return None
 
     def request_stop(self) -> None:
-        """Ask for a clean stop; the work ends at its next step and keeps what it has."""
+        """Ask for a clean stop; the work ends at its next step and keeps what it has.
+
+        Raises:
+            UserInputError: the folder cannot be written to.
+        """
         if not self.stop_requested():  # the first request counts, for those who are waiting since
-            (self.path / STOP_FILE).touch()
+            with in_sentences():
+                (self.path / STOP_FILE).touch()
 
     def kill(self) -> None:
         """End its process and the children of that at once. For work that does not answer `request_stop`.
@@ -87,11 +93,28 @@ class RunFolder:
         return state
 
 
+def known_run(runs_folder: Path | str, path: Path | str) -> RunFolder | None:
+    """The run that a path means, if it is one of this folder; None for any other path, which is not even looked at.
+
+    A scene may come from anybody and name any folder, a share of another computer included.
+    """
+    folder, path = Path(runs_folder), Path(path)
+    if problem_of_name(path.name) is not None:
+        return None
+    parents = {os.path.normcase(os.path.abspath(folder)), os.path.normcase(os.path.realpath(folder))}
+    if not path.is_absolute() or os.path.normcase(path.parent) not in parents:
+        return None
+    run = folder / path.name
+    return RunFolder(path) if run.is_dir() and not run.is_symlink() else None
+
+
 def list_runs(runs_folder: Path | str, most: int | None = None) -> list[RunFolder]:
     """The runs of a folder (all, or the newest `most`), newest first: names begin with the time."""
     folder = Path(runs_folder)
     try:
-        names = sorted((entry.name for entry in os.scandir(folder) if entry.is_dir()), reverse=True)
-    except (FileNotFoundError, NotADirectoryError):
+        names = sorted(
+            (entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)), reverse=True
+        )
+    except OSError:
         return []
     return list(islice((RunFolder(folder / name) for name in names if os.path.exists(folder / name / RUN_FILE)), most))

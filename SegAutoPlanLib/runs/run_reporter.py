@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import sentence_of
+from ..errors import UserInputError, sentence_of
 from ..files import write_json
 from ..progress import ConsoleReporter, Reporter
 from .processes import ProcessIdentity
@@ -76,16 +76,21 @@ class RunReporter(Reporter):
             self.close(1)
 
     def event(self, event: str, /, **fields: Any) -> None:
-        with self._lock:
+        # A full disk must not end the work by what is said about it: its results may go elsewhere, and what cannot be
+        # written of them is told by whoever writes them.
+        with self._lock, contextlib.suppress(OSError):
             append_event(self._folder, event, **fields)
-        self._console.event(event, **fields)
+        with contextlib.suppress(OSError):
+            self._console.event(event, **fields)
 
     def stop_requested(self) -> bool:
         return stop_requested(self._folder)
 
     def close(self, exit_code: int) -> None:
         """Write how it ended into run.json."""
-        write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
+        # Where it cannot be written, a viewer finds no process and says so.
+        with contextlib.suppress(UserInputError):
+            write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
 
     def _end_half_line(self) -> None:
         # Left by a worker that was killed while it wrote; what follows must not be lost with it.

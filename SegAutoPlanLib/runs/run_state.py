@@ -9,6 +9,8 @@ from typing import Any
 
 ENDS = ("finished", "stopped", "failed")
 """The events with which a worker closes its run."""
+MOST_WARNINGS = 200
+"""That are remembered, the latest."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class StateAccumulator:
                 self._epochs.pop()
             self._epochs.append(report)
         elif kind == "warning":
-            self._warnings.append(_field(event, "message", str))
+            self._warnings = [*self._warnings[-MOST_WARNINGS:], _field(event, "message", str)]
         self._status, self._ending = "running", {}
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import FileError
 from .event_log import EventLog
 from .processes import Presence
 from .run_files import (
@@ -80,8 +81,9 @@ class RunWatcher:
     def _read_events(self) -> list[dict[str, Any]]:
         try:
             events, anew = self._log.read()
-        except OSError as error:
-            self._problem = f"{self._path / PROGRESS_FILE}: cannot be read ({error.strerror})."
+        except (OSError, FileError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error.problem
+            self._problem = f"{self._path / PROGRESS_FILE}: cannot be read ({reason})."
             return []
         self._problem = ""
         if anew:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -103,3 +105,13 @@ def test_all_memory_is_at_least_what_is_free():
     assert total is not None
     assert free is not None
     assert total >= free > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows knows no such limit")
+def test_a_limit_of_the_process_is_all_it_has():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))\n"
+        "from SegAutoPlanLib.machine import total_memory; print(total_memory() == 3 << 30)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True\n"

@@ -6,19 +6,22 @@ to, never by objects in memory: so it can be taken up again after a reload, in a
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import slicer
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.models import ModelFolder
+from SegAutoPlanLib.names import file_ending, problem_of_name
 from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.schema import record, require, text
 from SegAutoPlanLib.workspace import Workspace
 
 from ..engine.engine_process import startEngine
@@ -27,10 +30,15 @@ from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, wri
 from ..scene.voxel_grid import VoxelGrid
 
 CASE = "case"
+JOB_FILE = "segment.json"
 JOBS_FOLDER = "segmentations"
 """Beside the run folders: the files of the jobs, one folder per job."""
 INPUT, OUTPUT = "SegAutoPlan.inputOf.", "SegAutoPlan.outputOf."
 """Beginnings of the attributes that tie a node to a run: several models may work on one volume."""
+
+
+JOB = record({"model": text(), "files": text(), "volumeName": text(), "fileEnding": file_ending})
+"""What segment.json says."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class SegmentationJob:
     """What was asked, as it stands in the run folder."""
 
     model: str
-    files: str
-    """Folder of the job's input/ and output/; removed when the result is in the scene."""
+    folder: Path
+    """Of the job's input/ and output/, which are removed when the result is in the scene."""
     volumeName: str
     fileEnding: str
 
@@ -48,24 +56,42 @@ class SegmentationJob:
         """The job of a run, or None for a run that segments nothing for a scene (training, a shell's predict), also
         where the file is damaged: then nothing is known to belong to it."""
         try:
-            job = cls(**read_json(Path(run.path) / "segment.json"))
-        except (UserInputError, TypeError):
+            document = read_json(run.path / JOB_FILE)
+            require(JOB, document, run.path / JOB_FILE, "run the segmentation again")
+        except UserInputError:
             return None
-        return job if job._isOf(run) else None
+        # Whatever the file says: what is read and removed lies where jobs lie. (It once was a whole path.)
+        jobs, given = _jobsFolder(run.path.parent), Path(document["files"])
+        if problem_of_name(given.name) is not None or str(given) not in (given.name, str(jobs / given.name)):
+            return None
+        return cls(document["model"], jobs / given.name, document["volumeName"], document["fileEnding"])
 
-    def _isOf(self, run: RunFolder) -> bool:
-        # What is removed with a job must be what was made for it, whatever its file says.
-        return all(isinstance(text, str) for text in vars(self).values()) and (
-            Path(self.files).resolve().parent == (Path(run.path).parent / JOBS_FOLDER).resolve()
-        )
+    def write(self, run: RunFolder) -> None:
+        """Note in the run folder what was asked."""
+        document = {"model": self.model, "files": self.folder.name}
+        write_json(run.path / JOB_FILE, {**document, "volumeName": self.volumeName, "fileEnding": self.fileEnding})
 
     @property
     def input(self) -> Path:
-        return Path(self.files) / "input"
+        return self.folder / "input"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
 
     @property
     def result(self) -> Path:
-        return Path(self.files) / "output" / f"{CASE}{self.fileEnding}"
+        return self.output / f"{CASE}{self.fileEnding}"
+
+    def remove(self) -> None:
+        """Remove the volumes that were copied and the result: what was made for this job, and nothing beside it."""
+        if self.folder.is_symlink():
+            return
+        for part in (self.input, self.output):
+            if not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
 
 def startSegmentation(
@@ -83,14 +109,14 @@ def startSegmentation(
     checkSegmentation(volumeNodes, model, outputSegmentation)
     job = _writeInput(volumeNodes, model, workspace)
     arguments = ["predict", "--model", str(model.path), "--input", str(job.input)]
-    arguments += ["--output", str(job.result.parent), "--checkpoint", model.best_checkpoint]
+    arguments += ["--output", str(job.output), "--checkpoint", model.best_checkpoint]
     if mirroring is not None:
         arguments.append("--mirroring" if mirroring else "--no-mirroring")
     try:
         run = startEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
-        write_json(Path(run.path) / "segment.json", asdict(job))
+        job.write(run)
     except BaseException:
-        shutil.rmtree(job.files, ignore_errors=True)
+        job.remove()
         raise
     volumeNodes[0].SetAttribute(INPUT + run.name, "1")
     if outputSegmentation is not None:
@@ -163,7 +189,7 @@ def resultWaits(run: RunFolder) -> bool:
 def resultNode(run: RunFolder) -> slicer.vtkMRMLSegmentationNode | None:
     """The segmentation node that a run's result was put into, if that happened and it is in the scene."""
     job = SegmentationJob.of(run)
-    if job is None or Path(job.files).exists():
+    if job is None or job.folder.exists():
         return None
     return _nodeWith(OUTPUT + run.name, "vtkMRMLSegmentationNode")
 
@@ -175,7 +201,7 @@ def removeFiles(run: RunFolder) -> None:
         volumeNode.RemoveAttribute(INPUT + run.name)
     job = SegmentationJob.of(run)
     if job is not None:
-        shutil.rmtree(job.files, ignore_errors=True)
+        job.remove()
 
 
 def _checkOutput(
@@ -198,21 +224,29 @@ def _checkOutput(
 def _writeInput(
     volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode], model: ModelFolder, workspace: Workspace
 ) -> SegmentationJob:
-    parent = workspace.runs / JOBS_FOLDER
-    parent.mkdir(parents=True, exist_ok=True)
+    # As run folders are: absolute, whatever the current folder will be.
+    parent = _jobsFolder(workspace.runs.resolve())
+    with in_sentences():
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_plainName(volumeNodes[0].GetName())}_", dir=parent))
     job = SegmentationJob(
         model=str(model.path),
-        files=tempfile.mkdtemp(prefix=f"{_plainName(volumeNodes[0].GetName())}_", dir=parent),
+        folder=folder,
         volumeName=volumeNodes[0].GetName(),
         fileEnding=model.file_ending,
     )
     try:
-        for channel, node in enumerate(volumeNodes):
-            writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.file_ending}")
+        with in_sentences():
+            for channel, node in enumerate(volumeNodes):
+                writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.file_ending}")
     except BaseException:
-        shutil.rmtree(job.files, ignore_errors=True)
+        job.remove()
         raise
     return job
+
+
+def _jobsFolder(runsFolder: Path) -> Path:
+    return runsFolder / JOBS_FOLDER
 
 
 def _newSegmentation(job: SegmentationJob) -> slicer.vtkMRMLSegmentationNode:

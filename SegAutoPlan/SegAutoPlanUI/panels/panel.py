@@ -43,6 +43,11 @@ class Panel(Protocol):
         """The module is reloaded or Slicer ends: let go of timers, observers and runs. The last call; runs go on."""
 
 
+def plainToolTip(text: str) -> str:
+    """A text that may hold names of strangers, as a tool tip: Qt would take what looks like HTML for HTML."""
+    return text.replace("<", "‹").replace(">", "›")
+
+
 def loadSection(uiFile: Path) -> tuple[qt.QWidget, Any]:
     """The widget that a .ui file describes, in the scene, and an object with its named widgets as attributes."""
     widget = slicer.util.loadUI(str(uiFile))

@@ -16,7 +16,7 @@ from ...engine.run_follower import cancel
 from ...engine.run_words import outcomeOf, runningStatus, shortName, timeLeft
 from ...jobs.segmentation_job import loadResult, resultWaits
 from ...parameters import SegAutoPlanParameterNode
-from ..panel import loadSection
+from ..panel import loadSection, plainToolTip
 
 UI_FILE = Path(__file__).with_name("runs.ui")
 SHOWN_RUNS = 20
@@ -83,7 +83,7 @@ class RunsPanel:
             # The date would take the room of what a run does.
             for column, (text, whole) in enumerate(zip((shortName(run.name), texts[1]), texts, strict=True)):
                 item.setText(column, text)
-                item.setToolTip(column, whole)
+                item.setToolTip(column, plainToolTip(whole))
             tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
                 tree.setCurrentItem(item)

@@ -8,6 +8,7 @@ import qt
 import slicer
 
 Volume = slicer.vtkMRMLScalarVolumeNode
+LONGEST_LABEL = 40
 
 
 class ChannelSelectors:
@@ -47,7 +48,7 @@ class ChannelSelectors:
         self._names = names
         self._selectors = [self._newSelector(name) for name in names]
         for offset, (name, selector) in enumerate(zip(names, self._selectors, strict=True)):
-            self._layout.insertRow(self._firstRow + offset, f"{name}:", selector)
+            self._layout.insertRow(self._firstRow + offset, _plainLabel(f"{name}:"), selector)
 
     def _newSelector(self, name: str) -> slicer.qMRMLNodeComboBox:
         selector = slicer.qMRMLNodeComboBox()
@@ -66,3 +67,10 @@ class ChannelSelectors:
     def _onNodeChanged(self, _node: slicer.vtkMRMLNode | None) -> None:
         if not self._showing:
             self._onChosen([selector.currentNode() for selector in self._selectors])
+
+
+def _plainLabel(text: str) -> qt.QLabel:
+    # A channel's name may come from anybody, and Qt takes what looks like HTML for HTML.
+    label = qt.QLabel(text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 2]}…:")
+    label.textFormat = qt.Qt.PlainText
+    return label

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.runs import RunFolder, RunState
+from SegAutoPlanLib.runs import RunFolder, RunState, known_run
 
 from ...engine.dependency_installer import InstallError, installTorch, missingSentence
 from ...engine.engine_process import torchInstalled
@@ -17,7 +17,7 @@ from ...engine.run_follower import RunFollower, cancel
 from ...jobs.segmentation_following import followSegmentation, stopFollowing
 from ...jobs.segmentation_job import resultNode, resultWaits
 from ...parameters import SegAutoPlanParameterNode
-from ..panel import loadSection
+from ..panel import loadSection, plainToolTip
 from .channel_selectors import ChannelSelectors
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
@@ -34,9 +34,10 @@ class SegmentPanel:
     `startRun(volumes, modelFolder, outputSegmentation=..., mirroring=...)` starts a segmentation and returns its run.
     """
 
-    def __init__(self, startRun: Callable[..., RunFolder]) -> None:
+    def __init__(self, startRun: Callable[..., RunFolder], runsFolder: Path) -> None:
         self.widget, self.ui = loadSection(UI_FILE)
         self._startRun = startRun
+        self._runsFolder = runsFolder
         self._parameters: SegAutoPlanParameterNode | None = None
         self._choices = SegmentChoices.of(None)
         self._follower: RunFollower | None = None
@@ -71,10 +72,10 @@ class SegmentPanel:
         self._stopFollowing()
 
     def shownRun(self) -> RunFolder | None:
+        """The run that the scene names, if it is one of this workspace."""
         if self._parameters is None or not self._parameters.runFolder:
             return None
-        folder = Path(self._parameters.runFolder)
-        return RunFolder(folder) if folder.is_dir() else None
+        return known_run(self._runsFolder, self._parameters.runFolder)
 
     def _attach(self, run: RunFolder | None) -> None:
         shown = self._follower is not None and run is not None and self._follower.run.path == run.path
@@ -183,7 +184,7 @@ class SegmentPanel:
         ui = self.ui
         ui.segmentButton.text = view.buttonText
         ui.segmentButton.enabled = view.buttonEnabled
-        ui.segmentButton.toolTip = view.buttonToolTip
+        ui.segmentButton.toolTip = plainToolTip(view.buttonToolTip)
         ui.progressBar.visible = view.progressVisible
         ui.progressBar.maximum = view.progressTotal
         ui.progressBar.value = view.progressDone

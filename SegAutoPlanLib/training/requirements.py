@@ -1,0 +1,43 @@
+"""What training a configuration needs of a computer, refused in a sentence before anything is preprocessed for it."""
+
+from __future__ import annotations
+
+import math
+
+from ..labels import LabelScheme
+from ..planning.budget import VALUE_BYTES, require_memory, require_network_fits
+from ..planning.plan import Configuration
+from .augmentation import augmentation_geometry
+
+
+def require_training_fits(
+    configuration: Configuration, channels: int, label_scheme: LabelScheme, device: str, source: str
+) -> None:
+    """Refuse a network or a patch that no computer like this can train with.
+
+    Args:
+        channels: of the images.
+        device: `cpu`, `cuda` or `mps`; what a graphics card cannot hold, it says itself.
+        source: the plan, to begin the sentence.
+
+    Raises:
+        UserInputError: it cannot; the sentence tells the numbers.
+    """
+    require_network_fits(
+        configuration.architecture,
+        channels,
+        label_scheme.head_count,
+        configuration.patch_size,
+        configuration.batch_size,
+        f"{source}, {configuration.name}",
+        training=True,
+        device=device,
+    )
+    # A long thin patch that is turned sweeps over a large volume.
+    crop = augmentation_geometry(configuration.patch_size).crop_size
+    require_memory(
+        math.prod(crop) * channels * VALUE_BYTES,
+        f"{source}, {configuration.name}",
+        f"a volume of {' × '.join(f'{edge:,}' for edge in crop)} voxels, from which a turned patch is cut,",
+        "make the patch_size more even",
+    )
