@@ -233,7 +233,15 @@ def _unreadable(path: Path, error: RuntimeError) -> FileError:
             "its grid is sheared, which SimpleITK does not read",
             'set "overwrite_image_reader_writer": "NibabelIO" in dataset.json, or resample it',
         )
-    if "Unable to determine ImageIO reader" in str(error):
+    unknown = "Unable to determine ImageIO reader" in str(error)
+    if unknown and path.name.lower().endswith((".nii", ".nii.gz")):
+        # The gate has let it pass.
+        return FileError(
+            path,
+            "is NIfTI-2, which SimpleITK does not read",
+            'set "overwrite_image_reader_writer": "NibabelIO" in dataset.json, or save it as NIfTI-1',
+        )
+    if unknown:
         return FileError(path, "is not an image of a known type", f"{DAMAGED}: copy or export it again")
     return FileError(
         path,
