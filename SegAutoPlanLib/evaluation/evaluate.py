@@ -101,11 +101,11 @@ def evaluate_folder(
         StopRequested: the reporter was asked to stop.
     """
     references, predictions = Path(references), Path(predictions)
-    names = sorted(file.name for file in predictions.glob(f"*{file_ending}"))
+    names = _names(predictions, file_ending)
     if not names:
         raise UserInputError(f"{predictions}: holds no {file_ending} file to evaluate; check the folder.")
     if not ignore_missing:
-        wanted = sorted(file.name for file in references.glob(f"*{file_ending}"))
+        wanted = _names(references, file_ending)
         if absent := [name for name in wanted if name not in set(names)]:
             raise UserInputError(
                 f"{predictions / absent[0]}: is missing ({len(absent)} of {len(wanted)} references have no "
@@ -126,6 +126,11 @@ def evaluate_folder(
     if summary is not None:
         write_json(summary, evaluation.to_json(), sort_keys=True)
     return evaluation
+
+
+def _names(folder: Path, ending: str) -> list[str]:
+    # What begins with a dot are half-written files and what systems leave beside true ones.
+    return sorted(file.name for file in folder.glob(f"*{ending}") if not file.name.startswith("."))
 
 
 def _metrics_of_files(

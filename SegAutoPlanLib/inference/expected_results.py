@@ -47,7 +47,12 @@ class ExpectedResults:
     @property
     def names(self) -> frozenset[str]:
         """Of all files."""
-        return frozenset(name for names in self.files.values() for name in names) | self.documents.keys()
+        return self.results | self.documents.keys()
+
+    @property
+    def results(self) -> frozenset[str]:
+        """The names of the cases' files."""
+        return frozenset(name for names in self.files.values() for name in names)
 
     def is_damaged(self, name: str) -> bool:
         """Whether the file of that name, which is there, is no complete result, so that nothing is lost with it."""
@@ -65,7 +70,7 @@ class ExpectedResults:
         Raises:
             FileError: what is there was made by another model.
         """
-        unchanged = results.unchanged(name for names in self.files.values() for name in names)
+        unchanged = results.unchanged(self.results)
 
         def is_done(name: str) -> bool:
             return name in unchanged or ((self.folder / name).is_file() and not self.is_damaged(name))

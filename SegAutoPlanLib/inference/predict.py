@@ -95,7 +95,9 @@ def cases_to_do(
     sources += [model.path / PLANS_FILE, model.path / DATASET_FILE]
     results.require_apart_from(sources, expected.names)
     if not options.overwrite:
-        results.require_own_files(expected.names, expected.is_damaged, options.skip_existing)
+        results.require_own_files(
+            expected.names, expected.is_damaged, expected.results if options.skip_existing else ()
+        )
     with results.held():
         todo = expected.missing(results) if options.skip_existing else expected.cases
         for case in todo:

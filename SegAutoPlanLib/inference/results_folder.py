@@ -72,14 +72,14 @@ class ResultsFolder:
                     raise FileError(target, "would be replaced by what is made from it", ANOTHER_FOLDER)
 
     def require_own_files(
-        self, targets: Collection[str], is_damaged: Callable[[str], bool], keeps_complete: bool
+        self, targets: Collection[str], is_damaged: Callable[[str], bool], kept: Collection[str] = ()
     ) -> None:
         """Refuse a folder of somebody else's files, or with results that somebody changed and this run would replace.
 
         Args:
             targets: the names of the files that are to be there in the end.
             is_damaged: whether the file of a target's name is no complete one, so that nothing is lost with it.
-            keeps_complete: whether complete results are not made again.
+            kept: those of them that are not replaced if they are complete.
 
         Raises:
             FileError: there is such a file, which is named.
@@ -90,20 +90,20 @@ class ResultsFolder:
             name
             for name in files
             if name not in known
-            and not (self._is_companion(name) if name not in targets else keeps_complete and is_damaged(name))
+            and not (self._is_companion(name) if name not in targets else name in kept and is_damaged(name))
         ]
         if strangers:
             more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
-            kept = ", where --continue keeps complete segmentations as they are" if keeps_complete else ""
+            believed = ", where --continue keeps complete segmentations as they are" if kept else ""
             raise FileError(
                 self.path,
                 f"holds files that predict did not write ({strangers[0]}{more})",
-                f"{ANOTHER_FOLDER}, or use this one all the same with --overwrite{kept}",
+                f"{ANOTHER_FOLDER}, or use this one all the same with --overwrite{believed}",
             )
-        if keeps_complete:
-            return
         for name in files:
-            if name in targets and not self._is_unchanged(name, known) and not is_damaged(name):
+            if name not in targets or name in kept:
+                continue
+            if not self._is_unchanged(name, known) and not is_damaged(name):
                 raise FileError(
                     self.path / name,
                     "was changed after predict had written it",
@@ -120,8 +120,11 @@ class ResultsFolder:
             UserInputError: somebody does; the sentence says who.
         """
         with contextlib.ExitStack() as locks:
-            for folder in (self.workplace, *self._overlapping()):
-                locks.enter_context(exclusive(folder / LOCK_FILE, f"{self.path}: predicting into this folder"))
+            work = f"{self.path}: predicting into this folder"
+            locks.enter_context(exclusive(self.workplace / LOCK_FILE, work))
+            # Only now: of two that begin at once, at least one sees the other.
+            for folder in self._overlapping():
+                locks.enter_context(exclusive(folder / LOCK_FILE, work))
             remove_abandoned(self.path)
             self._remove_half_written()
             try:
