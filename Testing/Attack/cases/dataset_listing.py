@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..attack import Attack, Expected
-from ..spoils import Become, InJson, a_fifo
+from ..special_files import a_fifo
+from ..spoils import Become, InJson
 
 FAMILY = "listing"
 RAW = "{raw}/dataset.json"
