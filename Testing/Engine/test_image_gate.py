@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import re
 import struct
 import subprocess
@@ -15,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SegAutoPlanLib.errors import FileError
-from SegAutoPlanLib.images import header_promise, read_image, read_segmentation
+from SegAutoPlanLib.errors import FileError, UserInputError
+from SegAutoPlanLib.images import Image, header_promise, read_image, read_segmentation
 from SegAutoPlanLib.images.image_io import IMAGE_IOS
 from SegAutoPlanLib.images.image_size import largest_image
 from SegAutoPlanLib.images.simpleitk_io import SMALL_NIFTI_BYTES, read_sitk_image
@@ -179,6 +180,12 @@ NRRD_FAULTS = {
                 "space_directions": "none (1,0,0) (0,1,0) (0,0,1)"}, "components per voxel"),
     "cut short": ({"data": VOXELS.tobytes()[:-2]}, "is cut short"),
     "goes on": ({"data": VOXELS.tobytes() * 100}, "promises less than it holds"),
+    "byte skip backwards": ({"byte_skip": "-5"}, "byte skip"),
+    "compressed goes on": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes() * 50)}, "promises less than it holds"),
+    "compressed cut": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes())[:-20]}, "."),
+    "compressed too little": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes()[:60])}, "expected 120 bytes"),
+    "compressed checksum": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes())[:-8] + bytes(8)}, "read error"),
+    "text too short": ({"encoding": "ascii", "data": b"1 2 3"}, "cannot be read"),
     "byte skip beyond": ({"byte_skip": "999999"}, "is cut short"),
 }  # fmt: skip
 META_FAULTS = {
@@ -211,6 +218,18 @@ META_FAULTS = {
     "twice": ({"dimsize": "5 4 2"}, "twice"),
     "cut short": ({"data": VOXELS.tobytes()[:-2]}, "is cut short"),
     "goes on": ({"data": VOXELS.tobytes() * 100}, "promises less than it holds"),
+    "detached behind a colon": ({"Comment": "x\nElementDataFile : /etc/passwd"}, "in another file"),
+    "size behind a colon": ({"Comment": "x\nDimSize : 50000 50000 10"}, "twice"),
+    "header size": ({"HeaderSize": "999999"}, "gives its header a size"),
+    "compressed size absurd": (
+        {"CompressedData": "True", "CompressedDataSize": "3000000000000", "data": zlib.compress(VOXELS.tobytes())},
+        "is cut short",
+    ),
+    "compressed size too small": (
+        {"CompressedData": "True", "CompressedDataSize": "3", "data": zlib.compress(VOXELS.tobytes())},
+        "damaged",
+    ),
+    "text too short": ({"BinaryData": "False", "data": b"1 2 3"}, "cannot be read"),
     "compressed damaged": ({"CompressedData": "True", "data": zlib.compress(VOXELS.tobytes())[:-1] + b"x"}, "damaged"),
     "compressed cut": ({"CompressedData": "True", "data": zlib.compress(VOXELS.tobytes())[:-9]}, "damaged"),
 }  # fmt: skip
@@ -278,6 +297,9 @@ PICTURE_ROWS = {
     "bmp width negative": ("a.bmp", bmp(-5), "its grid is"),
     "bmp height 0": ("a.bmp", bmp(5, 0), "its grid is"),
     "bmp unknown": ("a.bmp", bmp(bits=13), "unknown type"),
+    "bmp run-lengths": ("a.bmp", bmp()[:30] + b"\1" + bmp()[31:], "is a compressed BMP"),
+    "png of few rows": ("a.png", png(rows=bytes(6)), "cannot be read"),
+    "png of no colours": ("a.png", png(colour=3), "cannot be read"),
     "bmp offset": ("a.bmp", bmp(offset=1 << 30), "where the pixels begin"),
     "jpeg cut short": ("a.jpg", b"\xff\xd8\xff\xe0\0\x10", "is cut short"),
 }
@@ -360,6 +382,30 @@ def test_a_spacing_file_that_cannot_be_true_is_a_sentence(tmp_path, text):
     with pytest.raises(FileError) as caught:
         read_image([tmp_path / "a_0000.tif"], "Tiff3DIO")
     assert str(caught.value).startswith(f"{tmp_path / 'a.json'}: ")
+
+
+@pytest.mark.parametrize("codec", ["zlib", "lzma"])
+@pytest.mark.parametrize("at", [2, 90, 180])
+def test_damaged_tiles_are_a_sentence(tmp_path, codec, at):
+    tifffile = pytest.importorskip("tifffile", reason="NOT TESTED: tiled TIFF needs tifffile")
+    path = tmp_path / "a_0000.tif"
+    noise = np.random.default_rng(0).integers(0, 9, (3, 32, 32)).astype(np.uint16)
+    tifffile.imwrite(path, noise, compression=codec, photometric="minisblack", tile=(16, 16))
+    np.testing.assert_array_equal(read_image([path], "Tiff3DIO").array[0], noise)
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[1].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[start + at] ^= 0x5A
+    path.write_bytes(content)
+    assert "cannot be read as TIFF" in sentence(path, "Tiff3DIO")
+
+
+def test_doubles_that_no_float_can_have_are_a_sentence(tmp_path):
+    values = np.zeros(60)
+    values[7] = 1e200
+    (tmp_path / "a.nii").write_bytes(nifti(datatype=64, bitpix=64, voxels=values.tobytes()))
+    for reader in NIFTI_READERS:
+        assert "beyond 3.4e38" in sentence(tmp_path / "a.nii", reader)
 
 
 OTHER_TYPES = {
@@ -498,3 +544,42 @@ def test_a_large_file_with_a_wrong_checksum_is_a_sentence(tmp_path):
     path.write_bytes(content)
     for reader in NIFTI_READERS:
         assert "is damaged" in sentence(path, reader)
+
+
+FUZZED = {
+    "a.nii": (nifti(), NIFTI_READERS),
+    "a.nrrd": (nrrd(), ITK_READERS),
+    "a.mha": (metaimage(), ITK_READERS),
+    "a.gipl": (gipl(), ITK_READERS),
+    "a.png": (png(), ("NaturalImage2DIO",)),
+    "a.bmp": (bmp(), ("NaturalImage2DIO",)),
+    "a_0000.tif": (tiff(), ("Tiff3DIO", "NaturalImage2DIO")),
+    "b_0000.tif": (tiff(big=True), ("Tiff3DIO", "NaturalImage2DIO")),
+}
+PIECES = (b"nan", b"-1", b"99999999999", b"1e999", b"", b"\n\n", b"\0", b"\xff\xff\xff\x7f", b"\0\0\xc0\x7f", b": ")
+
+
+@pytest.mark.parametrize("name", FUZZED)
+def test_a_file_changed_at_random_is_read_or_is_a_sentence(tmp_path, name):
+    content, readers = FUZZED[name]
+    path, rng = tmp_path / name, random.Random(name)
+    for _ in range(150):
+        changed = bytearray(content)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            start = rng.randrange(len(changed))
+            piece = rng.choice((*PIECES, bytes([rng.randrange(256)])))
+            changed[start : start + rng.choice((len(piece), 0, 7))] = piece
+        path.write_bytes(changed)
+        for reader in readers:
+            image, refused = image_or_sentence(path, reader)
+            assert refused is None or refused.startswith(f"{path}: ")
+            if image is not None:
+                assert np.isfinite(image.array).all()
+                assert all(0 < value < math.inf for value in image.spacing)
+
+
+def image_or_sentence(path: Path, reader: str) -> tuple[Image | None, str | None]:
+    try:
+        return read_image([path], reader), None
+    except UserInputError as error:
+        return None, str(error)
