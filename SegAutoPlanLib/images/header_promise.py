@@ -56,6 +56,8 @@ class HeaderPromise:
     """A vector for each of the first three axes, of any length."""
     stored_bits: int | None = None
     """Of a voxel in the file, where that is not 8 for each byte."""
+    is_text: bool = False
+    """Whether the header is text, which two programs may understand differently."""
 
     @property
     def values(self) -> int:
