@@ -162,7 +162,7 @@ def _train(sound: Path) -> Prepared:
     workspace = ball_workspace(sound, cases=5)
     preprocess(workspace, PreprocessOptions(NAME, configurations=["3d_fullres"]))
     short = ["--recipe", "short", "--epochs", "2", "--iterations", "1", "--device", "cpu"]
-    return ["train", NAME, "3d_fullres", "0", "--workspace", "{place}", *short], 4
+    return ["train", NAME, "3d_fullres", "0", "--workspace", "{place}", *short], 3
 
 
 def _predict(sound: Path) -> Prepared:
