@@ -68,7 +68,7 @@ def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             with contextlib.suppress(OSError):
-                is_ours = TEMPORARY_NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
+                is_ours = TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
                 if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime >= older_than_s:
                     os.unlink(entry.path)
 

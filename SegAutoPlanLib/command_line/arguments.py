@@ -6,6 +6,8 @@ import argparse
 from dataclasses import fields
 from typing import TypeVar
 
+from ..errors import UserInputError
+from ..models import fold_of
 from ..planning.presets import FULL_PLANS_NAME
 
 Record = TypeVar("Record")
@@ -63,11 +65,10 @@ def positive(text: str) -> int:
 
 def fold(text: str) -> int | str:
     """The number of a fold, or `all`."""
-    if text == "all":
-        return text
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a fold; give a number or all")
-    return int(text)
+    try:
+        return fold_of(text)
+    except UserInputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def part(text: str) -> tuple[int, int]:

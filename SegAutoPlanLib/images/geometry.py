@@ -38,6 +38,19 @@ def require_same_grid(image: Image, path: Path, reference: Image, reference_path
         )
 
 
+def require_same_place(image: Image, path: Path, reference: Image, reference_path: Path) -> None:
+    """Refuse an image whose voxels lie elsewhere in space than the reference's; both are of one shape.
+
+    Raises:
+        FileError: origin or directions differ by more than what file types round.
+    """
+    difference = displacement(image, reference)
+    if difference is not None:
+        raise FileError(
+            path, f"{difference} from {reference_path.name}", "resample one onto the other, or correct the wrong header"
+        )
+
+
 def require_sound_spacing(image: Image, path: Path) -> None:
     """Refuse a spacing with which nothing can be computed.
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserInputError
+import torch
+
+from ..dataset_json import DATASET_FILE
+from ..errors import FileError, UserInputError
+from ..images import require_writable
 from ..labels import LabelScheme
-from ..models import PLANS_FILE, ModelFolder, fold_path
-from ..networks import UNet, build_network, load_weights, read_checkpoint, without_aliases
+from ..models import PLANS_FILE, ModelFolder
+from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of, without_aliases
+from ..networks.checkpoint_gate import MODEL
+from ..planning.budget import require_network_fits
 from ..planning.plan import Configuration, Plan
+from ..schema import Mismatch, Rule, shown
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
 """Trainers of nnU-Net whose networks are not those that the plan describes."""
@@ -24,6 +31,8 @@ class TrainedModel:
     files: ModelFolder
     configuration: Configuration
     folds: tuple[str, ...]
+    checkpoints: tuple[Path, ...]
+    """The file of each."""
     weights: tuple[dict[str, Any], ...]
     mirror_axes: tuple[int, ...]
     """Spatial axes (transposed order) along which the model was trained to be mirrored."""
@@ -46,14 +55,12 @@ class TrainedModel:
 
     @property
     def input_channels(self) -> int:
-        """Image channels, and for a cascade one per foreground label of the previous stage."""
-        previous = len(self.label_scheme.foreground_labels) if self.configuration.previous_stage else 0
-        return len(self.channel_names) + previous
+        return input_channels_of(self.files, self.configuration)
 
     def build(self, fold: int) -> UNet:
         """The network with the weights of the fold at this place of `folds`, for inference."""
         network = build_network(self.configuration.architecture, self.input_channels, self.label_scheme.head_count)
-        load_weights(network, self.weights[fold], fold_path(self.files.path, self.folds[fold]))
+        load_weights(network, self.weights[fold], self.checkpoints[fold])
         return network.eval().requires_grad_(False)
 
 
@@ -71,26 +78,99 @@ def load_model(
         UserInputError: something is missing, or the network is one that cannot be built from the plan.
     """
     files = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
+    require_consistent(files)
     checkpoints = files.checkpoint_files(folds, checkpoint)
-    contents = [read_checkpoint(path) for path in checkpoints.values()]
-    first = contents[0]
-    trainer = str(first.get("trainer_name", ""))
+    contents = {path: read_checkpoint(path, _fits_plan(files, path)) for path in checkpoints.values()}
+    said = {path: _said(content) for path, content in contents.items()}
+    first = next(iter(said))
+    for path, words in said.items():
+        for what, value in words.items():
+            if value != said[first][what]:
+                raise FileError(
+                    path, f"has another {what} than {first}", "choose folds (--folds) of one and the same training"
+                )
+    configuration, _, mirror_axes = said[first].values()
+    return TrainedModel(
+        files=files,
+        configuration=files.plan.configurations[configuration],
+        folds=tuple(checkpoints),
+        checkpoints=tuple(checkpoints.values()),
+        weights=tuple(without_aliases(content["network_weights"]) for content in contents.values()),
+        mirror_axes=mirror_axes,
+    )
+
+
+def require_consistent(files: ModelFolder) -> None:
+    """Refuse a model folder whose files contradict each other.
+
+    Raises:
+        UserInputError: its plans.json is no plan, is for other channels than its dataset.json, or for other images.
+    """
+    plan, channels = files.plan, len(files.channel_names)
+    if len(plan.foreground_intensities) != channels:
+        raise FileError(
+            files.path / PLANS_FILE,
+            f"is for {len(plan.foreground_intensities)} channels, but {DATASET_FILE} beside it names {channels}",
+            "copy both files from one and the same model",
+        )
+    require_writable(plan.image_io, files.file_ending, files.path / DATASET_FILE)
+
+
+def input_channels_of(files: ModelFolder, configuration: Configuration) -> int:
+    """Image channels, and for a cascade one per foreground label of the previous stage."""
+    previous = len(files.label_scheme.foreground_labels) if configuration.previous_stage else 0
+    return len(files.channel_names) + previous
+
+
+def _said(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What folds that are averaged agree about."""
+    return {
+        "configuration": content["init_args"]["configuration"],
+        "trainer": content.get("trainer_name", ""),
+        "choice of mirroring axes": tuple(content.get("inference_allowed_mirroring_axes") or ()),
+    }
+
+
+def _fits_plan(files: ModelFolder, path: Path) -> Rule:
+    """A rule: a checkpoint of the model, asked before anything of its size is allocated."""
+
+    def check(content: Any) -> None:
+        MODEL(content)
+        configuration = _configuration(files, content)
+        axes = content.get("inference_allowed_mirroring_axes") or ()
+        if any(axis >= len(configuration.patch_size) for axis in axes):
+            raise Mismatch(f"must be axes of the patch, not {shown(axes)}", '"inference_allowed_mirroring_axes"')
+        channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
+        require_network_fits(
+            configuration.architecture,
+            channels,
+            heads,
+            configuration.patch_size,
+            1,
+            f"{files.path / PLANS_FILE}: {configuration.name}",
+            training=False,
+        )
+        with torch.device("meta"):
+            expected = shapes_of(build_network(configuration.architecture, channels, heads))
+        require_fit(expected, content["network_weights"], path)
+
+    return check
+
+
+def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:
+    trainer, name = content.get("trainer_name", ""), content["init_args"]["configuration"]
     if trainer.startswith(OWN_NETWORKS):
         raise UserInputError(
             f"{files.path}: was trained with {trainer}, whose network is not the one that its plan describes; "
             "use a model of another trainer."
         )
-    name = first["init_args"]["configuration"]
+    plans = files.path / PLANS_FILE
     if name in files.plan.unusable:
-        raise UserInputError(f"{files.path / PLANS_FILE}: {name} cannot be used, because {files.plan.unusable[name]}.")
+        raise FileError(plans, f"{name} cannot be used, because {files.plan.unusable[name]}", "use another model")
     if name not in files.plan.configurations:
-        raise UserInputError(
-            f'{files.path / PLANS_FILE}: has no configuration "{name}", which the checkpoint was trained with.'
+        raise FileError(
+            plans,
+            f'has no configuration "{name}", which the checkpoint was trained with',
+            "copy the plans.json that belongs to the checkpoint",
         )
-    return TrainedModel(
-        files=files,
-        configuration=files.plan.configurations[name],
-        folds=tuple(checkpoints),
-        weights=tuple(without_aliases(content["network_weights"]) for content in contents),
-        mirror_axes=tuple(first.get("inference_allowed_mirroring_axes") or ()),
-    )
+    return files.plan.configurations[name]

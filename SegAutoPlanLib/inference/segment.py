@@ -12,11 +12,13 @@ from ..errors import UserInputError
 from ..images import Image
 from ..networks import UNet
 from ..networks.device import choose_device
+from ..planning.budget import VALUE_BYTES, require_volume_fits
 from ..preprocessing import CaseGeometry, PreprocessedCase, preprocess_case
 from ..progress import SILENT, Reporter
 from .export import export
 from .model import TrainedModel
 from .sliding_window import WindowOptions, predict_logits
+from .tiling import LOWEST_STEP_SIZE, padding_to, tile_of
 
 WITHOUT_MIRRORING = (
     "Segmenting without mirrored copies: averaging over them makes results slightly better and costs up to eight times "
@@ -44,7 +46,7 @@ class Segmenter:
         device: `auto`, `cpu`, `cuda` or `mps`.
         mirroring: average over mirrored copies along the axes that the model was trained for; costs 2^axes as much.
             None means where it is affordable: on a GPU.
-        step_size: distance of neighbouring tiles as a fraction of their size, above 0 and at most 1.
+        step_size: distance of neighbouring tiles as a fraction of their size, 0.05 to 1.
 
     Raises:
         UserInputError: no such device, or a step size out of range.
@@ -57,8 +59,8 @@ class Segmenter:
         mirroring: bool | None = None,
         step_size: float = 0.5,
     ) -> None:
-        if not 0 < step_size <= 1:
-            raise UserInputError(f"--step-size {step_size}: must be above 0 and at most 1.")
+        if not LOWEST_STEP_SIZE <= step_size <= 1:
+            raise UserInputError(f"--step-size {step_size}: must be a number from {LOWEST_STEP_SIZE} to 1.")
         self.model = model
         self.device = choose_device(device)
         self.mirroring = self.device.type != "cpu" if mirroring is None else mirroring
@@ -86,6 +88,7 @@ class Segmenter:
         self, case: PreprocessedCase, with_probabilities: bool = False, reporter: Reporter = SILENT
     ) -> Segmentation:
         """Slide the window over a preprocessed case and bring the result back to the image's grid."""
+        self._require_fits(case, with_probabilities)
         logits = self.logits(case, reporter)
         exported = export(logits, case.geometry, self.model.configuration, self.model.label_scheme, with_probabilities)
         return Segmentation(exported.labels, exported.probabilities, case.geometry)
@@ -109,6 +112,25 @@ class Segmenter:
             self._options,
             reporter,
         )
+
+    def _require_fits(self, case: PreprocessedCase, with_probabilities: bool) -> None:
+        """Before hours of work: what it comes to must have a place."""
+        heads, name = self.model.label_scheme.head_count, self.model.files.path.name
+        expected = len(self.model.channel_names)
+        if len(case.data) != expected:
+            raise UserInputError(
+                f"{name} needs {expected} channel(s), but the preprocessed case has {len(case.data)}; delete the "
+                "folder of preprocessed cases and preprocess the dataset again."
+            )
+        padding = padding_to(case.data.shape[1:], tile_of(self.model.configuration.patch_size))
+        padded = [size + sum(around) for size, around in zip(case.data.shape[1:], padding, strict=True)]
+        # A graphics card may have room for the logits where the computer has none.
+        values = self.model.input_channels + (heads + 1 if self.device.type == "cpu" else 0)
+        require_volume_fits(padded, values, VALUE_BYTES, f"segmenting {heads} classes on a grid", name)
+        shape = case.geometry.shape_before_cropping
+        require_volume_fits(shape, 1, 1, "the segmentation", name)
+        if with_probabilities:
+            require_volume_fits(shape, heads, VALUE_BYTES, f"the probabilities of {heads} classes", name)
 
     def segment(self, image: Image, with_probabilities: bool = False, reporter: Reporter = SILENT) -> Segmentation:
         """Segment an image (c, z, y, x) with the channels of the model."""

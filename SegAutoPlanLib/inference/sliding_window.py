@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import StopRequested
 from ..progress import SILENT, Reporter
-from .tiling import gaussian_weights, padding_to, tiles
+from .tiling import gaussian_weights, padding_to, tile_of, tiles
 
 VOXELS_AT_ONCE = {"cuda": 4 * 128**3, "mps": 128**3, "cpu": 64**3}
 """How many voxels of small tiles go through the network together."""
@@ -44,14 +44,16 @@ def predict_logits(
     logits, and so is that of mirrored copies (nnU-Net's order of averaging). Sums are kept in float32.
 
     Raises:
+        UserInputError: there would be too many tiles.
         StopRequested: between two steps, once a stop was asked for.
     """
     two_dimensional = len(patch_size) == 2
-    tile = (1, *patch_size) if two_dimensional else tuple(patch_size)
+    tile = tile_of(patch_size)
     padding = padding_to(data.shape[1:], tile)
+    padded = [size + sum(around) for size, around in zip(data.shape[1:], padding, strict=True)]
+    starts = tiles(padded, tile, options.step_size)
     # A copy: memory-mapped data is read-only, which torch does not know.
     volume = torch.from_numpy(np.pad(data, [(0, 0), *padding]))
-    starts = tiles(volume.shape[1:], tile, options.step_size)
     weights = torch.from_numpy(gaussian_weights(tuple(patch_size))).to(device)
     forward = _mean_forward(networks, device, options.mirror_axes, two_dimensional)
 

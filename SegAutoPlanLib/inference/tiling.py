@@ -9,9 +9,27 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..errors import UserInputError
+
 GAUSSIAN_SIGMA = 1 / 8
 """Of the tile's extent."""
 GAUSSIAN_PEAK = 10.0
+
+
+LOWEST_STEP_SIZE = 0.05
+"""Distance of tiles as a fraction of their size; a tenth of nnU-Net's, which is a thousand times the work in 3-D."""
+MAX_TILES = 5_000_000
+"""A whole body at 0.7 mm has 5,000 of 96³ voxels, and each takes about a second without a GPU."""
+
+
+def tile_of(patch_size: Sequence[int]) -> tuple[int, ...]:
+    """The extent of a tile in a volume (z, y, x): a patch, or for a 2d network a slice of it."""
+    return (1, *patch_size) if len(patch_size) == 2 else tuple(patch_size)
+
+
+def tile_count(size: int, tile: int, step_size: float) -> int:
+    """How many tiles there are along one axis. `size` must be at least `tile`."""
+    return math.ceil((size - tile) / (tile * step_size)) + 1
 
 
 def tile_starts(size: int, tile: int, step_size: float) -> list[int]:
@@ -19,7 +37,7 @@ def tile_starts(size: int, tile: int, step_size: float) -> list[int]:
 
     (110, 64, 0.5) → 0, 23, 46. `size` must be at least `tile`.
     """
-    count = math.ceil((size - tile) / (tile * step_size)) + 1
+    count = tile_count(size, tile, step_size)
     if count == 1:
         return [0]
     pace = (size - tile) / (count - 1)
@@ -27,7 +45,18 @@ def tile_starts(size: int, tile: int, step_size: float) -> list[int]:
 
 
 def tiles(shape: Sequence[int], tile: Sequence[int], step_size: float) -> list[tuple[int, ...]]:
-    """The first voxel of every tile, last axis fastest."""
+    """The first voxel of every tile, last axis fastest.
+
+    Raises:
+        UserInputError: there would be more than `MAX_TILES`.
+    """
+    count = math.prod(tile_count(s, t, step_size) for s, t in zip(shape, tile, strict=True))
+    if count > MAX_TILES:
+        raise UserInputError(
+            f"A volume of {' × '.join(f'{edge:,}' for edge in shape)} voxels would be segmented in {count:,} tiles of "
+            f"{' × '.join(f'{edge:,}' for edge in tile)}; give a larger --step-size, or correct the voxel size of the "
+            "image or the patch size of the plan."
+        )
     return list(itertools.product(*(tile_starts(s, t, step_size) for s, t in zip(shape, tile, strict=True))))
 
 

@@ -9,6 +9,7 @@ from .names import (
     VALIDATION_FOLDER,
     ModelName,
     checkpoint_path,
+    fold_of,
     fold_path,
 )
 from .summary import is_summary_file
@@ -25,6 +26,7 @@ __all__ = [
     "TrainedFold",
     "checkpoint_path",
     "find_models",
+    "fold_of",
     "fold_path",
     "is_summary_file",
     "write_model_files",

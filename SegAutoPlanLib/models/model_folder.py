@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset_json import DATASET_FILE, Appearance, DatasetJson, read_dataset_json
-from ..errors import UserInputError
+from ..errors import UserInputError, in_sentences
 from ..files import read_json
 from ..labels import LabelScheme
+from ..schema import Mismatch, either, nothing, number, record, require, shown
 from .names import (
+    ALL_CASES,
     CHECKPOINTS,
     FOLD_PREFIX,
     PLANS_FILE,
@@ -21,15 +23,25 @@ from .names import (
     VALIDATION_FOLDER,
     ModelName,
     checkpoint_path,
+    fold_of_folder,
     fold_path,
+    folds_to_average,
 )
 
 if TYPE_CHECKING:
     from ..planning.plan import Plan
 
-ALL_CASES = "all"
-"""nnU-Net's name of the fold that trains on every case: no sixth fold to average with the others."""
 SHOWN_NAMES = 6
+
+
+def not_known(value: Any) -> None:
+    """A rule: NaN, the mean of nothing."""
+    if not isinstance(value, float) or not math.isnan(value):
+        raise Mismatch(f"must be a number from 0 to 1, not {shown(value)}")
+
+
+SUMMARY = record({"foreground_mean": record({"Dice": either(nothing, number(0, 1), not_known)})})
+"""What is read of an evaluation's summary."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,10 @@ class TrainedFold:
         summary = self.path / VALIDATION_FOLDER / SUMMARY_FILE
         if not summary.is_file():
             return None
-        try:
-            dice = float(read_json(summary)["foreground_mean"]["Dice"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserInputError(f"{summary}: is no summary of an evaluation; validate the fold again.") from error
-        return None if math.isnan(dice) else dice
+        document = read_json(summary)
+        require(SUMMARY, document, summary, "validate the fold again")
+        dice = document["foreground_mean"]["Dice"]
+        return None if dice is None or math.isnan(dice) else float(dice)
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class ModelFolder:
     """Those that have a checkpoint: by number, `all` last."""
 
     @classmethod
+    @in_sentences()
     def read(cls, path: Path | str) -> ModelFolder:
         """Look at a model folder; its weights are not loaded.
 
@@ -153,7 +165,7 @@ class ModelFolder:
         """
         if checkpoint not in CHECKPOINTS:
             raise UserInputError(f"--checkpoint {checkpoint}: must be one of {', '.join(CHECKPOINTS)}.")
-        names = [str(fold) for fold in folds] if folds else self.folds_with(checkpoint)
+        names = [str(fold) for fold in folds_to_average(folds)] if folds else self.folds_with(checkpoint)
         if not names:
             raise UserInputError(
                 f"{self.path}: holds no weights ({_examples(checkpoint)}); "
@@ -204,17 +216,13 @@ def find_models(results: Path | str) -> list[ModelFolder]:
 
 
 def _folds(path: Path) -> tuple[TrainedFold, ...]:
-    found = []
+    found = {}
     for folder in path.glob(f"{FOLD_PREFIX}*"):
+        fold = fold_of_folder(folder.name)
         present = tuple(checkpoint for checkpoint in CHECKPOINTS if checkpoint_path(folder, checkpoint).is_file())
-        if present:
-            found.append(TrainedFold(folder, present))
-
-    def by_number(fold: TrainedFold) -> tuple[bool, int, str]:
-        is_number = fold.name.isdecimal()
-        return not is_number, int(fold.name) if is_number else 0, fold.name
-
-    return tuple(sorted(found, key=by_number))
+        if fold is not None and present:
+            found[fold] = TrainedFold(folder, present)
+    return tuple(found[fold] for fold in sorted(found, key=lambda fold: (fold == ALL_CASES, fold)))
 
 
 def _examples(checkpoint: str) -> str:

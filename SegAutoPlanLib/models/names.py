@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ CHECKPOINTS = ("final", "best", "latest")
 """A finished training, the best epoch so far by its moving Dice, and where a stopped training goes on; best first."""
 SEPARATOR = "__"
 FOLD_PREFIX = "fold_"
+ALL_CASES = "all"
+"""nnU-Net's name of the fold that trains on every case: no sixth fold to average with the others."""
+HIGHEST_FOLD = 10**6
 
 
 def name_part(value: Any) -> None:
@@ -49,6 +54,41 @@ class ModelName:
         """The parts of a folder's name; None where it was renamed to something else."""
         parts = folder_name.split(SEPARATOR)
         return cls(*parts) if len(parts) == 3 and all(problem_of(name_part, part) is None for part in parts) else None
+
+
+def fold_of(value: int | str) -> int | str:
+    """The fold as a number, or `all`.
+
+    Raises:
+        UserInputError: it is neither.
+    """
+    if value == ALL_CASES:
+        return ALL_CASES
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not re.fullmatch("[0-9]{1,7}", text) or int(text) > HIGHEST_FOLD:
+        raise UserInputError(f'The fold {shown(value)} is neither a number from 0 to {HIGHEST_FOLD:,} nor "all".')
+    return int(text)
+
+
+def folds_to_average(folds: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Numbers of folds, each once, or `all` alone.
+
+    Raises:
+        UserInputError: something else.
+    """
+    chosen = tuple(dict.fromkeys(fold_of(fold) for fold in folds))
+    if ALL_CASES in chosen and len(chosen) > 1:
+        raise UserInputError(f'--folds {" ".join(map(str, chosen))}: "all" is not averaged with others; give it alone.')
+    return chosen
+
+
+def fold_of_folder(name: str) -> int | str | None:
+    """The fold that a folder of this name is; None if it is none (`fold_0_old`)."""
+    text = name.removeprefix(FOLD_PREFIX)
+    if text == name:
+        return None
+    is_number = re.fullmatch("0|[1-9][0-9]{0,6}", text) and int(text) <= HIGHEST_FOLD
+    return int(text) if is_number else (ALL_CASES if text == ALL_CASES else None)
 
 
 def fold_path(model: Path, fold: int | str) -> Path:

@@ -2,7 +2,7 @@
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .unet import UNet, build_network
-from .weights import load_pretrained, load_weights, with_aliases, without_aliases
+from .weights import load_pretrained, load_weights, require_fit, shapes_of, with_aliases, without_aliases
 
 __all__ = [
     "UNet",
@@ -10,6 +10,8 @@ __all__ = [
     "load_pretrained",
     "load_weights",
     "read_checkpoint",
+    "require_fit",
+    "shapes_of",
     "with_aliases",
     "without_aliases",
     "write_checkpoint",

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from ..errors import UserInputError
+from ..errors import FileError
 from ..files import atomic_path
+from ..schema import Rule, require
+from .checkpoint_archive import REMEDY, CheckpointArchive, open_checkpoint_file
+from .checkpoint_gate import WEIGHTS
+from .checkpoint_pickle import code_in, unpickle
+from .checkpoint_values import VALUE_BYTES, HoldsCode, NotPlain, Storage, StoredTensor
+
+OTHER = "choose a checkpoint written by SegAutoPlan or nnU-Net"
+ZIP_SIGNATURE = b"PK"
+LEGACY_SIGNATURE = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""A pickled number with which torch's former format begins."""
+POINTER = b"version https://git-lfs"
+HEAD_BYTES = 1 << 20
+"""Of a file that is no zip archive, to say what it is."""
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -26,46 +40,91 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU.
+def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = False) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; numpy's numbers are Python's.
 
-    Everything but tensors, plain values and nnU-Net's numpy scalars is refused.
+    Only the tensors of the network, and with `with_optimizer` those of the optimiser, are read from the file; what
+    else is a tensor stays a `StoredTensor`. All but tensors and plain values is refused, and nothing is executed.
+
+    Args:
+        rule: what the content must be (see `schema`); it is asked before any tensor is read.
 
     Raises:
-        UserInputError: the file is missing, damaged, or would have to execute code to be read.
+        UserInputError: the file is missing, damaged, or would have to execute code to be read, or breaks the rule.
     """
-    if not path.is_file():
-        raise UserInputError(f"{path}: there is no such checkpoint; train this fold or choose another checkpoint.")
-    try:
-        with torch.serialization.safe_globals(_numpy_scalar_globals()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # torch raises UnpicklingError for forbidden content and RuntimeError or EOFError for damaged archives.
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, *_unpickling_errors()) as error:
-        # torch's own words advise to read the file all the same, with whatever it would execute.
-        raise UserInputError(
-            f"{path}: is damaged or not a checkpoint that can be read safely ({type(error).__name__}); "
-            "copy or train it again."
-        ) from error
-    if not isinstance(content, dict) or "network_weights" not in content:
-        raise UserInputError(
-            f"{path}: holds no network weights; choose a checkpoint written by SegAutoPlan or nnU-Net."
-        )
+    _require_archive(path)
+    with CheckpointArchive(path) as archive:
+        content = _content(archive)
+        require(rule, content, path, OTHER)
+        tensors = _Tensors(archive)
+        content["network_weights"] = _read_tensors(content["network_weights"], tensors)
+        if with_optimizer:
+            state = content["optimizer_state"]["state"]
+            read = {index: _read_tensors(values, tensors) for index, values in state.items()}
+            content["optimizer_state"] = {**content["optimizer_state"], "state": read}
     return content
 
 
-def _unpickling_errors() -> tuple[type[Exception], ...]:
-    import pickle
+def _content(archive: CheckpointArchive) -> dict[str, Any]:
+    try:
+        content = unpickle(archive.read("data.pkl").tobytes())
+    except HoldsCode as error:
+        raise _holds_code(archive.path, error) from None
+    except NotPlain as error:
+        raise archive.damaged(str(error)) from None
+    if "byteorder" in archive and archive.read("byteorder").tobytes() != b"little":
+        raise FileError(archive.path, "was written on a computer with another order of bytes", OTHER)
+    if not isinstance(content, dict) or "network_weights" not in content:
+        raise FileError(archive.path, "holds no network weights", OTHER)
+    return content
 
-    return (pickle.UnpicklingError,)
+
+def _require_archive(path: Path) -> None:
+    """Say what a file is that is no zip archive: pickles may hold code, and torch's former formats are pickles."""
+    with open_checkpoint_file(path) as file:
+        head = file.read(HEAD_BYTES)
+    if head.startswith(ZIP_SIGNATURE):
+        return
+    code = code_in(head)
+    if code is not None:
+        raise _holds_code(path, code)
+    if head.startswith(LEGACY_SIGNATURE):
+        raise FileError(path, "is in the format that torch wrote before 1.6", "save it again with a present torch")
+    if head.startswith(POINTER):
+        raise FileError(path, "is only the pointer to a file in Git LFS", "fetch the file itself (git lfs pull)")
+    raise FileError(path, "is empty" if not head else "is damaged or no checkpoint of torch", REMEDY)
 
 
-def _numpy_scalar_globals() -> list[Any]:
-    """What nnU-Net's logging lists need; numpy 1 knew the first by another module name."""
-    scalar = np._core.multiarray.scalar if hasattr(np, "_core") else np.core.multiarray.scalar
-    return [
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),
-        np.dtype,
-        np.dtypes.Float64DType,
-        np.dtypes.Float32DType,
-    ]
+def _holds_code(path: Path, name: object) -> FileError:
+    """The error of a file that would have to be executed to be read."""
+    return FileError(
+        path,
+        f"contains code ({name}) and was not opened",
+        "a checkpoint needs none: take one that was saved with torch.save by SegAutoPlan or nnU-Net, and do not open "
+        "this one with other programs unless you trust whoever made it",
+    )
+
+
+class _Tensors:
+    """The tensors of an archive; those that share a storage share it here, too."""
+
+    def __init__(self, archive: CheckpointArchive) -> None:
+        self._archive = archive
+        self._storages: dict[Storage, Tensor] = {}
+
+    def __getitem__(self, stored: StoredTensor) -> Tensor:
+        if stored.storage not in self._storages:
+            self._storages[stored.storage] = self._read(stored.storage)
+        return self._storages[stored.storage].as_strided(stored.shape, stored.stride, stored.offset)
+
+    def _read(self, storage: Storage) -> Tensor:
+        name = f"data/{storage.key}"
+        if self._archive.size_of(name) != storage.count * VALUE_BYTES[storage.type]:
+            raise self._archive.damaged(f"its record {name} has another size than its tensors")
+        kind = getattr(torch, storage.type)
+        content = self._archive.read(name)
+        return torch.frombuffer(content, dtype=kind) if storage.count else torch.empty(0, dtype=kind)
+
+
+def _read_tensors(values: Mapping[str, Any], tensors: _Tensors) -> dict[str, Any]:
+    return {name: tensors[value] if isinstance(value, StoredTensor) else value for name, value in values.items()}

@@ -8,16 +8,27 @@ does not grow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from ..errors import UserInputError
+from ..errors import FileError
+from ..schema import shown
 from .checkpoint import read_checkpoint
+from .checkpoint_gate import WEIGHTS
 
 Value = TypeVar("Value")
+
+
+class Shaped(Protocol):
+    """A tensor, or a stored one."""
+
+    shape: Sequence[int]
+
 
 LAYER_ALIASES = {"conv": "all_modules.0", "norm": "all_modules.1"}
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
@@ -41,11 +52,37 @@ def without_aliases(state: Mapping[str, Value]) -> dict[str, Value]:
     """Each tensor once, by our names; wrappers' prefixes are dropped too."""
     unique: dict[str, Value] = {}
     for name, tensor in state.items():
-        for prefix in WRAPPER_PREFIXES:
-            name = name.removeprefix(prefix)
+        name = _without_prefixes(name)
         if ".all_modules." not in name and not name.startswith("decoder.encoder."):
             unique[name] = tensor
     return unique
+
+
+def require_fit(expected: Mapping[str, Sequence[int]], weights: Mapping[str, Shaped], source: Path) -> None:
+    """Refuse weights, with or without nnU-Net's aliases, that are not those of a network.
+
+    Args:
+        expected: the shape of each tensor of the network, by our names.
+        weights: tensors, or what is stored of them.
+        source: the file they came from, for the sentence.
+
+    Raises:
+        FileError: the first name that is missing or too many, or whose shape differs.
+    """
+    known = with_aliases(dict.fromkeys(expected))
+    bare = [_without_prefixes(name) for name in weights]
+    unique = without_aliases(weights)
+    missing = sorted(expected.keys() - unique.keys())
+    surplus = sorted(name for name in bare if name not in known)
+    repeated = sorted(name for name, count in Counter(bare).items() if count > 1)
+    misfits = [name for name in expected if name in unique and tuple(unique[name].shape) != tuple(expected[name])]
+    wrong = missing or surplus or repeated or misfits
+    if wrong:
+        raise FileError(
+            source,
+            f"does not fit the network of its plan (first difference: {shown(wrong[0])})",
+            "the checkpoint belongs to another plan, configuration or network",
+        )
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
@@ -55,20 +92,27 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
         source: the file it came from, for the sentence.
 
     Raises:
-        UserInputError: it does not fit this network.
+        UserInputError: it does not fit this network, or holds numbers that are not finite.
     """
+    require_fit(shapes_of(network), weights, source)
     weights = without_aliases(weights)
-    expected = network.state_dict()
-    missing = sorted(expected.keys() - weights.keys())
-    surplus = sorted(weights.keys() - expected.keys())
-    misfits = [name for name in expected.keys() & weights.keys() if expected[name].shape != weights[name].shape]
-    wrong = missing or surplus or misfits
-    if wrong:
-        raise UserInputError(
-            f"{source}: does not fit the network of its plan (first difference: {wrong[0]}); "
-            "the checkpoint belongs to another plan, configuration or network."
-        )
+    require_finite_tensors(weights, source)
     network.load_state_dict(weights)
+
+
+def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -> None:
+    """Refuse tensors that hold NaN or infinity, in the network's float32 too, which a float64 may exceed.
+
+    Raises:
+        FileError: the first that does; `source` is the file.
+    """
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.numel() and not all(map(torch.isfinite, tensor.float().aminmax())):
+            raise FileError(
+                source,
+                f"holds values that are not finite numbers ({name})",
+                "the training went wrong or the file is damaged: use another checkpoint, or train it again",
+            )
 
 
 def load_pretrained(network: nn.Module, path: Path) -> None:
@@ -77,10 +121,29 @@ def load_pretrained(network: nn.Module, path: Path) -> None:
     Raises:
         UserInputError: another network, or a file that cannot be read.
     """
-    weights = without_aliases(read_checkpoint(path)["network_weights"])
     heads = {name: tensor for name, tensor in network.state_dict().items() if HEADS in name}
-    body = {name: tensor for name, tensor in weights.items() if HEADS not in name}
-    load_weights(network, {**body, **heads}, path)
+
+    def body_fits(content: Mapping[str, Any]) -> None:
+        WEIGHTS(content)
+        require_fit(shapes_of(network), {**_body(content["network_weights"]), **heads}, path)
+
+    weights = read_checkpoint(path, body_fits)["network_weights"]
+    load_weights(network, {**_body(weights), **heads}, path)
+
+
+def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor that a network is loaded from, by our names."""
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _body(weights: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in without_aliases(weights).items() if HEADS not in name}
+
+
+def _without_prefixes(name: str) -> str:
+    for prefix in WRAPPER_PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def _block_names(name: str) -> list[str]:

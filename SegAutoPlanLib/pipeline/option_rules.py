@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ..errors import UserInputError
@@ -18,7 +17,6 @@ LENGTH = either(nothing, whole(1, 10**6))
 """Epochs, and steps per epoch; nnU-Net has 1000 and 250."""
 GIGABYTES = either(nothing, number(above=0, highest=100_000))
 MILLIMETRES = number(1e-3, 1e4)
-HIGHEST_FOLD = 10**6
 
 
 def require_option(name: str, value: Any, rule: Rule) -> None:
@@ -43,17 +41,3 @@ def require_plans_name(name: str | None) -> None:
     """
     if name is not None:
         require_option("--plans", name, every(plan_name, name_part))
-
-
-def fold_of(value: int | str) -> int | str:
-    """The fold as a number, or `all`.
-
-    Raises:
-        UserInputError: it is neither.
-    """
-    if value == "all":
-        return value
-    text = str(value)
-    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,7}", text) or int(text) > HIGHEST_FOLD:
-        raise UserInputError(f'The fold {shown(value)} is neither a number from 0 to {HIGHEST_FOLD} nor "all".')
-    return int(text)

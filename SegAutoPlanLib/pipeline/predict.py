@@ -9,9 +9,13 @@ from pathlib import Path
 from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, Segmenter, load_model
 from ..inference.predict import cases_to_do, segment_all
+from ..inference.tiling import LOWEST_STEP_SIZE
 from ..models import ModelFolder
+from ..models.names import folds_to_average
 from ..progress import SILENT, Reporter
+from ..schema import number
 from ..workspace import Workspace
+from .option_rules import require_option
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class PredictOptions:
     """Work in a folder of somebody else's files too, and replace them where names are the same."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
+
+    def __post_init__(self) -> None:
+        require_option("--step-size", self.step_size, number(LOWEST_STEP_SIZE, 1))
+        if self.folds is not None:
+            object.__setattr__(self, "folds", folds_to_average(self.folds))
 
 
 @dataclass(frozen=True)

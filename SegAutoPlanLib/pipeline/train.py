@@ -19,7 +19,7 @@ from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_path, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
 from ..networks.device import choose_device
 from ..planning import plan_to_json
@@ -36,7 +36,7 @@ from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, SEED, fold_of, require_option, require_plans_name
+from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
 LOCK_FILE = ".training.lock"
@@ -221,6 +221,8 @@ def _validate(
         raw.image_io,
         output / SUMMARY_FILE,
         ignore_missing=True,
+        # Labels drawn on a shifted origin are trained on as they are; the check of the dataset warns of them.
+        same_place=False,
     )
     return TrainedFold(
         folder=task.fold_folder,

@@ -7,20 +7,24 @@ the arrays, uncompressed. One file means one rename: a case is there whole or no
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import UserInputError
-from ..files import atomic_path
+from ..errors import FileError, UserInputError, sentence_of
+from ..files import atomic_path, open_regular, parse_json
+from ..schema import Rule, every, problem_of
+from .case_gate import METADATA, TYPES, header, size_of_arrays
 
-TYPES = {"F32": np.dtype("<f4"), "I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 NAMES = {dtype: name for name, dtype in TYPES.items()}
 ALIGNMENT = 64
+LENGTH = struct.Struct("<Q")
+"""Of the header, before it."""
 LONGEST_HEADER = 100 << 20
-METADATA = "__metadata__"
 
 
 def write_case_file(path: Path, arrays: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> None:
@@ -29,63 +33,108 @@ def write_case_file(path: Path, arrays: Mapping[str, np.ndarray], texts: Mapping
     Raises:
         UserInputError: the disk is full.
     """
-    header: dict[str, object] = {METADATA: dict(texts)}
+    entries: dict[str, object] = {METADATA: dict(texts)}
     end = 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
-        header[name] = {"dtype": NAMES[array.dtype], "shape": array.shape, "data_offsets": (start, end)}
-    text = json.dumps(header, separators=(",", ":")).encode()
+        entries[name] = {"dtype": NAMES[array.dtype], "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % ALIGNMENT)
     with atomic_path(path) as temporary, temporary.open("wb", buffering=0) as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(LENGTH.pack(len(text)) + text)
         for array in arrays.values():
             _write_whole(file, memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
 
 
-def read_case_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_case_file(path: Path, rule: Rule = header) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays, mapped read-only, and the texts.
+
+    Args:
+        rule: what the header must be besides.
 
     Raises:
         UserInputError: the file is missing or is not of this format.
     """
-    header, start = _read_header(path)
-    texts = header.pop(METADATA, {})
-    try:
-        whole = np.memmap(path, np.uint8, mode="r")
-        arrays = {
-            name: whole[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]]
-            .view(TYPES[entry["dtype"]])
-            .reshape(entry["shape"])
-            for name, entry in header.items()
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
+    with _open(path) as file:
+        entries, start = _read_header(file, path, rule)
+        texts = entries.pop(METADATA, {})
+        whole = np.memmap(file, np.uint8, mode="r")
+    arrays = {
+        name: whole[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]]
+        .view(TYPES[entry["dtype"]])
+        .reshape(entry["shape"])
+        for name, entry in entries.items()
+    }
     return arrays, texts
 
 
-def read_case_texts(path: Path) -> dict[str, str]:
-    """The texts alone, for which little of the file is read."""
-    return _read_header(path)[0].get(METADATA, {})
+def read_case_texts(path: Path, rule: Rule = header) -> dict[str, str]:
+    """The texts alone, for which little of the file is read.
+
+    Raises:
+        UserInputError: the file is missing or is not of this format.
+    """
+    with _open(path) as file:
+        return _read_header(file, path, rule)[0].get(METADATA, {})
 
 
-def _read_header(path: Path) -> tuple[dict, int]:
-    """The header, and where the arrays begin."""
+def parse_case_text(texts: Mapping[str, str], name: str, rule: Rule, path: Path) -> Any:
+    """What the JSON of one of a file's texts says.
+
+    Raises:
+        UserInputError: it is missing, is not JSON, or breaks the rule.
+    """
+    if name not in texts:
+        raise damaged(path, f"lacks its {name}")
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, LONGEST_HEADER)))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
+        content = parse_json(texts[name].encode("utf-8", "surrogatepass"), path)
+    except FileError as error:
+        raise damaged(path, f"holds {name} that cannot be read: {error.problem}") from None
+    require_in_case(rule, content, path)
+    return content
+
+
+def require_in_case(rule: Rule, value: Any, path: Path) -> None:
+    """Refuse a case file of which something does not fit.
+
+    Raises:
+        UserInputError: the sentence says what.
+    """
+    problem = problem_of(rule, value)
+    if problem is not None:
+        raise damaged(path, problem)
+
+
+def damaged(path: Path, problem: str) -> FileError:
+    """The error of a case file that is not as it was written."""
+    return FileError(path, f"is not a preprocessed case ({problem})", "delete it and preprocess the dataset again")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open(open_regular(path), "rb")
     except FileNotFoundError:
         raise UserInputError(f"{path}: the file is missing; preprocess the dataset again.") from None
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
-    if path.stat().st_size != 8 + length + max(ends, default=0):
-        raise _damaged(path)
-    return header, 8 + length
+    except OSError as error:
+        error.filename = str(path)
+        raise UserInputError(sentence_of(error)) from error
 
 
-def _damaged(path: Path) -> UserInputError:
-    return UserInputError(f"{path}: is not a preprocessed case; delete it and preprocess the dataset again.")
+def _read_header(file: BinaryIO, path: Path, rule: Rule) -> tuple[dict[str, Any], int]:
+    """The header, and where the arrays begin."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(LENGTH.size)
+    length = LENGTH.unpack(start)[0] if len(start) == LENGTH.size else 0
+    if not 2 <= length <= min(LONGEST_HEADER, size - LENGTH.size):
+        raise damaged(path, "it has no header")
+    try:
+        content = parse_json(file.read(length), path)
+    except FileError as error:
+        raise damaged(path, f"its header {error.problem}") from None
+    require_in_case(every(header, rule), content, path)
+    if size != LENGTH.size + length + size_of_arrays(content):
+        raise damaged(path, "it is cut off, or longer than its header says")
+    return content, LENGTH.size + length
 
 
 def _write_whole(file, content: memoryview) -> None:

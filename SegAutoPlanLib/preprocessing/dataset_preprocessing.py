@@ -20,12 +20,12 @@ from ..planning import Configuration, Plan, plan_path, write_plan
 from ..planning.plan_gate import GROUND_TRUTH_FOLDER, folder_of_cases
 from ..progress import SILENT, Reporter
 from ..schema import problem_of
-from .case import crop_case, preprocess_cropped
+from .case import BYTES_PER_VALUE_MADE, crop_case, preprocess_cropped
 from .stamp import stamp_of, what_shapes_cases
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
-BYTES_PER_VALUE_READ, BYTES_PER_VALUE_MADE = 12, 8
-"""Measured: the image as read, its labels and masks; the resampled image and what lies between."""
+BYTES_PER_VALUE_READ = 12
+"""Measured: the image as read, its labels and masks."""
 LOCK_FILE = ".preprocessing.lock"
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
@@ -100,13 +100,13 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...
     chosen = tuple(plan.configuration(name) for name in dict.fromkeys(names))
     if not chosen:
         there = ", ".join(plan.configurations)
-        raise UserInputError(f"{plan.plans_name}: no configuration is chosen; choose some of {there}.")
+        raise UserInputError(f"{plan.file}: no configuration is chosen; choose some of {there}.")
     by_folder: dict[str, Configuration] = {}
     for one in chosen:
         other = by_folder.setdefault(one.data_identifier.casefold(), one)
         if what_shapes_cases(plan, other) != what_shapes_cases(plan, one):
             raise UserInputError(
-                f'{plan.plans_name}: {other.name} and {one.name} differ and have the same "data_identifier" '
+                f'{plan.file}: {other.name} and {one.name} differ and have the same "data_identifier" '
                 f"{one.data_identifier}; give one of them another, or preprocess them one at a time."
             )
     return chosen

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import UserInputError
 from ..labels import Label
 from .case import PreprocessedCase
-from .case_file import read_case_file, read_case_texts, write_case_file
+from .case_file import parse_case_text, read_case_file, read_case_texts, require_in_case, write_case_file
+from .case_gate import COUNTS, STAMPS, counts_of, properties, shapes_of_a_case, voxels_in
 from .case_geometry import CaseGeometry
 
 ENDING = ".case.safetensors"
@@ -50,8 +51,9 @@ def open_training_case(folder: Path | str, identifier: str) -> TrainingCase:
     Raises:
         UserInputError: the case is not there, or the file is damaged.
     """
-    arrays, texts = read_case_file(case_path(folder, identifier))
-    return TrainingCase(arrays["image"], arrays["segmentation"], _locations(arrays, texts))
+    path = case_path(folder, identifier)
+    arrays, texts = read_case_file(path, shapes_of_a_case)
+    return TrainingCase(arrays["image"], arrays["segmentation"], _locations(arrays, texts, path))
 
 
 def open_preprocessed(folder: Path | str, identifier: str, axis_order: Sequence[int]) -> PreprocessedCase:
@@ -63,9 +65,10 @@ def open_preprocessed(folder: Path | str, identifier: str, axis_order: Sequence[
     Raises:
         UserInputError: the case is not there, or the file is damaged.
     """
-    arrays, texts = read_case_file(case_path(folder, identifier))
-    geometry = CaseGeometry.from_nnunet(json.loads(texts["properties"]), axis_order)
-    return PreprocessedCase(arrays["image"], arrays["segmentation"], geometry, _locations(arrays, texts))
+    path = case_path(folder, identifier)
+    arrays, texts = read_case_file(path, shapes_of_a_case)
+    geometry = CaseGeometry.from_nnunet(parse_case_text(texts, "properties", properties, path), axis_order)
+    return PreprocessedCase(arrays["image"], arrays["segmentation"], geometry, _locations(arrays, texts, path))
 
 
 def save_preprocessed(folders: Sequence[Path], identifier: str, case: PreprocessedCase, stamps: Sequence[str]) -> None:
@@ -105,16 +108,22 @@ def stored_stamps(folder: Path, identifier: str) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(json.loads(read_case_texts(path).get("stamps", "[]")))
+        texts = read_case_texts(path, shapes_of_a_case)
+        # What is read of it later is looked at now, while it can still be made anew.
+        parse_case_text(texts, "properties", properties, path)
+        parse_case_text(texts, "foreground", COUNTS, path)
+        return tuple(parse_case_text(texts, "stamps", STAMPS, path))
     except UserInputError:
         # A damaged file is made anew, like a missing one.
         return ()
 
 
-def _locations(arrays: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> dict[Label, np.ndarray]:
+def _locations(arrays: Mapping[str, np.ndarray], texts: Mapping[str, str], path: Path) -> dict[Label, np.ndarray]:
+    voxels = arrays["foreground"]
+    require_in_case(voxels_in(arrays["segmentation"].shape), voxels, path)
     locations, start = {}, 0
-    for label, count in json.loads(texts["foreground"]):
-        locations[_hashable(label)] = arrays["foreground"][start : start + count]
+    for label, count in parse_case_text(texts, "foreground", counts_of(len(voxels)), path):
+        locations[_hashable(label)] = voxels[start : start + count]
         start += count
     return locations
 

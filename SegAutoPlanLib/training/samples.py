@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 from ..planning.plan import Configuration
 from ..preprocessing import TrainingCase, open_training_case
 from .augmentation import Augmentation, augmentation_geometry
@@ -64,6 +64,7 @@ class PatchDataset(Dataset):
         rng = np.random.default_rng((source.seed, number))
         try:
             case = self._open(source.folder, source.identifiers[rng.integers(len(source.identifiers))])
+            _require_channels(case, source)
         except UserInputError as error:
             return error
         patch = _draw(source, augmentation, case, rng, number)
@@ -74,6 +75,16 @@ class PatchDataset(Dataset):
         if self._augmentations[which] is None:
             self._augmentations[which] = _augmentation_of(self._sources[which])
         return self._augmentations[which]
+
+
+def _require_channels(case: TrainingCase, source: SampleSource) -> None:
+    expected = len(source.configuration.normalization_schemes)
+    if len(case.data) != expected:
+        raise FileError(
+            source.folder,
+            f"holds a case with {len(case.data)} channel(s) where the plan has {expected}",
+            "delete the folder and preprocess the dataset again",
+        )
 
 
 def _augmentation_of(source: SampleSource) -> Augmentation:

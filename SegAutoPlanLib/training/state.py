@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..errors import UserInputError
-from ..networks import UNet, load_weights, read_checkpoint, with_aliases, write_checkpoint
+from ..networks import UNet, load_weights, read_checkpoint, require_fit, shapes_of, with_aliases, write_checkpoint
+from ..networks.weights import require_finite_tensors
 from ..planning import plan_to_json
+from ..schema import Rule
 from .epoch_log import EpochLog, from_nnunet, to_nnunet
 from .optimizers import OPTIMIZERS
 from .recipe import Recipe
+from .resume_gate import resumable
 from .task import TrainingTask
 
 
@@ -82,22 +85,28 @@ class TrainingState:
         Raises:
             UserInputError: it belongs to another network, was trained for longer, or cannot be read.
         """
-        content = read_checkpoint(path)
+        content = read_checkpoint(path, self._fits(recipe, path), with_optimizer=True)
         load_weights(self.network, content["network_weights"], path)
+        for state in content["optimizer_state"]["state"].values():
+            require_finite_tensors(state, path)
         self.optimizer.load_state_dict(content["optimizer_state"])
         if self.scaler and content.get("grad_scaler_state"):
             self.scaler.load_state_dict(content["grad_scaler_state"])
-        self.epoch = int(content["current_epoch"])
+        self.epoch = content["current_epoch"]
         best = content.get("_best_ema")
-        self.best_ema = None if best is None else float(best)
+        # Nothing is better than NaN, which nnU-Net's average becomes once an epoch saw no class.
+        self.best_ema = None if best is None or math.isnan(best) else float(best)
         self.log = from_nnunet(content["logging"])
         ours = content.get("segautoplan", {})
-        self.iteration = int(ours.get("iteration", 0))
-        self.losses = list(ours.get("losses_of_epoch", []))
-        if self.epoch > recipe.epochs:
-            raise UserInputError(
-                f"{path}: has already been trained for {self.epoch} epochs; give --epochs above that to continue it."
-            )
+        self.iteration = ours.get("iteration", 0)
+        self.losses = [float(loss) for loss in ours.get("losses_of_epoch", ())]
+
+    def _fits(self, recipe: Recipe, path: Path) -> Rule:
+        def check(content: Any) -> None:
+            resumable(self.optimizer, recipe, path)(content)
+            require_fit(shapes_of(self.network), content["network_weights"], path)
+
+        return check
 
 
 def _description(task: TrainingTask) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""What a checkpoint may say: a rule for every entry that segmenting reads. No tensor has been read when they are asked.
+
+| entry | |
+|---|---|
+| network_weights | obeyed: finite floating tensors of the names and shapes of the plan's network |
+| init_args | `configuration` is obeyed: one of the plan's; the rest is kept and never read |
+| trainer_name | obeyed: a name; a trainer whose network is not the plan's is refused |
+| inference_allowed_mirroring_axes | obeyed: null, or axes of the patch |
+| optimizer_state, grad_scaler_state, logging, _best_ema, current_epoch, segautoplan | see `training.resume_gate` |
+| anything else | never read |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..schema import Mismatch, array_of, either, every, mapping_of, nothing, record, shown, text, whole
+from .checkpoint_values import StoredTensor
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+MOST_TENSORS = 100_000
+LONGEST_NAME = 500
+
+
+def float_tensor(value: Any) -> None:
+    """A rule: a tensor of real numbers."""
+    if not isinstance(value, StoredTensor):
+        raise Mismatch(f"must be a tensor, not {shown(value)}")
+    if value.storage.type not in FLOATS:
+        raise Mismatch(f"must be a tensor of {' or '.join(FLOATS)}, not of {value.storage.type}")
+
+
+def distinct(values: Any) -> None:
+    """A rule: no value stands there twice."""
+    if len(set(values)) != len(values):
+        raise Mismatch(f"must not repeat an entry, but is {shown(values)}")
+
+
+NAME = text(r"[^\x00-\x1f\x7f]*", "a name", longest=LONGEST_NAME)
+WEIGHTS = record({"network_weights": mapping_of(float_tensor, NAME, longest=MOST_TENSORS)})
+"""What every checkpoint must hold."""
+MODEL = every(
+    WEIGHTS,
+    record(
+        {"init_args": record({"configuration": NAME})},
+        {
+            "trainer_name": NAME,
+            "inference_allowed_mirroring_axes": either(nothing, every(array_of(whole(0, 2), longest=3), distinct)),
+        },
+    ),
+)
+"""What one must hold to segment with."""

@@ -1,0 +1,171 @@
+"""What a checkpoint must say to train on from it; the rest is `networks.checkpoint_gate`. No tensor has been read yet.
+
+| entry | |
+|---|---|
+| optimizer_state | obeyed: one group of all parameters, with finite settings; a momentum of the shape of each |
+| grad_scaler_state | obeyed: null, or finite numbers above 0 |
+| logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
+| _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |
+| segautoplan | `iteration` and `losses_of_epoch` are obeyed: as many losses as iterations; the rest is for words only |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.optim import Optimizer
+
+from ..errors import UserInputError
+from ..networks.checkpoint_gate import WEIGHTS, float_tensor
+from ..schema import (
+    Mismatch,
+    Rule,
+    anything,
+    array_of,
+    either,
+    every,
+    flag,
+    mapping_of,
+    nothing,
+    number,
+    number_or_nan,
+    one_of,
+    record,
+    shown,
+    whole,
+)
+from .epoch_log import NNUNET_NAMES
+from .recipe import Recipe
+
+MOST_EPOCHS = 1_000_000
+MOST_DICE = 10_000_000
+"""Epochs times classes."""
+KNOWN = either(nothing, number_or_nan)
+DICE = NNUNET_NAMES["dice"]
+
+
+def not_too_many(logging: Mapping[str, Any]) -> None:
+    """A rule: the lists of Dice are no more than an archive of their size can really hold."""
+    rows = logging.get(DICE, ())
+    if sum(len(row) for row in rows if isinstance(row, list | tuple)) > MOST_DICE:
+        raise Mismatch(f"must have at most {MOST_DICE:,} numbers", f'"{DICE}"')
+
+
+LOGGING = every(
+    not_too_many,
+    record(
+        {},
+        {
+            **dict.fromkeys(NNUNET_NAMES.values(), array_of(KNOWN, longest=MOST_EPOCHS)),
+            DICE: array_of(either(nothing, array_of(KNOWN)), longest=MOST_EPOCHS),
+        },
+    ),
+)
+
+GROUP = record(
+    {
+        "lr": number(0, 1e6),
+        "momentum": number(0, 1),
+        "dampening": number(0, 1),
+        "weight_decay": number(0, 1e6),
+        "nesterov": flag,
+        "params": anything,
+    },
+    {
+        "maximize": one_of(False),
+        "foreach": either(nothing, flag),
+        "differentiable": one_of(False),
+        "fused": either(nothing, flag),
+        "initial_lr": number(0, 1e6),
+    },
+)
+"""Stochastic gradient descent as torch writes it; only `params` needs the network."""
+SETTINGS = every(GROUP, mapping_of(either(nothing, flag, number(), array_of(anything)), longest=100))
+"""Whatever another torch adds to the group is plain, too."""
+SCALER = record(
+    {
+        "scale": number(above=0),
+        "growth_factor": number(above=1),
+        "backoff_factor": number(above=0, highest=1),
+        "growth_interval": whole(1, 2**31 - 1),
+        "_growth_tracker": whole(0, 2**31 - 1),
+    }
+)
+OURS = record({}, {"iteration": whole(0, 10**9), "losses_of_epoch": array_of(number_or_nan)})
+
+
+def as_many_losses(ours: Mapping[str, Any]) -> None:
+    """A rule: one loss per finished iteration of the running epoch."""
+    losses, iteration = ours.get("losses_of_epoch", ()), ours.get("iteration", 0)
+    if len(losses) != iteration:
+        raise Mismatch(f"must have {iteration} entries, one per iteration, not {len(losses)}", '"losses_of_epoch"')
+
+
+def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
+    """The rule of a checkpoint from which the training of this optimiser's network goes on.
+
+    The rule also raises UserInputError: `source`, the checkpoint, has been trained for longer than the recipe wants.
+    """
+    shapes = [tuple(parameter.shape) for group in optimizer.param_groups for parameter in group["params"]]
+    return every(
+        WEIGHTS,
+        record(
+            {
+                "optimizer_state": every(
+                    record(
+                        {
+                            "state": mapping_of(
+                                record({}, {"momentum_buffer": either(nothing, float_tensor)}, others=()),
+                                whole(0, len(shapes) - 1),
+                            ),
+                            "param_groups": array_of(every(SETTINGS, _all_parameters(len(shapes))), length=1),
+                        }
+                    ),
+                    _momenta_of(shapes),
+                ),
+                "logging": LOGGING,
+                "current_epoch": whole(0, MOST_EPOCHS),
+            },
+            {
+                "grad_scaler_state": either(nothing, record({}, others=()), SCALER),
+                "_best_ema": KNOWN,
+                "segautoplan": every(OURS, as_many_losses),
+            },
+        ),
+        _goes_on(recipe, source),
+    )
+
+
+def _goes_on(recipe: Recipe, source: Path) -> Rule:
+    def check(content: Mapping[str, Any]) -> None:
+        epoch, iteration = content["current_epoch"], content.get("segautoplan", {}).get("iteration", 0)
+        if epoch > recipe.epochs:
+            raise UserInputError(
+                f"{source}: has already been trained for {epoch} epochs; give --epochs above that to continue it."
+            )
+        if iteration > recipe.iterations_per_epoch:
+            raise UserInputError(
+                f"{source}: was stopped after {iteration} iterations of an epoch; give as many --iterations as before."
+            )
+
+    return check
+
+
+def _all_parameters(count: int) -> Rule:
+    def check(group: Mapping[str, Any]) -> None:
+        if group["params"] != list(range(count)):
+            raise Mismatch(f"must be the numbers of the {count} parameters, not {shown(group['params'])}", '"params"')
+
+    return check
+
+
+def _momenta_of(shapes: Sequence[tuple[int, ...]]) -> Rule:
+    def check(optimizer: Mapping[str, Any]) -> None:
+        for index, state in optimizer["state"].items():
+            momentum = state.get("momentum_buffer")
+            if momentum is not None and momentum.shape != shapes[index]:
+                raise Mismatch(f"must have the shape {shapes[index]}, not {momentum.shape}", f'"state" {index}')
+
+    return check
