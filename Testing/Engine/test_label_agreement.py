@@ -44,7 +44,7 @@ BAD_LABELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "-2^31": (lambda path: write_image(one_voxel(-(2**31), "i4"), path), "holds the value"),
     "2^32 - 1": (lambda path: write_image(one_voxel(2**32 - 1, "u4"), path), "holds the value 4294967295"),
     "2^40": (lambda path: write_image(one_voxel(2**40, "f8"), path), "holds the value 1099511627776"),
-    "1e300": (lambda path: write_image(one_voxel(1e300, "f8"), path), "holds the value"),
+    "1e300": (lambda path: write_image(one_voxel(1e300, "f8"), path), "holds voxels beyond"),
     "NaN": (lambda path: write_image(one_voxel(np.nan, "f4"), path), "holds NaN voxels"),
     "infinite": (lambda path: write_image(one_voxel(np.inf, "f4"), path), "holds infinite voxels"),
     "fraction": (lambda path: write_image(one_voxel(0.5, "f4"), path), "not whole numbers"),
