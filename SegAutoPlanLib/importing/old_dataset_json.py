@@ -9,6 +9,7 @@ from typing import Any
 from ..dataset_json import DATASET_FILE, parse_dataset_json
 from ..errors import FileError, UserInputError
 from ..files import read_json
+from ..names import problem_of_name
 from ..schema import shown
 
 FILE_ENDING = ".nii.gz"
@@ -60,7 +61,17 @@ def new_number_and_name(source: Path, dataset_id: int | None) -> tuple[int, str]
 
 
 def nifti_files(folder: Path) -> list[Path]:
-    """The `.nii.gz` files of a folder by name; none where it does not exist; hidden files of macOS left out."""
+    """The `.nii.gz` files of a folder by name; none where it does not exist; hidden files of macOS left out.
+
+    Raises:
+        FileError: one has a name that no case can have, or is a pipe, a device, a folder, or a link to nothing.
+    """
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name.endswith(FILE_ENDING) and path.name[0] not in "._")
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(FILE_ENDING) and path.name[0] not in "._")
+    for path in found:
+        if (problem := problem_of_name(path.name)) is not None:
+            raise FileError(folder, f"the name of the file {shown(path.name)} {problem}", "rename it")
+        if not path.is_file():
+            raise FileError(path, "is not a file", "replace it by the image, or remove it")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from ..labels import ENTRY_NAME, MAX_LABEL
 from ..schema import problem_of, shown
 
 SAME_PLACE_VOXELS = 0.01
+MOST_SEGMENTS = 4000
+"""An image taken for a label map has more values than any atlas has structures, and each would be looked for."""
+NAME_KEY = re.compile(r"Segment([0-9]+)_Name")
+NUMBER = r"0|[1-9][0-9]{0,5}"
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,15 @@ class SegmentFile:
     layers: tuple[sitk.Image, ...]
     segments: tuple[Segment, ...]
 
-    def masks_on(self, grid: sitk.Image) -> dict[str, np.ndarray]:
-        """Each segment as booleans (z, y, x) on the grid of an image, by the nearest voxel; empty ones left out."""
+    def masks_on(self, grid: sitk.Image, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """The segments of these names one by one, as booleans (z, y, x) on the grid of an image by the nearest voxel;
+        empty ones left out."""
         layers = [sitk.GetArrayFromImage(_on_grid(layer, grid)) for layer in self.layers]
-        masks: dict[str, np.ndarray] = {}
-        for segment in self.segments:
-            mask = layers[segment.layer] == segment.value
-            masks[segment.name] = masks[segment.name] | mask if segment.name in masks else mask
-        return {name: mask for name, mask in masks.items() if mask.any()}
+        for name in names:
+            places = [segment for segment in self.segments if segment.name == name]
+            masks = (layers[segment.layer] == segment.value for segment in places)
+            if places and (mask := np.logical_or.reduce(tuple(masks))).any():
+                yield name, mask
 
     def has_voxels(self, name: str) -> bool:
         """Whether the segment is more than a name."""
@@ -96,22 +101,35 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
 
 def _named_segments(image: sitk.Image, path: Path) -> tuple[Segment, ...]:
     """From Slicer's metadata; files of Slicer before 4.11 have a layer per segment and no label values."""
-    keys = image.GetMetaDataKeys()
-    numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment([0-9]{1,6})_Name", key)))
+    keys = set(image.GetMetaDataKeys())
+    numbers = [match[1] for key in keys if (match := NAME_KEY.fullmatch(key))]
+    for number in numbers:
+        if not re.fullmatch(NUMBER, number):
+            raise FileError(path, f"has a segment with the number {shown(number)}", "save it again from Slicer")
 
-    def number(key: str, default: int) -> int:
+    def number_of(key: str, default: int) -> int:
         return _whole_number(image.GetMetaData(key), key, path) if key in keys else default
 
     segments = tuple(
         Segment(
             image.GetMetaData(f"Segment{index}_Name").strip(),
-            number(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
-            number(f"Segment{index}_LabelValue", 1),
+            number_of(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
+            number_of(f"Segment{index}_LabelValue", 1),
         )
-        for index in numbers
+        for index in sorted(map(int, numbers))
     )
+    _require_few(len(segments), path)
     _require_possible(segments, path)
     return segments
+
+
+def _require_few(count: int, path: Path) -> None:
+    if count > MOST_SEGMENTS:
+        raise FileError(
+            path,
+            f"has {count} segments, and at most {MOST_SEGMENTS} can be imported",
+            "give a label map, or check which file is the image",
+        )
 
 
 def _whole_number(text: str, key: str, path: Path) -> int:
@@ -141,6 +159,10 @@ def _segments_of_values(image: sitk.Image, path: Path, names: Mapping[int, str])
     values = np.unique(sitk.GetArrayViewFromImage(image))
     if not np.array_equal(values, np.rint(values)) or values.min() < 0:
         raise FileError(path, "holds values that are not labels", "give a label map, or check which file is the image")
+    if values.max() > MAX_LABEL:
+        problem = f"holds the value {values.max():g}, and labels go up to {MAX_LABEL}"
+        raise FileError(path, problem, "renumber the labels, or check which file is the image")
+    _require_few(np.count_nonzero(values), path)
     return tuple(Segment(names.get(int(value), f"label_{int(value)}"), 0, int(value)) for value in values if value != 0)
 
 
