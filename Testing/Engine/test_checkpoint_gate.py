@@ -409,12 +409,9 @@ SMALL_PICKLES = {
     "copies of a dictionary": _calls(
         name("collections", "OrderedDict"), b"](" + b"".join(integer(i) + b"N\x86" for i in range(20_000)) + b"e"
     ),
-    "copies of bytes": _calls(
-        name("_codecs", "encode"), text("a" * 10**5) + text("latin1") + b"\x86q\x01h\x00h\x01R"
-    ),
-    "copies of a device": b"](" + name("torch", "device") + b"q\x00" + text("a" * 10**5) + b"K\x01\x86q\x01"
+    "copies of bytes": b"](" + name("_codecs", "encode") + b"q\x00" + text("a" * 10**5) + text("latin1") + b"\x86q\x01"
     + b"h\x00h\x01R" * 3000 + b"e",
-    "copies of arguments": b"](" + name("__builtin__", "set") + b"q\x00(" + b"N" * 50_000 + b"tq\x01"
+    "copies of a device": b"](" + name("torch", "device") + b"q\x00" + text("a" * 10**5) + b"K\x01\x86q\x01"
     + b"h\x00h\x01R" * 3000 + b"e",
     "calls of calls": CALL_OF_CALLS + b"R",
     "keys of one hash": b"}(" + b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(30_000)) + b"u",
