@@ -123,7 +123,9 @@ def build_network(architecture: Architecture, in_channels: int, heads: int) -> U
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, (*CONV.values(), *TRANSPOSED_CONV.values())):
-        nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
+        if not module.weight.is_meta:
+            # Where only shapes are asked for, torch would load seconds of Python code to draw no numbers.
+            nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 
