@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import multiprocessing
 import shutil
@@ -30,10 +29,7 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
         RuntimeError: a verb fails where nothing is wrong.
     """
     load_transforms()  # what is imported now need not be imported in each child
-    for encoding in ("ascii", "latin-1", "utf-8-sig", "utf-16", "utf-32", "unicode_escape"):
-        codecs.lookup(encoding)  # a child that is nobody may not read where they are
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
-    folder.chmod(0o755)  # for a child that is nobody
     try:
         sound = Place(folder / "sound")
         _must_succeed(Order("build", (str(sound.root),), str(folder)))

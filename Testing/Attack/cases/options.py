@@ -75,7 +75,13 @@ def attacks() -> Iterator[Attack]:
         for values, expected in ((refused, Expected.REFUSED), (odd, Expected.REFUSED_OR_EQUAL)):
             for value in values:
                 # With an equals sign: a value that begins with a dash stays one.
-                yield _of(verb, f"{option} {_in_short(value)}", (f"{option}={value}",), expected, (option, value))
+                yield _of(
+                    verb,
+                    f"{option} {_in_short(value)}",
+                    (f"{option}={value}",),
+                    expected,
+                    (option, option.strip("-"), value),
+                )
     for spacing in SPACINGS:
         yield _of("plan", f"--spacing {' '.join(spacing)}", ("--spacing", *spacing), Expected.REFUSED, ("--spacing",))
     yield from _positions()
