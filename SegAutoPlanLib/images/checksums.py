@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import SimpleITK as sitk
@@ -75,14 +77,24 @@ def _require_metaimage_checksum(image: sitk.Image, path: Path) -> None:
         if ZLIB_TRAILER.unpack(stream.read())[0] == zlib.adler32(view):
             return
         stream.seek(header.data_offset)
-        inflater, found, rest = zlib.decompressobj(), 0, b""
+        found = crc = 0
         try:
-            while not inflater.eof and (chunk := rest or stream.read(CHUNK_BYTES)):
-                found += len(inflater.decompress(chunk, CHUNK_BYTES))
-                rest = inflater.unconsumed_tail
+            for part in _parts(stream):
+                found, crc = found + len(part), zlib.crc32(part, crc)
                 if found > most_bytes(view.nbytes):
                     break
-        except zlib.error as error:
+        except (zlib.error, EOFError) as error:
             raise FileError(path, "is damaged: its checksum does not fit its content", COPY_AGAIN) from error
-        if not inflater.eof or found < view.nbytes:
+        # ITK has turned the bytes of a file of the other order.
+        if found < view.nbytes or crc not in (zlib.crc32(view), zlib.crc32(view.byteswap())):
             raise FileError(path, "is damaged: its content does not fit its header", COPY_AGAIN)
+
+
+def _parts(stream: BinaryIO) -> Iterator[bytes]:
+    inflater, rest = zlib.decompressobj(), b""
+    while not inflater.eof:
+        chunk = rest or stream.read(CHUNK_BYTES)
+        if not chunk:
+            raise EOFError
+        yield inflater.decompress(chunk, CHUNK_BYTES)
+        rest = inflater.unconsumed_tail
