@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .privileges import obey_permissions
+from .privileges import end_with_parent, obey_permissions
 from .small_disk import small_disk_at
 
 HAS_FORK = hasattr(os, "fork")
@@ -191,6 +191,7 @@ def _live(order: Order, limits: Limits, writing: tuple[int, ...]) -> None:
     code = 1
     try:
         os.setsid()
+        end_with_parent()
         with open(os.devnull, "rb") as nothing:
             for stream, number in ((nothing.fileno(), 0), (writing[0], 1), (writing[1], 2)):
                 os.dup2(stream, number)
