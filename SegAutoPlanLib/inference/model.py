@@ -14,9 +14,10 @@ from ..errors import FileError, UserInputError
 from ..images import require_writable
 from ..labels import LabelScheme
 from ..models import PLANS_FILE, ModelFolder
-from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of, without_aliases
+from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of
 from ..networks.checkpoint_gate import MODEL
-from ..planning.budget import require_network_fits
+from ..networks.weights import own_weights
+from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
 from ..planning.plan import Configuration, Plan
 from ..schema import Mismatch, Rule, shown
 
@@ -80,7 +81,7 @@ def load_model(
     files = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
     require_consistent(files)
     checkpoints = files.checkpoint_files(folds, checkpoint)
-    contents = {path: read_checkpoint(path, _fits_plan(files, path)) for path in checkpoints.values()}
+    contents = {path: read_checkpoint(path, _fits_plan(files, path, len(checkpoints))) for path in checkpoints.values()}
     said = {path: _said(content) for path, content in contents.items()}
     first = next(iter(said))
     for path, words in said.items():
@@ -95,7 +96,7 @@ def load_model(
         configuration=files.plan.configurations[configuration],
         folds=tuple(checkpoints),
         checkpoints=tuple(checkpoints.values()),
-        weights=tuple(without_aliases(content["network_weights"]) for content in contents.values()),
+        weights=tuple(own_weights(content["network_weights"], path) for path, content in contents.items()),
         mirror_axes=mirror_axes,
     )
 
@@ -131,7 +132,7 @@ def _said(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fits_plan(files: ModelFolder, path: Path) -> Rule:
+def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
     """A rule: a checkpoint of the model, asked before anything of its size is allocated."""
 
     def check(content: Any) -> None:
@@ -141,17 +142,12 @@ def _fits_plan(files: ModelFolder, path: Path) -> Rule:
         if any(axis >= len(configuration.patch_size) for axis in axes):
             raise Mismatch(f"must be axes of the patch, not {shown(axes)}", '"inference_allowed_mirroring_axes"')
         channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
-        require_network_fits(
-            configuration.architecture,
-            channels,
-            heads,
-            configuration.patch_size,
-            1,
-            f"{files.path / PLANS_FILE}: {configuration.name}",
-            training=False,
-        )
+        architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
+        require_network_fits(architecture, channels, heads, configuration.patch_size, 1, source, training=False)
+        weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
+        require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
         with torch.device("meta"):
-            expected = shapes_of(build_network(configuration.architecture, channels, heads))
+            expected = shapes_of(build_network(architecture, channels, heads))
         require_fit(expected, content["network_weights"], path)
 
     return check

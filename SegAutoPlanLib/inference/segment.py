@@ -103,7 +103,7 @@ class Segmenter:
                     "segmentations; give --previous-stage FOLDER."
                 )
             data = np.concatenate([data, one_hot(case.segmentation, self.model.label_scheme.foreground_labels)])
-        return predict_logits(
+        logits = predict_logits(
             self._networks,
             np.ascontiguousarray(data),
             self.model.configuration.patch_size,
@@ -112,6 +112,13 @@ class Segmenter:
             self._options,
             reporter,
         )
+        # The label of the largest of values that are none would be a label all the same.
+        if not all(map(torch.isfinite, logits.aminmax())):
+            raise UserInputError(
+                f"{self.model.files.path.name}: what the network computes for this image are not finite numbers; "
+                "use another checkpoint or other folds, or --device cpu."
+            )
+        return logits
 
     def _require_fits(self, case: PreprocessedCase, with_probabilities: bool) -> None:
         """Before hours of work: what it comes to must have a place."""

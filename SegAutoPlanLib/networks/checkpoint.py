@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import FileError
 from ..files import atomic_path
+from ..planning.budget import require_memory
 from ..schema import Rule, require
 from .checkpoint_archive import REMEDY, CheckpointArchive, open_checkpoint_file
 from .checkpoint_gate import WEIGHTS
@@ -111,6 +112,7 @@ class _Tensors:
     def __init__(self, archive: CheckpointArchive) -> None:
         self._archive = archive
         self._storages: dict[Storage, Tensor] = {}
+        self._bytes = 0
 
     def __getitem__(self, stored: StoredTensor) -> Tensor:
         if stored.storage not in self._storages:
@@ -121,6 +123,8 @@ class _Tensors:
         name = f"data/{storage.key}"
         if self._archive.size_of(name) != storage.count * VALUE_BYTES[storage.type]:
             raise self._archive.damaged(f"its record {name} has another size than its tensors")
+        self._bytes += storage.count * VALUE_BYTES[storage.type]
+        require_memory(self._bytes, str(self._archive.path), "reading its weights", OTHER)
         kind = getattr(torch, storage.type)
         content = self._archive.read(name)
         return torch.frombuffer(content, dtype=kind) if storage.count else torch.empty(0, dtype=kind)

@@ -556,6 +556,8 @@ WRONG_WEIGHTS: dict[str, Callable[[Content], None]] = {
     "one too many": _weights(lambda found: {**found, "more.weight": torch.zeros(3)}),
     "an alias of nothing": _weights(lambda found: {**found, "encoder.all_modules.7.weight": torch.zeros(3)}),
     "one twice": _weights(lambda found: {**found, f"module.{FIRST}": found[FIRST]}),
+    "an alias of another shape": _weights(lambda found: {**found, f"decoder.{FIRST}": torch.zeros(3)}),
+    "an alias of other values": _weights(lambda found: {**found, f"decoder.{FIRST}": found[FIRST] + 1}),
     "another name": _weights(lambda found: {f"x.{key}": value for key, value in found.items()}),
     "a number for a name": _weights(lambda found: {**found, 7: torch.zeros(3)}),
 }
