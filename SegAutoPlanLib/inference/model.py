@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..networks import UNet, build_network, load_weights, read_checkpoint, requi
 from ..networks.checkpoint_gate import MODEL
 from ..networks.weights import own_weights
 from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
-from ..planning.plan import Configuration, Plan
+from ..planning.plan import Architecture, Configuration, Plan
 from ..schema import Mismatch, Rule, shown
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
@@ -57,6 +58,26 @@ class TrainedModel:
     @property
     def input_channels(self) -> int:
         return input_channels_of(self.files, self.configuration)
+
+    def require_fits(self, device: str) -> None:
+        """Refuse to segment tiles that the memory behind the device cannot hold.
+
+        Args:
+            device: `cpu`, `cuda` or `mps`; what a graphics card cannot hold, it says itself.
+
+        Raises:
+            UserInputError: the network and a tile are too large for this computer.
+        """
+        require_network_fits(
+            self.configuration.architecture,
+            self.input_channels,
+            self.label_scheme.head_count,
+            self.configuration.patch_size,
+            1,
+            f"{self.files.path / PLANS_FILE}: {self.configuration.name}",
+            training=False,
+            device=device,
+        )
 
     def build(self, fold: int) -> UNet:
         """The network with the weights of the fold at this place of `folds`, for inference."""
@@ -143,14 +164,18 @@ def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
             raise Mismatch(f"must be axes of the patch, not {shown(axes)}", '"inference_allowed_mirroring_axes"')
         channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
         architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
-        require_network_fits(architecture, channels, heads, configuration.patch_size, 1, source, training=False)
         weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
         require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
-        with torch.device("meta"):
-            expected = shapes_of(build_network(architecture, channels, heads))
-        require_fit(expected, content["network_weights"], path)
+        require_fit(_expected_shapes(architecture, channels, heads), content["network_weights"], path)
 
     return check
+
+
+@functools.lru_cache(maxsize=4)
+def _expected_shapes(architecture: Architecture, channels: int, heads: int) -> dict[str, tuple[int, ...]]:
+    # A network on the meta device has shapes and no numbers.
+    with torch.device("meta"):
+        return shapes_of(build_network(architecture, channels, heads))
 
 
 def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:

@@ -18,7 +18,7 @@ import torch
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import read_json, write_json
-from SegAutoPlanLib.inference import load_model
+from SegAutoPlanLib.inference import Segmenter, load_model
 from SegAutoPlanLib.networks import (
     build_network,
     checkpoint_pickle,
@@ -726,3 +726,11 @@ def test_a_network_larger_than_the_computer_is_refused_before_it_is_built(model)
     write_json(model / "plans.json", document)
     with pytest.raises(UserInputError, match="GB"):
         load_model(model)
+
+
+def test_a_patch_larger_than_the_computer_is_refused_before_it_is_segmented(model):
+    document = read_json(model / "plans.json")
+    document["configurations"]["3d_fullres"]["patch_size"] = [16_384] * 3
+    write_json(model / "plans.json", document)
+    with pytest.raises(UserInputError, match=r"plans\.json: 3d_fullres: one pass of the network needs about .* GB"):
+        Segmenter(load_model(model), "cpu")
