@@ -40,7 +40,7 @@ from SegAutoPlanUI.panels.segment import SegmentPanel
 from SegAutoPlanUI.parameters import SegAutoPlanParameterNode
 from SegAutoPlanUI.scene.dataset_export import exportDataset
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.runs import RunFolder, RunState
 from SegAutoPlanLib.workspace import Workspace
@@ -237,7 +237,8 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
     def _start(self, verb: str, folder: Path | str, *arguments: str) -> RunFolder:
         folder = self.workspace.raw_folder(folder)
         where = ["--workspace", str(self.workspaceFolder)]
-        return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
+        with in_sentences():
+            return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
 
     def segment(
         self,
@@ -256,8 +257,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         Args:
             mirroring: average over mirrored images; None: where there is a GPU.
         """
-        model = ModelFolder.read(modelFolder)
-        run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
+        with in_sentences():
+            model = ModelFolder.read(modelFolder)
+            run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
         followSegmentation(run, onFinished)
         return run
 

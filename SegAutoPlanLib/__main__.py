@@ -13,11 +13,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from .allocator import keep_freed_memory
 from .command_line import build_parser
-from .errors import StopRequested, UserInputError, in_sentences
+from .errors import StopRequested, UserInputError, in_sentences, printable
 from .progress import ConsoleReporter, Reporter
 from .rank import rank_from_environment
 from .runs import RunFolder, RunReporter, go_where_asked
@@ -43,10 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
     if options.run_folder is not None:
         go_where_asked(options.run_folder)
-    with _reporter(options, arguments) as reporter:
-        code = _run(options, reporter)
-        if isinstance(reporter, RunReporter):
-            reporter.close(code)
+    try:
+        with in_sentences(), _reporter(options, arguments) as reporter:
+            code = _run(options, reporter)
+            if isinstance(reporter, RunReporter):
+                reporter.close(code)
+    except UserInputError as error:
+        # The run folder cannot be written to, or the result not be shown.
+        with contextlib.suppress(OSError):
+            print(f"segautoplan: {error}", file=sys.stderr, flush=True)
+        return 2
     return code
 
 
@@ -67,9 +74,23 @@ def _run(options: argparse.Namespace, reporter: Reporter) -> int:
         return 0
     if isinstance(reporter, RunReporter):
         reporter.event("finished", result=_strict(result.summary))
+    # A run has said it already: that its log cannot be written to is no failure of it.
+    unheard = contextlib.suppress(UserInputError) if isinstance(reporter, RunReporter) else contextlib.nullcontext()
     if rank_from_environment().is_main:
-        print(json.dumps(_strict(result.summary)) if options.json else result.text)
+        with unheard:
+            _show(json.dumps(_strict(result.summary)) if options.json else _each_line_printable(result.text))
     return result.exit_code
+
+
+def _show(text: str) -> None:
+    try:
+        with in_sentences(Path("standard output")):
+            print(text, flush=True)
+    except UserInputError:
+        # The interpreter would try it again when it ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> int:
@@ -116,6 +137,10 @@ class _StoppableConsole(ConsoleReporter):
         self._stop.set()
         with contextlib.suppress(RuntimeError):  # the signal may have come in the midst of another line
             self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
+
+
+def _each_line_printable(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _strict(value: Any) -> Any:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+LONGEST_SENTENCE = 1500
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, which a terminal obeys, line breaks, marks that turn the direction of writing, half characters
+(surrogates)."""
+
+
+def printable(text: str) -> str:
+    """The text on one line with nothing in it that a terminal or a window would obey; cut in the middle if very long.
+
+    Names and messages of files may come from strangers.
+    """
+    if len(text) > LONGEST_SENTENCE:
+        text = f"{text[: LONGEST_SENTENCE // 2]} … {text[-LONGEST_SENTENCE // 2 :]}"
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class UserInputError(ValueError):
@@ -15,6 +31,9 @@ class UserInputError(ValueError):
     The message is one sentence that names the file or option and says what to do. The command line prints
     it and exits with 2; the panel shows it as it is. Every other exception is a bug of ours.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 class FileError(UserInputError):
@@ -93,8 +112,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def in_sentences() -> Iterator[None]:
+def in_sentences(file: Path | None = None) -> Iterator[None]:
     """Whatever the operating system refuses in the block is a sentence.
+
+    Args:
+        file: what the block reads or writes; errors of a file that is open name none.
 
     Raises:
         UserInputError: instead of an OSError that names its file, and of running out of memory.
@@ -102,6 +124,8 @@ def in_sentences() -> Iterator[None]:
     try:
         yield
     except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.filename is None and file is not None:
+            error.filename = str(file)
         sentence = sentence_of(error)
         if sentence is None:
             raise

@@ -60,13 +60,16 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files that a writer left who was killed; only ours, and only old ones: it may be alive."""
+def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
+    """Remove the temporary files that a writer left who was killed: only ours, and only those so old that he is gone.
+
+    Whoever holds the lock of the folder knows that nobody else writes there.
+    """
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             with contextlib.suppress(OSError):
-                is_ours = TEMPORARY_NAME.match(entry.name) and entry.is_file(follow_symlinks=False)
-                if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S:
+                is_ours = TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if is_ours and time.time() - entry.stat(follow_symlinks=False).st_mtime >= older_than_s:
                     os.unlink(entry.path)
 
 

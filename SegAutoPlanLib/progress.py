@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import IO, Any, TypeVar
 
-from .errors import StopRequested
+from .errors import StopRequested, printable
 
 Item = TypeVar("Item")
 
@@ -141,13 +142,18 @@ class ConsoleReporter(Reporter):
         self._bar_open = False
 
     def event(self, event: str, /, **fields: Any) -> None:
+        # That nobody can be told (the terminal is gone, the disk of its log is full) does not end the work.
+        with contextlib.suppress(OSError):
+            self._show(event, fields)
+
+    def _show(self, event: str, fields: dict[str, Any]) -> None:
         if event == "progress":
             self._show_progress(**fields)
             return
         line = event_in_words(event, fields)
         if line:
             self._close_bar()
-            print(line, file=self._stream, flush=True)
+            print("\n".join(map(printable, line.split("\n"))), file=self._stream, flush=True)
 
     def _show_progress(
         self,
@@ -161,8 +167,8 @@ class ConsoleReporter(Reporter):
         **_: Any,
     ) -> None:
         left = "" if eta_s is None or done == total else f", {duration_in_words(eta_s)} left"
-        part = f", {inner['unit']} {inner['done']}/{inner['total']}" if inner else ""
-        text = f"{stage} {done}/{total} {unit}s{part}{left}"
+        part = f", {inner.get('unit')} {inner.get('done')}/{inner.get('total')}" if isinstance(inner, dict) else ""
+        text = printable(f"{stage} {done}/{total} {unit}s{part}{left}")
         if self._terminal:
             filled = 24 * min(done, total) // max(total, 1)
             print(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {text}", end="", file=self._stream, flush=True)

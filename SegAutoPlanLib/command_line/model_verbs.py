@@ -76,10 +76,16 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("--previous-stage", type=Path, metavar="FOLDER", help="a cascade's first-stage segmentations")
     parser.add_argument(
-        "--continue", dest="skip_existing", action="store_true", help="keep results that are there and whole"
+        "--continue",
+        dest="skip_existing",
+        action="store_true",
+        help="keep results that are there and complete, also corrected ones; damaged ones are made again",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace files in the output folder that this program has not written"
+        "--overwrite",
+        action="store_true",
+        help="work in a folder that holds files of others too, and replace what has a result's name (with --continue: "
+        "believe what is complete)",
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
 

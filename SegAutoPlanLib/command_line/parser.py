@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from .. import __version__
+from ..errors import printable
 from .data_verbs import DATA_VERBS
 from .model_verbs import MODEL_VERBS
 from .runs_verb import RUNS_VERB
@@ -13,9 +15,16 @@ from .verb import Verb
 VERBS = (*DATA_VERBS, *MODEL_VERBS, RUNS_VERB)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments without repeating what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; what it parses has the chosen `verb`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m SegAutoPlanLib",
         description="Self-configuring segmentation: labelled images in, a trained network and segmentations out.",
     )

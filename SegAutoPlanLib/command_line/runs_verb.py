@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserInputError
 from ..progress import Reporter, duration_in_words
@@ -49,10 +50,15 @@ def _follow(run: RunFolder, reporter: Reporter) -> Result:
     while True:
         state = watcher.poll()
         for event in watcher.new_events:
-            reporter.event(event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
+            reporter.event(event["event"], **_said(event))
         if state.over or reporter.stop_requested():
             return Result(_run_line(run, state), state.to_json())
         time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _said(event: dict[str, Any]) -> dict[str, Any]:
+    # Null stands for a field that is not there.
+    return {name: value for name, value in event.items() if name not in ("event", "time") and value is not None}
 
 
 def _run_line(run: RunFolder, state: RunState) -> str:

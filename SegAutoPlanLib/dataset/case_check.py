@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import FileError
-from ..images.checksums import require_undamaged
 from ..images.geometry import displacement, orientation, require_same_grid, require_sound_spacing
 from ..images.image import Image
 from ..images.image_io import as_segmentation, image_io_named, require_finite
 from .dataset import Case, Dataset
+from .label_check import require_known_labels, values_present
 from .report import Problem
 
 
@@ -75,26 +75,6 @@ def require_channels(count: int, dataset: Dataset, case: Case) -> None:
         )
 
 
-def require_known_labels(segmentation: Image, path: Path, dataset: Dataset) -> None:
-    """Refuse a label file with a value that dataset.json does not know.
-
-    Raises:
-        FileError: it has one; the sentence names the values.
-    """
-    # The known values are consecutive from 0, so that the extremes tell without looking at each voxel twice.
-    known = dataset.label_scheme.expected_values
-    array = segmentation.array
-    if int(array.min(initial=0)) in known and int(array.max(initial=0)) in known:
-        return
-    unknown = sorted(values_present(array) - known)
-    which = f"label {unknown[0]} is" if len(unknown) == 1 else f"labels {_listed(unknown)} are"
-    raise FileError(
-        path,
-        f"{which} not in dataset.json (labels are {_listed(sorted(known))})",
-        "add it to dataset.json or correct the label file",
-    )
-
-
 def _note_odd_slice_axis(image: Image, path: Path, facts: CaseFacts) -> None:
     _, _, y, x = image.array.shape
     if 1 in (y, x):
@@ -102,16 +82,6 @@ def _note_odd_slice_axis(image: Image, path: Path, facts: CaseFacts) -> None:
         problem = f"is flat along {axis}; it is taken as a 2-D image, with which nnU-Net itself stops"
         remedy = f"nothing, or turn it so that the axis {axis} becomes the third one if nnU-Net is to read it too"
         facts.add(FileError(path, problem, remedy), "warning")
-
-
-def values_present(array: np.ndarray) -> frozenset[int]:
-    """The distinct values of an integer array, without sorting it."""
-    if array.dtype != np.int16:
-        return frozenset(int(value) for part in array for value in np.unique(part))
-    seen = np.zeros(1 << 16, bool)
-    for slab in array.reshape(-1, *array.shape[-2:]):
-        seen[slab.view(np.uint16)] = True
-    return frozenset(int(value) for value in np.flatnonzero(seen).astype(np.uint16).view(np.int16))
 
 
 def _check_images(dataset: Dataset, case: Case, facts: CaseFacts) -> tuple[Image, Path] | None:
@@ -169,7 +139,7 @@ def _check_labels(dataset: Dataset, path: Path, facts: CaseFacts) -> Image | Non
     except FileError as error:
         facts.add(error)
         return None
-    facts.collect(require_known_labels, segmentation, path, dataset)
+    facts.collect(require_known_labels, segmentation, path, dataset.label_scheme)
     facts.label_values = values_present(segmentation.array[0])
     if facts.label_values <= {0, dataset.label_scheme.ignore_label}:
         remedy = "check that this is meant; a case without any structure teaches little"
@@ -187,13 +157,7 @@ def _check_place(image: Image, path: Path, first: Image, first_path: Path, facts
 def _read(read: Callable[[Path], Image], path: Path, facts: CaseFacts) -> Image | None:
     try:
         image = read(path)
-        require_undamaged(path)
     except FileError as error:
         facts.add(error)
         return None
     return image
-
-
-def _listed(values: list[int], limit: int = 12) -> str:
-    shown = ", ".join(str(value) for value in values[:limit])
-    return shown if len(values) <= limit else f"{shown}, …"

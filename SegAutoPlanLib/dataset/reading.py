@@ -5,8 +5,9 @@ from __future__ import annotations
 from ..images.geometry import require_same_grid
 from ..images.image import Image
 from ..images.image_io import read_image, read_segmentation
-from .case_check import require_channels, require_known_labels
+from .case_check import require_channels
 from .dataset import Case, Dataset
+from .label_check import require_known_labels
 
 
 def read_case(dataset: Dataset, case: Case) -> tuple[Image, Image | None]:
@@ -21,5 +22,5 @@ def read_case(dataset: Dataset, case: Case) -> tuple[Image, Image | None]:
         return image, None
     segmentation = read_segmentation(case.label_file, dataset.image_io)
     require_same_grid(segmentation, case.label_file, image, case.image_files[0])
-    require_known_labels(segmentation, case.label_file, dataset)
+    require_known_labels(segmentation, case.label_file, dataset.label_scheme)
     return image, segmentation

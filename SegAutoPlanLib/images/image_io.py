@@ -22,7 +22,7 @@ from .simpleitk_io import (
     write_simpleitk_reoriented,
 )
 from .source_header import SourceHeader
-from .tiff_io import read_tiff_image, read_tiff_segmentation, write_tiff
+from .tiff_io import read_tiff_image, read_tiff_segmentation, sidecar_of, write_tiff
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,20 @@ class ImageIO:
     read_labels: Callable[[Path], Image]
     opens: Callable[[Path], object]
     """Raises FileError for a file that this reader does not take."""
+    sidecar_of: Callable[[Path], Path] | None = None
+    """Where the file is that is written beside a segmentation."""
 
 
-def _io(name: str, endings: tuple[str, ...], read, write, read_labels=None, opens=None) -> ImageIO:
-    return ImageIO(name, endings, read, write, read_labels or read, opens or read)
+def _io(name: str, endings: tuple[str, ...], read, write, read_labels=None, opens=None, sidecar_of=None) -> ImageIO:
+    return ImageIO(name, endings, read, write, read_labels or read, opens or read, sidecar_of)
 
 
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 AUTOMATIC_IOS = (
     _io("NaturalImage2DIO", (".png", ".bmp", ".tif"), read_natural, write_natural),
     _io("SimpleITKIO", (".nii.gz", ".nrrd", ".mha", ".gipl"), read_simpleitk, write_simpleitk, opens=can_open),
-    _io("Tiff3DIO", (".tif", ".tiff"), read_tiff_image, write_tiff, read_tiff_segmentation),
+    _io("Tiff3DIO", (".tif", ".tiff"), read_tiff_image, write_tiff, read_tiff_segmentation, sidecar_of=sidecar_of),
     _io("NibabelIO", NIFTI_ENDINGS, read_nibabel, write_nibabel),
     _io("NibabelIOWithReorient", NIFTI_ENDINGS, read_nibabel_reoriented, write_nibabel_reoriented),
 )
@@ -161,6 +164,12 @@ def write_segmentation(array_zyx: np.ndarray, path: Path | str, header: SourceHe
     image_io_named(image_io).write(labels, Path(path), header)
 
 
+def files_of_segmentation(path: Path, image_io: str) -> tuple[Path, ...]:
+    """The files that `write_segmentation` leaves; the segmentation itself is the last."""
+    sidecar_of = image_io_named(image_io).sidecar_of
+    return (path,) if sidecar_of is None else (sidecar_of(path), path)
+
+
 def require_finite(array: np.ndarray, path: Path) -> None:
     """Refuse an image with voxels that are no numbers.
 
@@ -170,11 +179,15 @@ def require_finite(array: np.ndarray, path: Path) -> None:
     if array.dtype.kind != "f":
         return
     flat = array.reshape(-1)
-    # The sum of squares is finite when every value is, and needs no array of booleans.
-    with np.errstate(over="ignore"):
-        if np.isfinite(np.dot(flat, flat)):
-            return
+    # The sum of squares is finite when every value is, and needs no array of booleans. Of doubles it tells too that
+    # none becomes infinite as a float.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.dot(flat, flat)
+    if np.isfinite(squares) and (array.itemsize <= 4 or squares < LARGEST_FLOAT**2):
+        return
     if np.isnan(flat).any():
         raise FileError(path, "holds NaN voxels", "replace them (for instance by the background value)")
     if np.isinf(flat).any():
         raise FileError(path, "holds infinite voxels", "replace them (for instance by the largest true value)")
+    if array.itemsize > 4 and np.abs(flat).max() > LARGEST_FLOAT:
+        raise FileError(path, "holds voxels beyond 3.4e38", "rescale it to values that a 32-bit float can have")

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from ..errors import UserInputError
+from .gate import require_sound_file
+from .itk_warnings import no_itk_warnings
+
 FILES_LOOKED_AT = 8
 
 
@@ -29,7 +33,9 @@ class ImageSize:
     def values_at(self, spacing_mm: Sequence[float]) -> int:
         """About how many values there are at another spacing, given for two axes (the finest) or for all."""
         axes = sorted(self.spacing_mm)[: len(spacing_mm)]
-        return round(self.values * math.prod(axes) / math.prod(spacing_mm))
+        estimate = self.values * math.prod(axes) / math.prod(spacing_mm)
+        # A header may say anything; whoever reads the image refuses it.
+        return round(estimate) if math.isfinite(estimate) else self.values
 
 
 def largest_image(files: Iterable[Path], channels: int = 1) -> ImageSize:
@@ -53,8 +59,10 @@ def _size(file: Path, channels: int) -> ImageSize:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+        require_sound_file(file, may_have_components=True)
+        with no_itk_warnings():
+            reader.ReadImageInformation()
+    except (UserInputError, RuntimeError):
         # Missing, damaged or of a type that SimpleITK does not read: what is on the disk has to do.
         return ImageSize((max(_bytes_on_disk(file), 1),), (1.0,), channels)
     return ImageSize(reader.GetSize(), reader.GetSpacing(), channels)

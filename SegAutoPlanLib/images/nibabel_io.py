@@ -15,7 +15,8 @@ from ..errors import FileError
 from ..files import atomic_path
 from .geometry import nearest_axes
 from .image import Image
-from .nifti import NiftiHeader, read_nifti
+from .nifti import NiftiHeader
+from .nifti_file import read_nifti
 from .source_header import NibabelGeometry, SourceHeader, matrix, read_otherwise
 
 NIFTI_UINT8, NIFTI_UINT16 = 2, 512

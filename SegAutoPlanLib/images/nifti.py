@@ -7,16 +7,11 @@ Source: the NIfTI-1 and NIfTI-2 definitions, https://nifti.nimh.nih.gov.
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-from ..errors import FileError
 
 GZIP_MAGIC = b"\x1f\x8b"
 VOXEL_TYPES = {
@@ -31,8 +26,6 @@ VOXEL_TYPES = {
     1024: "i8",
     1280: "u8",
 }
-CUT_SHORT = "is cut short: voxels are missing at its end"
-COPY_AGAIN = "copy or export the file again"
 
 
 @dataclass(frozen=True)
@@ -45,12 +38,29 @@ class NiftiHeader:
     """Of the voxels in the file, with its byte order."""
     bits_per_voxel: int
     data_offset: int
+    """-1 where the header gives none."""
     slope: float
     intercept: float
-    affine: np.ndarray
-    """(4, 4), voxel (i, j, k) to RAS mm: the sform where its code is set, else the qform (nibabel's rule)."""
+    qform: tuple[float, ...] | None
+    """Three numbers of the quaternion and three of the origin; None where its code is 0."""
+    sform: tuple[float, ...] | None
+    """Three rows of four; None where its code is 0."""
+    datatype: int
+    declared_rank: int
+    pixdim: tuple[float, ...]
+    """The handedness, and the spacing of seven axes, whatever the rank."""
+    version: int
     geometry_bytes: bytes
     """Everything of the header that any reader derives spacing, origin and direction from."""
+
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4), voxel (i, j, k) to RAS mm: the sform where its code is set, else the qform (nibabel's rule)."""
+        if self.sform is not None:
+            return np.vstack([np.reshape(self.sform, (3, 4)), [0, 0, 0, 1]]).astype(float)
+        if self.qform is not None:
+            return _affine_of_quaternion(self.qform, self.pixdim)
+        return _affine_without_form(self.shape_xyz, self.pixdim)
 
     @property
     def is_scaled(self) -> bool:
@@ -87,7 +97,7 @@ def _parse_nifti1(content: bytes, order: str) -> NiftiHeader:
     if codes == (0, 0):
         geometry += content[40:56]
     return _header(
-        order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, geometry
+        1, order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, geometry
     )
 
 
@@ -100,29 +110,30 @@ def _parse_nifti2(content: bytes, order: str) -> NiftiHeader:
     offset, (slope, intercept) = field("q", 168)[0], field("2d", 176)
     codes, quaternion, rows = field("2i", 344), field("6d", 352), field("12d", 400)
     return _header(
-        order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, content[:540]
+        2, order, dimensions, datatype, bits, pixdim, (offset, slope, intercept), codes, quaternion, rows, content[:540]
     )
 
 
-def _header(order, dimensions, datatype, bits, pixdim, scaling, codes, quaternion, rows, geometry) -> NiftiHeader:
+def _header(
+    version, order, dimensions, datatype, bits, pixdim, scaling, codes, quaternion, rows, geometry
+) -> NiftiHeader:
     rank = min(max(dimensions[0], 0), 7)
     zooms = pixdim[1 : 1 + rank]
     offset, slope, intercept = scaling
-    if codes[1] > 0:
-        affine = np.vstack([np.reshape(rows, (3, 4)), [0, 0, 0, 1]]).astype(float)
-    elif codes[0] > 0:
-        affine = _affine_of_quaternion(quaternion, pixdim)
-    else:
-        affine = _affine_without_form(dimensions, pixdim)
     return NiftiHeader(
         shape_xyz=tuple(int(count) for count in dimensions[1 : 1 + rank]),
         zooms_xyz=tuple(float(zoom) for zoom in zooms),
         dtype=np.dtype(order + VOXEL_TYPES[datatype]) if datatype in VOXEL_TYPES else np.dtype("V"),
         bits_per_voxel=bits,
-        data_offset=int(offset),
+        data_offset=int(offset) if math.isfinite(offset) and offset == int(offset) else -1,
         slope=slope,
         intercept=intercept,
-        affine=affine,
+        qform=quaternion if codes[0] > 0 else None,
+        sform=rows if codes[1] > 0 else None,
+        datatype=datatype,
+        declared_rank=dimensions[0],
+        pixdim=pixdim,
+        version=version,
         geometry_bytes=geometry,
     )
 
@@ -144,58 +155,15 @@ def _affine_of_quaternion(quaternion: tuple[float, ...], pixdim: tuple[float, ..
     return affine
 
 
-def _affine_without_form(dimensions: tuple[int, ...], pixdim: tuple[float, ...]) -> np.ndarray:
+def _affine_without_form(shape_xyz: tuple[int, ...], pixdim: tuple[float, ...]) -> np.ndarray:
     """Centred, with x pointing left, as for the older Analyze format."""
     scale = np.array([-pixdim[1], pixdim[2], pixdim[3]])
     affine = np.diag([*scale, 1.0])
-    affine[:3, 3] = -scale * (np.array(dimensions[1:4]) - 1) / 2
+    affine[:3, 3] = -scale * (np.array((*shape_xyz, 1, 1)[:3]) - 1) / 2
     return affine
 
 
-def read_nifti(path: Path) -> tuple[NiftiHeader, np.ndarray]:
-    """The header and the stored voxels (…, z, y, x), unscaled, as a read-only view of the file's bytes.
-
-    Raises:
-        FileError: the file is missing, cut short, damaged, or not NIfTI with real scalar voxels.
-    """
-    content = read_content(path)
-    header = parse_header(content)
-    if header is None or header.dtype.kind == "V":
-        raise FileError(path, "is not a NIfTI file with scalar voxels", "export it again as NIfTI")
-    return header, voxels(header, content, path)
-
-
-def voxels(header: NiftiHeader, content: bytes, path: Path) -> np.ndarray:
-    """The stored voxels (…, z, y, x) as a read-only view of `content`.
-
-    Raises:
-        FileError: there are fewer of them than the header promises.
-    """
-    if len(content) < header.bytes_with_voxels:
-        raise FileError(path, CUT_SHORT, COPY_AGAIN)
+def voxels_of(header: NiftiHeader, content: bytes) -> np.ndarray:
+    """The stored voxels (…, z, y, x), unscaled, as a read-only view of the file's (inflated) content."""
     count = math.prod(header.shape_xyz)
     return np.frombuffer(content, header.dtype, count, header.data_offset).reshape(header.shape_xyz[::-1])
-
-
-def read_content(path: Path) -> bytes:
-    """The bytes of the file, decompressed where it is gzipped, its checksum verified.
-
-    Raises:
-        FileError: the file is missing, cut short or damaged.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(path, "the file is missing", "add it, or remove the case from the dataset") from None
-    if content[:2] != GZIP_MAGIC:
-        return content
-    try:
-        stream = zlib.decompressobj(wbits=31)
-        inflated = stream.decompress(content)
-        if stream.eof and not stream.unused_data:
-            return inflated
-        return gzip.decompress(content)
-    except EOFError as error:
-        raise FileError(path, CUT_SHORT, COPY_AGAIN) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise FileError(path, f"is damaged ({error})", COPY_AGAIN) from error

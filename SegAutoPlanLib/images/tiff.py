@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
+import zlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import FileError
-from .simpleitk_io import read_sitk_image
+from .header_promise import require_promise
+from .opening import opened
+from .signatures import require_ending, type_of
+from .simpleitk_io import read_gated_image
+from .tiff_pages import BITS, PHOTOMETRIC, TILE_WIDTH, TiffPage, read_tiff_pages, tiff_promise
 
-BITS_PER_SAMPLE, PHOTOMETRIC, TILE_WIDTH = 258, 262, 322
 PALETTE = 3
-FIELD_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 16: 8}
-FIELD_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 16: "Q"}
+TIFFFILE_ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
+"""What tifffile and its codecs raise for damaged content; its own TiffFileError is a ValueError or an OSError."""
+COLOURS = (2, 3, 4)
 
 
 def read_tiff(path: Path) -> np.ndarray:
@@ -27,10 +32,28 @@ def read_tiff(path: Path) -> np.ndarray:
     Raises:
         FileError: the file is missing, damaged, or needs tifffile where that is not installed.
     """
-    tags = _tags_of_first_page(path) if path.is_file() else {}
-    if TILE_WIDTH in tags or tags.get(BITS_PER_SAMPLE) == 64 or tags.get(PHOTOMETRIC) == PALETTE:
-        return _read_with_tifffile(path)
-    image = read_sitk_image(path)
+    with opened(path) as (stream, file_bytes):
+        require_ending(type_of(stream.read(16)), path)
+        pages = read_tiff_pages(stream, file_bytes, path)
+        promise = tiff_promise(pages, file_bytes, path)
+    require_promise(promise, path)
+    array = _read_with_tifffile(path) if _is_beyond_itk(pages[0]) else _read_with_itk(path)
+    found = len(array) if array.ndim == 3 and (len(pages) > 1 or array.shape[2] not in COLOURS) else 1
+    if found != len(pages) or array.ndim > 3:
+        raise FileError(
+            path,
+            f"has {len(pages)} pages, but only {found} could be read",
+            "save it as a TIFF with a page for each slice, all of one kind",
+        )
+    return array
+
+
+def _is_beyond_itk(page: TiffPage) -> bool:
+    return TILE_WIDTH in page.tags or page.first(BITS, 1) == 64 or page.first(PHOTOMETRIC, 1) == PALETTE
+
+
+def _read_with_itk(path: Path) -> np.ndarray:
+    image = read_gated_image(path)
     return sitk.GetArrayFromImage(image[:, :, 0] if image.GetDimension() == 3 and image.GetSize()[2] == 1 else image)
 
 
@@ -38,7 +61,7 @@ def _read_with_tifffile(path: Path) -> np.ndarray:
     tifffile = _tifffile(path)
     try:
         return tifffile.imread(path)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError) as error:
+    except TIFFFILE_ERRORS as error:
         raise FileError(path, f"cannot be read as TIFF ({error})", "it is damaged: copy or export it again") from error
 
 
@@ -52,32 +75,3 @@ def _tifffile(path: Path) -> ModuleType:
             "install tifffile, or save the image as a plain 8-bit, 16-bit or float TIFF in strips",
         ) from error
     return tifffile
-
-
-def _tags_of_first_page(path: Path) -> dict[int, Any]:
-    """The first value of each tag of the first page that has numbers; {} where this is no TIFF."""
-    with path.open("rb") as stream:
-        start = stream.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(start[:2])
-        if order is None or len(start) < 16:
-            return {}
-        big = struct.unpack_from(order + "H", start, 2)[0] == 43
-        stream.seek(struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)[0])
-        count_form, entry_bytes, value_offset = ("Q", 20, 12) if big else ("H", 12, 8)
-        count_bytes = stream.read(struct.calcsize(count_form))
-        if len(count_bytes) < struct.calcsize(count_form):
-            return {}
-        entries = stream.read(min(struct.unpack(order + count_form, count_bytes)[0], 4096) * entry_bytes)
-        tags: dict[int, Any] = {}
-        for entry in range(0, len(entries) - entry_bytes + 1, entry_bytes):
-            tag, kind = struct.unpack_from(order + "HH", entries, entry)
-            count = struct.unpack_from(order + ("Q" if big else "I"), entries, entry + 4)[0]
-            if kind not in FIELD_FORMS:
-                continue
-            where, data = entry + value_offset, entries
-            if count * FIELD_BYTES[kind] > entry_bytes - value_offset:
-                stream.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, where)[0])
-                where, data = 0, stream.read(FIELD_BYTES[kind])
-            if len(data) >= where + FIELD_BYTES[kind]:
-                tags[tag] = struct.unpack_from(order + FIELD_FORMS[kind], data, where)[0]
-    return tags

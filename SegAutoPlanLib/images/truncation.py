@@ -6,34 +6,38 @@ ITK's header reader cannot tell for all: it says neither where the voxels begin 
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 
 from ..errors import FileError
-from .nifti import COPY_AGAIN, CUT_SHORT, GZIP_MAGIC, parse_header
-
-NIFTI_HEADER_BYTES = 544
-"""Enough for NIfTI-1 (348) and NIfTI-2 (540)."""
-GIPL_HEADER_BYTES = 256
-GIPL_VOXEL_BYTES = {7: 1, 8: 1, 15: 2, 16: 2, 31: 4, 32: 4, 64: 4, 65: 8}
+from .header_promise import COPY_AGAIN, CUT_SHORT
+from .inflating import GZIP_MAGIC, inflated_parts, inflated_start
+from .nifti import parse_header
+from .nifti_file import HEADER_BYTES
+from .picture_headers import GIPL_HEADER_BYTES, GIPL_VOXEL_BYTES
 
 
 def check_is_complete(path: Path) -> None:
     """Do nothing for a complete file, or one of a type that ITK itself watches.
 
     Raises:
-        FileError: the file ends before its last voxel.
+        FileError: the file ends before its last voxel, or cannot be inflated.
     """
-    if not is_complete(path):
+    if not _has_all_voxels(path):
         raise FileError(path, CUT_SHORT, COPY_AGAIN)
 
 
 def is_complete(path: Path) -> bool:
     """Whether a NIfTI, GIPL or BMP file has all its voxels; True for other types."""
+    try:
+        return _has_all_voxels(path)
+    except FileError:
+        return False
+
+
+def _has_all_voxels(path: Path) -> bool:
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return _nifti_is_complete(path)
@@ -50,7 +54,7 @@ def _nifti_is_complete(path: Path) -> bool:
     with path.open("rb") as stream:
         beginning = stream.read(2048)
         compressed = beginning[:2] == GZIP_MAGIC
-        start = _inflated_start(beginning) if compressed else beginning
+        start = inflated_start(beginning, HEADER_BYTES) if compressed else beginning
         header = parse_header(start)
         if header is None:
             return True
@@ -59,7 +63,9 @@ def _nifti_is_complete(path: Path) -> bool:
         stream.seek(-4, os.SEEK_END)
         if struct.unpack("<I", stream.read(4))[0] == header.bytes_with_voxels % 2**32:
             return True
-    return _inflated_length(path) >= header.bytes_with_voxels
+        stream.seek(0)
+        parts = inflated_parts(stream, header.bytes_with_voxels, path)
+        return sum(len(part) for part in parts) >= header.bytes_with_voxels
 
 
 def _gipl_is_complete(path: Path) -> bool:
@@ -85,21 +91,3 @@ def _bmp_is_complete(path: Path) -> bool:
             return True
         bytes_per_row = (width * bits + 31) // 32 * 4
         return stream.seek(0, os.SEEK_END) >= offset + bytes_per_row * abs(height)
-
-
-def _inflated_start(beginning: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(wbits=31).decompress(beginning, NIFTI_HEADER_BYTES)
-    except zlib.error:
-        return b""
-
-
-def _inflated_length(path: Path) -> int:
-    total = 0
-    try:
-        with gzip.open(path) as stream:
-            while chunk := stream.read(1 << 20):
-                total += len(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return 0
-    return total

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import UserInputError
+from ..errors import FileError, UserInputError
 
 IGNORE = "ignore"
 """nnU-Net's name of the label that is neither trained nor scored; it must have the highest value."""
@@ -53,14 +54,17 @@ class LabelPlan:
         return labels
 
 
-def names_in_order(found: Sequence[Sequence[str]], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def names_in_order(found: Sequence[tuple[Path, Sequence[str]]], wanted: Sequence[str] | None) -> tuple[str, ...]:
     """The wanted names, else all names in order of first appearance; a segment named `ignore` comes last.
+
+    Args:
+        found: each segmentation file and the names of its segments.
 
     Raises:
         UserInputError: a wanted name is in no case, two names differ in upper and lower case only, or a name is
             `background` or empty.
     """
-    seen = list(dict.fromkeys(name for names in found for name in names))
+    seen = list(dict.fromkeys(name for _, names in found for name in names))
     if wanted is not None:
         absent = [name for name in wanted if name not in seen]
         if absent:
@@ -73,7 +77,8 @@ def names_in_order(found: Sequence[Sequence[str]], wanted: Sequence[str] | None)
         raise UserInputError("None of the segmentations has a segment; check the files.")
     for name in seen:
         if not name or name.casefold() == "background":
-            raise UserInputError(f'A segment is named "{name}", which cannot be a label; rename it in Slicer.')
+            file = next(file for file, names in found if name in names)
+            raise FileError(file, f'a segment is named "{name}", which cannot be a label', "rename it in Slicer")
         twins = [other for other in seen if other != name and other.casefold() == name.casefold()]
         if twins:
             raise UserInputError(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..errors import FileError, UserInputError
 from ..images.image_io import VOLUME_ENDINGS
+from ..names import problem_of_name
+from ..schema import shown
 
 SEGMENTATION = re.compile(r"(?:^|[-_. ])(?:seg|segmentation|segmentations|label|labels|labelmap|mask)[-_ ]?\d*$", re.I)
 CHANNEL = re.compile(r"_(\d{4})$")
@@ -39,9 +41,14 @@ def as_pairs(source: Path | str | Sequence[PairFiles]) -> tuple[Pair, ...]:
         pairs = find_pairs(Path(source).absolute())
     else:
         pairs = tuple(_with_unique_names([_given_pair(images, segmentation) for images, segmentation in source]))
-    twice = [name for name, count in Counter(pair.identifier for pair in pairs).items() if count > 1]
+    for pair in pairs:
+        if (problem := problem_of_name(pair.identifier)) is not None:
+            raise FileError(pair.images[0], f"its case's name {problem}, not {shown(pair.identifier)}", "rename it")
+    # Windows and macOS do not tell A from a in file names.
+    twice = [name for name, count in Counter(pair.identifier.casefold() for pair in pairs).items() if count > 1]
     if twice:
-        raise UserInputError(f"Two images would become the case {twice[0]}; rename one of the files.")
+        first, second, *_ = (pair.images[0] for pair in pairs if pair.identifier.casefold() == twice[0])
+        raise UserInputError(f"{first} and {second} would become one case; rename one of the files.")
     return pairs
 
 

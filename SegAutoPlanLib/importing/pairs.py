@@ -22,7 +22,7 @@ from ..images.simpleitk_io import header_from_sitk, read_sitk_image, write_sitk_
 from ..progress import SILENT, Reporter
 from .label_plan import LabelPlan, codes_of, names_in_order, plan_of_codes
 from .pairing import Pair, PairFiles, as_pairs
-from .segment_file import read_segment_file
+from .segment_file import SegmentFile, read_segment_file
 from .staging import ImportedDataset, new_dataset
 
 DEFAULT_ENDING = ".nii.gz"
@@ -75,7 +75,7 @@ def import_pairs(
     run = partial(run_cases, items=pairs, workers=workers, reporter=reporter, ordered=True)
     look = partial(_segment_names, value_names)
     found = list(run(look, stage="read segments", bytes_per_case=BYTES_PER_VOXEL * voxels))
-    names = names_in_order(found, segments)
+    names = names_in_order([(pair.segmentation, these) for pair, these in zip(pairs, found, strict=True)], segments)
     needed = (BYTES_PER_VOXEL + len(names)) * voxels
     if overlap == "refuse":
         plan = LabelPlan(names, {frozenset([name]): value for value, name in enumerate(names, start=1)})
@@ -123,8 +123,8 @@ def _segment_names(value_names: Mapping[int, str], pair: Pair) -> tuple[str, ...
 
 def _codes_of_case(names: tuple[str, ...], value_names: Mapping[int, str], pair: Pair) -> set[int]:
     grid = read_sitk_image(pair.images[0])
-    masks = read_segment_file(pair.segmentation, value_names).masks_on(grid)
-    return {int(code) for code in np.unique(codes_of(masks, names, grid.GetSize()[::-1]))}
+    masks = read_segment_file(pair.segmentation, value_names).masks_on(grid, names)
+    return {int(code) for code in np.unique(codes_of(dict(masks), names, grid.GetSize()[::-1]))}
 
 
 def _write_case(plan: LabelPlan, value_names: Mapping[int, str], folder: Path, ending: str, pair: Pair) -> CaseNotes:
@@ -140,34 +140,35 @@ def _write_case(plan: LabelPlan, value_names: Mapping[int, str], folder: Path, e
             shutil.copyfile(path, target)
         else:
             write_sitk_image(image, target, target)
-    masks = file.masks_on(images[0])
-    labels = _labels(masks, plan, images[0], pair)
+    labels, painted = _labels(file, plan, images[0])
     target = folder / "labelsTr" / f"{pair.identifier}{ending}"
     write_segmentation(labels, target, header_from_sitk(images[0]), "SimpleITKIO")
     named = {segment.name for segment in file.segments if segment.name in plan.names}
-    outside = sorted(name for name in named - masks.keys() if file.has_voxels(name))
+    outside = sorted(name for name in named - painted if file.has_voxels(name))
     return CaseNotes(pair.identifier, not file.lies_on_lattice_of(images[0]), tuple(outside))
 
 
-def _labels(masks: dict[str, np.ndarray], plan: LabelPlan, grid: sitk.Image, pair: Pair) -> np.ndarray:
+def _labels(file: SegmentFile, plan: LabelPlan, grid: sitk.Image) -> tuple[np.ndarray, set[str]]:
+    """The label values (z, y, x) and the names of the segments that have voxels there."""
     shape = grid.GetSize()[::-1]
+    masks = file.masks_on(grid, plan.names)
     if any(len(names) > 1 for names in plan.values):
-        return plan.paint(masks, shape)
-    labels = np.zeros(shape, np.uint16)
-    for names, value in plan.values.items():
-        (name,) = names
-        if name not in masks:
-            continue
-        shared = labels[masks[name]]
+        held = dict(masks)
+        return plan.paint(held, shape), set(held)
+    value_of = {name: value for names, value in plan.values.items() for name in names}
+    labels, painted = np.zeros(shape, np.uint16), set()
+    for name, mask in masks:
+        shared = labels[mask]
         if shared.any():
             other = plan.names[int(shared.max()) - 1]
             raise FileError(
-                pair.segmentation,
+                file.path,
                 f"the segments {other} and {name} overlap in {np.count_nonzero(shared)} voxels",
                 'separate them in the Segment Editor, choose segments, or import with overlap="regions"',
             )
-        labels[masks[name]] = value
-    return labels
+        labels[mask] = value_of[name]
+        painted.add(name)
+    return labels, painted
 
 
 def _common_ending(pairs: Sequence[Pair]) -> str:

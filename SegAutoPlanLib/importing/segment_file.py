@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,14 @@ import SimpleITK as sitk
 
 from ..errors import FileError
 from ..images.simpleitk_io import read_sitk_image
+from ..labels import ENTRY_NAME, MAX_LABEL
+from ..schema import problem_of, shown
 
 SAME_PLACE_VOXELS = 0.01
+MOST_SEGMENTS = 4000
+"""An image taken for a label map has more values than any atlas has structures, and each would be looked for."""
+NAME_KEY = re.compile(r"Segment([0-9]+)_Name")
+NUMBER = r"0|[1-9][0-9]{0,5}"
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,15 @@ class SegmentFile:
     layers: tuple[sitk.Image, ...]
     segments: tuple[Segment, ...]
 
-    def masks_on(self, grid: sitk.Image) -> dict[str, np.ndarray]:
-        """Each segment as booleans (z, y, x) on the grid of an image, by the nearest voxel; empty ones left out."""
+    def masks_on(self, grid: sitk.Image, names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """The segments of these names one by one, as booleans (z, y, x) on the grid of an image by the nearest voxel;
+        empty ones left out."""
         layers = [sitk.GetArrayFromImage(_on_grid(layer, grid)) for layer in self.layers]
-        masks: dict[str, np.ndarray] = {}
-        for segment in self.segments:
-            mask = layers[segment.layer] == segment.value
-            masks[segment.name] = masks[segment.name] | mask if segment.name in masks else mask
-        return {name: mask for name, mask in masks.items() if mask.any()}
+        for name in names:
+            places = [segment for segment in self.segments if segment.name == name]
+            masks = (layers[segment.layer] == segment.value for segment in places)
+            if places and (mask := np.logical_or.reduce(tuple(masks))).any():
+                yield name, mask
 
     def has_voxels(self, name: str) -> bool:
         """Whether the segment is more than a name."""
@@ -70,7 +77,7 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
     Raises:
         FileError: the file is missing, damaged, or not a 3-D label map.
     """
-    image = read_sitk_image(path)
+    image = read_sitk_image(path, may_have_components=True)
     components = image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() != 3 or image.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise FileError(path, "is not a 3-D segmentation", "export the segmentation again as .seg.nrrd or label map")
@@ -79,7 +86,7 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
         if components > 1
         else (image,)
     )
-    segments = _named_segments(image)
+    segments = _named_segments(image, path)
     if not segments:
         if components > 1:
             raise FileError(
@@ -92,28 +99,70 @@ def read_segment_file(path: Path, names: Mapping[int, str] | None = None) -> Seg
     return SegmentFile(path, layers, segments)
 
 
-def _named_segments(image: sitk.Image) -> tuple[Segment, ...]:
+def _named_segments(image: sitk.Image, path: Path) -> tuple[Segment, ...]:
     """From Slicer's metadata; files of Slicer before 4.11 have a layer per segment and no label values."""
-    keys = image.GetMetaDataKeys()
-    numbers = sorted(int(match[1]) for key in keys if (match := re.fullmatch(r"Segment(\d+)_Name", key)))
+    keys = set(image.GetMetaDataKeys())
+    numbers = [match[1] for key in keys if (match := NAME_KEY.fullmatch(key))]
+    for number in numbers:
+        if not re.fullmatch(NUMBER, number):
+            raise FileError(path, f"has a segment with the number {shown(number)}", "save it again from Slicer")
 
-    def number(key: str, default: int) -> int:
-        return int(image.GetMetaData(key)) if key in keys else default
+    def number_of(key: str, default: int) -> int:
+        return _whole_number(image.GetMetaData(key), key, path) if key in keys else default
 
-    return tuple(
+    segments = tuple(
         Segment(
             image.GetMetaData(f"Segment{index}_Name").strip(),
-            number(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
-            number(f"Segment{index}_LabelValue", 1),
+            number_of(f"Segment{index}_Layer", index if f"Segment{index}_LabelValue" not in keys else 0),
+            number_of(f"Segment{index}_LabelValue", 1),
         )
-        for index in numbers
+        for index in sorted(map(int, numbers))
     )
+    _require_few(len(segments), path)
+    _require_possible(segments, path)
+    return segments
+
+
+def _require_few(count: int, path: Path) -> None:
+    if count > MOST_SEGMENTS:
+        raise FileError(
+            path,
+            f"has {count} segments, and at most {MOST_SEGMENTS} can be imported",
+            "give a label map, or check which file is the image",
+        )
+
+
+def _whole_number(text: str, key: str, path: Path) -> int:
+    if not re.fullmatch(r"\s*[0-9]{1,9}\s*", text) or int(text) > MAX_LABEL:
+        raise FileError(path, f"{key} must be a whole number from 0 to {MAX_LABEL}, not {shown(text)}", "save it again")
+    return int(text)
+
+
+def _require_possible(segments: tuple[Segment, ...], path: Path) -> None:
+    places: dict[tuple[int, int], str] = {}
+    for segment in segments:
+        if (problem := problem_of(ENTRY_NAME, segment.name)) is not None:
+            raise FileError(path, f"the name of a segment {problem}", "rename it in Slicer and save it again")
+        if segment.value == 0:
+            raise FileError(path, f"the segment {segment.name} has the value 0 of the background", "save it again")
+        other = places.setdefault((segment.layer, segment.value), segment.name)
+        if other is not segment.name:
+            raise FileError(
+                path,
+                f"the segments {other} and {segment.name} have the same voxels (layer {segment.layer}, value "
+                f"{segment.value})",
+                "remove one of them in Slicer and save it again",
+            )
 
 
 def _segments_of_values(image: sitk.Image, path: Path, names: Mapping[int, str]) -> tuple[Segment, ...]:
     values = np.unique(sitk.GetArrayViewFromImage(image))
     if not np.array_equal(values, np.rint(values)) or values.min() < 0:
         raise FileError(path, "holds values that are not labels", "give a label map, or check which file is the image")
+    if values.max() > MAX_LABEL:
+        problem = f"holds the value {values.max():g}, and labels go up to {MAX_LABEL}"
+        raise FileError(path, problem, "renumber the labels, or check which file is the image")
+    _require_few(np.count_nonzero(values), path)
     return tuple(Segment(names.get(int(value), f"label_{int(value)}"), 0, int(value)) for value in values if value != 0)
 
 

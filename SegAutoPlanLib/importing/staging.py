@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import UserInputError, in_sentences
 from ..locks import exclusive
+from ..names import safe_name
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,22 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
     """Yield (a temporary folder to build in, the folder it becomes when the block succeeds).
 
     Raises:
-        UserInputError: the id is taken or impossible, the name has letters that file systems refuse, or the
-            disk is full. Nothing is left behind.
+        UserInputError: the id is taken or impossible, the name has letters that file systems refuse, the
+            disk is full, or the same number is being imported. Nothing is left behind.
     """
     # Absolute, so that it means the same to a worker on another computer.
     root = Path(raw_root).absolute()
-    target = root / _folder_name(root, dataset_id, name)
-    root.mkdir(parents=True, exist_ok=True)
+    _folder_name(root, dataset_id, name)
     with (
         in_sentences(),
-        exclusive(root / f".import_{dataset_id:03d}.lock", f"Importing dataset {dataset_id} to {root}"),
+        exclusive(root / f".import_{dataset_id:03d}.lock", f"{root}: importing dataset {dataset_id}"),
     ):
-        building = Path(tempfile.mkdtemp(prefix=".importing_", dir=root))
+        # Again, because another import may have ended meanwhile.
+        target = root / _folder_name(root, dataset_id, name)
+        prefix = f".importing_{dataset_id:03d}_"
+        for left_by_a_kill in root.glob(f"{prefix}*"):
+            shutil.rmtree(left_by_a_kill, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         try:
             yield building, target
             building.chmod(0o755)
@@ -57,4 +62,4 @@ def _folder_name(root: Path, dataset_id: int, name: str) -> str:
     taken = [entry.name for entry in root.glob(f"Dataset{dataset_id:03d}_*")] if root.is_dir() else []
     if taken:
         raise UserInputError(f"{root / taken[0]}: the dataset id {dataset_id} is taken; choose another id.")
-    return f"Dataset{dataset_id:03d}_{name}"
+    return safe_name(f"Dataset{dataset_id:03d}_{name}", "The name of the new dataset")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..dataset import Case, find_cases
 from ..dataset_json import DATASET_FILE
-from ..errors import FileError, UserInputError
-from ..files import atomic_path
-from ..images import read_image, read_segmentation, write_segmentation
-from ..images.checksums import require_undamaged
-from ..models import PLANS_FILE, write_model_files
-from ..planning import plan_to_json
+from ..errors import UserInputError
+from ..files import atomic_path, write_json
+from ..images import files_of_segmentation, read_image, read_segmentation, write_segmentation
+from ..models import PLANS_FILE, ModelFolder
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
-from .model import TrainedModel
-from .results_folder import ResultsFolder, results_folder
+from .expected_results import ExpectedResults
+from .results_folder import ResultsFolder
 from .segment import WITHOUT_MIRRORING, Segmentation, Segmenter
 
 
@@ -36,11 +34,24 @@ class SegmentCasesOptions:
     previous_stage: Path | None = None
     """Folder of a cascade's first-stage segmentations."""
     skip_existing: bool = False
-    """Whether results that are there, whole and readable, are kept."""
+    """Keep what is there and complete."""
     overwrite: bool = False
-    """Whether files in the output folder may be replaced that segmenting has not written."""
+    """Work in a folder of somebody else's files too, and replace them where names are the same."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
+
+
+@dataclass(frozen=True)
+class CasesToDo:
+    """What is to be segmented, and where it goes."""
+
+    cases: tuple[Case, ...]
+    results: ResultsFolder
+    options: SegmentCasesOptions
+    documents: dict[str, Any]
+    """The files of the model that results are accompanied by, as far as they are not there yet."""
+    has_results: bool
+    """Whether some are there already."""
 
 
 def segment_cases(
@@ -57,44 +68,75 @@ def segment_cases(
         output: made if it is not there; gets `CASE.ending`, and dataset.json and plans.json for what comes after.
 
     Raises:
-        UserInputError: no input, a channel missing, an unreadable file; or the output folder holds somebody's files.
+        UserInputError: no input, a channel missing, an unreadable file; or `output` cannot take the results.
         StopRequested: between two tiles; finished cases stay.
     """
-    with results_folder(output, options.part, options.overwrite) as results:
-        return _segment_cases(segmenter, inputs, results, options, reporter)
+    with cases_to_do(segmenter.model.files, inputs, output, options) as todo:
+        return segment_all(segmenter, todo, reporter)
 
 
-def _segment_cases(
-    segmenter: Segmenter,
-    inputs: Path | Sequence[Path],
-    results: ResultsFolder,
-    options: SegmentCasesOptions,
-    reporter: Reporter,
-) -> list[Path]:
-    model = segmenter.model
-    cases = cases_to_segment(inputs, model)[options.part[0] - 1 :: options.part[1]]
-    for case in cases:
-        _require_files(case)
-    files = [file for case in cases for file in case.image_files]
-    results.require_no_input(files, [name for case in cases for name in result_names(case.identifier, model, options)])
-    if options.skip_existing:
-        cases = tuple(case for case in cases if not _is_done(results.path, case.identifier, model, options))
+@contextlib.contextmanager
+def cases_to_do(
+    model: ModelFolder, inputs: Path | Sequence[Path], output: Path, options: SegmentCasesOptions
+) -> Iterator[CasesToDo]:
+    """Find the cases, see that the folder can take their results, and hold it within the block. Needs no weights.
+
+    Raises:
+        UserInputError: no input, a channel missing; somebody works in the folder, or results would replace what predict
+            has not written.
+    """
+    number, count = options.part
+    cases = cases_to_segment(inputs, model)
+    results = ResultsFolder(Path(output), options.part)
+    expected = ExpectedResults.of(cases[number - 1 :: count], model, results.path, options.save_probabilities)
+    sources = [file for case in cases for file in case.image_files]
+    if options.previous_stage is not None:
+        sources += [options.previous_stage / f"{case.identifier}{model.file_ending}" for case in cases]
+    sources += [model.path / PLANS_FILE, model.path / DATASET_FILE]
+    results.require_apart_from(sources, expected.names)
+    if not options.overwrite:
+        results.require_own_files(
+            expected.names, expected.is_damaged, expected.results if options.skip_existing else ()
+        )
+    with results.held():
+        todo = expected.missing(results) if options.skip_existing else expected.cases
+        for case in todo:
+            _require_files(case)
+        yield CasesToDo(todo, results, options, expected.documents, len(todo) < len(expected.cases))
+
+
+def segment_all(segmenter: Segmenter, todo: CasesToDo, reporter: Reporter = SILENT) -> list[Path]:
+    """Segment the cases and return the files written.
+
+    Raises:
+        UserInputError: an image cannot be read or used; the disk is full.
+        StopRequested: between two tiles; finished cases stay.
+    """
+    model, results = segmenter.model, todo.results
     if segmenter.leaves_out_mirroring:
         reporter.event("mirroring", message=WITHOUT_MIRRORING)
+    # Not before there is a result: what fails at once leaves nothing behind.
+    if todo.has_results:
+        _add_documents(todo)
     written = []
-    prepared = _prepare_ahead(segmenter, cases, options)
-    for case, image in zip(reporter.track(cases, "cases"), prepared, strict=True):
-        result = segmenter.segment_preprocessed(image, options.save_probabilities, reporter)
-        with results.writing(result_names(case.identifier, model, options)):
-            written.append(write_result(result, results.path, case.identifier, model.file_ending, model.plan.image_io))
-        if len(written) == 1:
-            # Not before there is a result: what fails at once leaves nothing behind.
-            with results.writing((PLANS_FILE, DATASET_FILE)):
-                write_model_files(results.path, plan_to_json(model.plan), model.files.dataset_json.document)
+    prepared = _prepare_ahead(segmenter, todo.cases, todo.options)
+    for case, image in zip(reporter.track(todo.cases, "cases"), prepared, strict=True):
+        result = segmenter.segment_preprocessed(image, todo.options.save_probabilities, reporter)
+        files = write_result(result, results.workplace, case.identifier, model.file_ending, model.plan.image_io)
+        results.take([file.name for file in files])
+        written.append(results.path / files[-1].name)
+        if len(written) == 1 and not todo.has_results:
+            _add_documents(todo)
     return written
 
 
-def cases_to_segment(inputs: Path | Sequence[Path], model: TrainedModel) -> tuple[Case, ...]:
+def _add_documents(todo: CasesToDo) -> None:
+    for name, document in todo.documents.items():
+        write_json(todo.results.workplace / name, document)
+    todo.results.take(tuple(todo.documents))
+
+
+def cases_to_segment(inputs: Path | Sequence[Path], model: ModelFolder) -> tuple[Case, ...]:
     """The cases of a folder by nnU-Net's names, or one case of given files.
 
     Raises:
@@ -113,24 +155,20 @@ def cases_to_segment(inputs: Path | Sequence[Path], model: TrainedModel) -> tupl
     return (Case(re.sub(r"_\d{4}$", "", name), tuple(Path(file) for file in inputs)),)
 
 
-def result_names(name: str, model: TrainedModel, options: SegmentCasesOptions) -> tuple[str, ...]:
-    """The files of a case's result, the segmentation last."""
-    sidecar = (f"{name}.json",) if model.plan.image_io == "Tiff3DIO" else ()
-    probabilities = (f"{name}.npz", f"{name}.pkl") if options.save_probabilities else ()
-    return (*sidecar, *probabilities, f"{name}{model.file_ending}")
-
-
-def write_result(result: Segmentation, folder: Path, name: str, ending: str, image_io: str) -> Path:
-    """Write the segmentation and, if there are probabilities, the npz and pkl that nnU-Net's ensembling reads."""
+def write_result(result: Segmentation, folder: Path, name: str, ending: str, image_io: str) -> list[Path]:
+    """Write the segmentation and, if there are probabilities, the npz and pkl that nnU-Net's ensembling reads; the
+    files, the segmentation last."""
     target = folder / f"{name}{ending}"
+    written = []
     if result.probabilities is not None:
         with atomic_path(folder / f"{name}.npz") as temporary:
             np.savez_compressed(temporary, probabilities=result.probabilities)
         # nnU-Net's format. We never read a pickle.
         with atomic_path(folder / f"{name}.pkl") as temporary:
             temporary.write_bytes(pickle.dumps(result.geometry.to_nnunet()))
+        written = [folder / f"{name}.npz", folder / f"{name}.pkl"]
     write_segmentation(result.labels, target, result.geometry.header, image_io)
-    return target
+    return [*written, *files_of_segmentation(target, image_io)]
 
 
 def _prepare_ahead(
@@ -165,32 +203,3 @@ def _require_files(case: Case) -> None:
     for file in case.image_files:
         if not file.is_file():
             raise UserInputError(f"{file}: this channel of {case.identifier} is missing; add the file.")
-
-
-def _is_done(folder: Path, name: str, model: TrainedModel, options: SegmentCasesOptions) -> bool:
-    """Whether all of a case's result is there, whole: each file is read to its end."""
-    target = folder / f"{name}{model.file_ending}"
-    try:
-        read_segmentation(target, model.plan.image_io)
-        require_undamaged(target)
-    except FileError:
-        return False
-    return not options.save_probabilities or (
-        _is_whole_npz(folder / f"{name}.npz") and _ends_with(folder / f"{name}.pkl", pickle.STOP)
-    )
-
-
-def _is_whole_npz(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist() == ["probabilities.npy"] and archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        return False
-
-
-def _ends_with(path: Path, end: bytes) -> bool:
-    # Not unpickled, which could execute something: a pickle that was cut short lacks its last byte.
-    try:
-        return path.read_bytes()[-len(end) :] == end
-    except OSError:
-        return False

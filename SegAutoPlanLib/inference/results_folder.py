@@ -1,163 +1,212 @@
-"""A folder of segmentations, and which of its files `predict` has written: nothing else in it is ever replaced.
+"""A folder of segmentations: which of its files are `predict`'s own, and how a new one gets there.
 
-A record inside (`.segautoplan/`) tells: before a file is put in place a line says that it is begun, and afterwards a
-line gives its size and time. So a file that somebody corrected since is not ours any more, and one that was in the
-making when the program was killed still is.
+Beside the results lies a folder `.segautoplan`, and in it one folder per part of the work (`--part K/N`), so that each
+file there has one writer, on whichever computer. A result is written there, noted in the record, and only then moved to
+its place: at whatever instant the process is killed, each file among the results is whole and known. What the record
+does not know, or not so, is somebody else's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..errors import FileError, UserInputError, in_sentences
-from ..files import parse_json, read_bytes, remove_abandoned
+from ..errors import FileError, in_sentences
+from ..files import remove_abandoned
 from ..locks import exclusive
-from ..models import SUMMARY_FILE
-from ..schema import either, problem_of, record, text, whole
+from ..models import SUMMARY_FILE, is_summary_file
+from .results_record import Written, append_to_record, read_record
 
-RECORD_FOLDER = ".segautoplan"
-COMPANIONS = (SUMMARY_FILE, "Thumbs.db", "desktop.ini")
-"""What others may put beside segmentations: the evaluation of them, and what file browsers leave."""
-MTIME_SLACK_NS = 2_000_000_000
-"""Disks of cameras and sticks keep the time in steps of two seconds."""
-MAX_RECORD_BYTES = 64 << 20
-LINE = either(
-    record({"begins": text()}),
-    record({"wrote": text(), "bytes": whole(0), "mtime_ns": whole()}),
-)
-REMEDY = "choose an empty folder, or say --overwrite if its files may be replaced"
+OWN_FOLDER = ".segautoplan"
+RECORD_FILE, LOCK_FILE = "written.jsonl", "lock"
+PART_FOLDER = re.compile(r"part_([1-9]\d{0,8})_of_([1-9]\d{0,8})")
+COMPANIONS = frozenset({SUMMARY_FILE, "postprocessing.json", "postprocessing.pkl", "Thumbs.db", "desktop.ini"})
+"""What evaluation, postprocessing and file managers leave beside results; hidden files are such too."""
+ANOTHER_FOLDER = "give another --output folder"
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """A file as it was when it had been written."""
-
-    bytes: int
-    mtime_ns: int
-
-    def fits(self, found: os.stat_result) -> bool:
-        return found.st_size == self.bytes and abs(found.st_mtime_ns - self.mtime_ns) <= MTIME_SLACK_NS
-
-
-@contextlib.contextmanager
-def results_folder(output: Path, part: tuple[int, int] = (1, 1), overwrite: bool = False) -> Iterator[ResultsFolder]:
-    """The folder, which nobody else writes this part of while the block runs.
-
-    Args:
-        output: made when the first result is there; nothing is left of it if none came.
-        part: (K, N): several computers may share the folder, one for each of N parts.
-        overwrite: whether files that `predict` has not written may be replaced.
-
-    Raises:
-        UserInputError: the folder holds such files, cannot be written to, or somebody else writes to it.
-    """
-    results = ResultsFolder(Path(output), part, overwrite)
-    with in_sentences():
-        is_new = not results.path.exists()
-        results.require_ours()
-    name = f"{results.path} (part {part[0]} of {part[1]})" if part[1] > 1 else str(results.path)
-    try:
-        with exclusive(results.record_file.with_suffix(".lock"), f"Segmenting into {name}"):
-            remove_abandoned(results.path)
-            yield results
-    finally:
-        for folder in (results.record_file.parent, *([results.path] if is_new else [])):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-
-
 class ResultsFolder:
-    """What is ours in a folder of segmentations."""
+    """A folder of results, and the part of the work that is done here."""
 
-    def __init__(self, path: Path, part: tuple[int, int], overwrite: bool) -> None:
-        self.path, self._overwrite = path, overwrite
-        self.record_file = path / RECORD_FOLDER / f"predictions_{part[0]}_of_{part[1]}.jsonl"
-        """Of this part; the others' are read too."""
-        self._written = self._read_records()
+    path: Path
+    part: tuple[int, int] = (1, 1)
+    """(K, N)."""
 
-    def require_ours(self) -> None:
-        """Refuse a folder with files that `predict` has not written.
+    @property
+    def workplace(self) -> Path:
+        """Where this part's results are written before they take their place."""
+        return self.path / OWN_FOLDER / f"part_{self.part[0]}_of_{self.part[1]}"
+
+    def require_apart_from(self, inputs: Iterable[Path], targets: Collection[str]) -> None:
+        """Refuse a place where no result may ever go.
+
+        Args:
+            inputs: the files that are read.
+            targets: the names of the files that are to be written.
 
         Raises:
-            FileError: there are such files, and nobody said that they may be replaced.
+            FileError: the folder is none, a target is a folder, or would replace what it is made from.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise FileError(self.path, "is a file, and the segmentations need a folder", "give another --output")
-        if self._overwrite or not self.path.is_dir():
-            return
-        strangers = sorted(name for name in os.listdir(self.path) if not self._is_ours(name))
+        with in_sentences():
+            if os.path.lexists(self.path) and not self.path.is_dir():
+                problem = "is a link to nowhere" if self.path.is_symlink() and not self.path.exists() else "is a file"
+                raise FileError(self.path, f"{problem} and not a folder for results", ANOTHER_FOLDER)
+            for own in (self.path / OWN_FOLDER, self.workplace):
+                if os.path.lexists(own) and (own.is_symlink() or not own.is_dir()):
+                    raise FileError(own, "is a link or a file where predict keeps its record", "remove it")
+            read = {_identity(file) for file in inputs}
+            folders = {_identity(file.parent) for file in inputs}
+            if _identity(self.path) in folders:
+                raise FileError(self.path, "holds the files that are read, so no result may go there", ANOTHER_FOLDER)
+            for name in targets:
+                target = self.path / name
+                if target.is_dir():
+                    raise FileError(target, "is a folder where a result is to go", f"move it, or {ANOTHER_FOLDER}")
+                if _identity(target) in read:
+                    raise FileError(target, "would be replaced by what is made from it", ANOTHER_FOLDER)
+
+    def require_own_files(
+        self, targets: Collection[str], is_damaged: Callable[[str], bool], kept: Collection[str] = ()
+    ) -> None:
+        """Refuse a folder of somebody else's files, or with results that somebody changed and this run would replace.
+
+        Args:
+            targets: the names of the files that are to be there in the end.
+            is_damaged: whether the file of a target's name is no complete one, so that nothing is lost with it.
+            kept: those of them that are not replaced if they are complete.
+
+        Raises:
+            FileError: there is such a file, which is named.
+        """
+        files = self._files()
+        known = self._known()
+        strangers = [
+            name
+            for name in files
+            if name not in known
+            and not (self._is_companion(name) if name not in targets else name in kept and is_damaged(name))
+        ]
         if strangers:
-            others = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+            more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+            believed = ", where --continue keeps complete segmentations as they are" if kept else ""
             raise FileError(
                 self.path,
-                f"holds {strangers[0]}{others}, which segmenting has not written or somebody has changed since",
-                REMEDY,
+                f"holds files that predict did not write ({strangers[0]}{more})",
+                f"{ANOTHER_FOLDER}, or use this one all the same with --overwrite{believed}",
             )
-
-    def require_no_input(self, inputs: Sequence[Path], names: Sequence[str]) -> None:
-        """Refuse to write over, or beside, what is read.
-
-        Raises:
-            FileError: a result would replace an input file, or would lie in the folder of the inputs.
-        """
-        for file in inputs:
-            if file.parent.resolve() == self.path.resolve():
-                raise FileError(self.path, "is the folder of the images", "choose another folder for the results")
-        targets = {(self.path / name).resolve() for name in names}
-        replaced = [file for file in inputs if file.resolve() in targets]
-        if replaced:
-            raise FileError(replaced[0], "would be replaced by its own segmentation", "choose another folder")
+        for name in files:
+            if name not in targets or name in kept:
+                continue
+            if not self._is_unchanged(name, known) and not is_damaged(name):
+                raise FileError(
+                    self.path / name,
+                    "was changed after predict had written it",
+                    f"{ANOTHER_FOLDER}, keep it with --continue, or replace it with --overwrite",
+                )
 
     @contextlib.contextmanager
-    def writing(self, names: Sequence[str]) -> Iterator[None]:
-        """Files of these names are put in place in the block."""
-        self._note(*({"begins": name} for name in names))
-        yield
-        written = []
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                found = (self.path / name).stat()
-                written.append({"wrote": name, "bytes": found.st_size, "mtime_ns": found.st_mtime_ns})
-        self._note(*written)
+    def held(self) -> Iterator[None]:
+        """A block in which nobody else does this part, or one that shares cases with it.
 
-    def _note(self, *lines: dict[str, Any]) -> None:
+        What a killed predecessor left half-written is removed, and at the end whatever is no result.
+
+        Raises:
+            UserInputError: somebody does; the sentence says who.
+        """
+        with contextlib.ExitStack() as locks:
+            work = f"{self.path}: predicting into this folder"
+            locks.enter_context(exclusive(self.workplace / LOCK_FILE, work))
+            # Only now: of two that begin at once, at least one sees the other.
+            for folder in self._overlapping():
+                locks.enter_context(exclusive(folder / LOCK_FILE, work))
+            remove_abandoned(self.path)
+            self._remove_half_written()
+            try:
+                yield
+            finally:
+                self._remove_half_written()
+
+    def take(self, names: Sequence[str]) -> None:
+        """Move files from the workplace to their places.
+
+        Raises:
+            UserInputError: the disk is full, or the system refuses; what was there stays.
+        """
         with in_sentences():
-            self.record_file.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.record_file, "a", encoding="utf-8") as file:
-                file.write("".join(f"{json.dumps(line)}\n" for line in lines))
+            for name in names:
+                append_to_record(self.workplace / RECORD_FILE, Written.of(self.workplace / name))
+                os.replace(self.workplace / name, self.path / name)
 
-    def _is_ours(self, name: str) -> bool:
-        # What begins with a dot belongs to somebody's tools, our own record and unfinished files among them.
-        if name.startswith(".") or name in COMPANIONS:
-            return True
-        if name not in self._written:
+    def unchanged(self, names: Iterable[str]) -> set[str]:
+        """Those that are, to the last byte, as predict has written them."""
+        known = self._known()
+        return {name for name in names if self._is_unchanged(name, known, thoroughly=True)}
+
+    def _files(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with in_sentences(), os.scandir(self.path) as entries:
+            return sorted(entry.name for entry in entries if not entry.is_dir())
+
+    def _known(self) -> dict[str, list[Written]]:
+        """What the records of all parts say, by name. Read after the files were listed: they are noted before."""
+        known: dict[str, list[Written]] = {}
+        for folder in self._parts():
+            for written in read_record(folder / RECORD_FILE):
+                known.setdefault(written.name, []).append(written)
+        return known
+
+    def _is_unchanged(self, name: str, known: dict[str, list[Written]], thoroughly: bool = False) -> bool:
+        path = self.path / name
+        try:
+            status = os.lstat(path)
+        except OSError:
             return False
-        stamp = self._written[name]
-        return stamp is None or stamp.fits((self.path / name).stat())
+        return any(written.is_still(path, status, thoroughly) for written in reversed(known.get(name, [])))
 
-    def _read_records(self) -> dict[str, Stamp | None]:
-        """By name; None for what was begun and perhaps not finished."""
-        written: dict[str, Stamp | None] = {}
-        for file in sorted(self.path.glob(f"{RECORD_FOLDER}/predictions_*.jsonl")):
-            for line in read_bytes(file, MAX_RECORD_BYTES).splitlines():
-                entry = _entry(line, file)
-                if "begins" in entry:
-                    written[entry["begins"]] = None
-                elif "wrote" in entry:
-                    written[entry["wrote"]] = Stamp(entry["bytes"], entry["mtime_ns"])
-        return written
+    def _is_companion(self, name: str) -> bool:
+        return (
+            name.startswith(".") or name in COMPANIONS or (name.endswith(".json") and is_summary_file(self.path / name))
+        )
+
+    def _parts(self) -> dict[Path, tuple[int, int]]:
+        """Which part of the work each folder below `.segautoplan` is for."""
+        try:
+            names = sorted(os.listdir(self.path / OWN_FOLDER))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        matches = [match for name in names if (match := PART_FOLDER.fullmatch(name))]
+        return {self.path / OWN_FOLDER / match[0]: (int(match[1]), int(match[2])) for match in matches}
+
+    def _overlapping(self) -> list[Path]:
+        """The folders of other parts that share cases with this one and whose lock is there, held or left behind."""
+        number, count = self.part
+        return [
+            folder
+            for folder, (other, others) in self._parts().items()
+            if (other, others) != self.part
+            and (number - other) % math.gcd(count, others) == 0
+            and (folder / LOCK_FILE).exists()
+        ]
+
+    def _remove_half_written(self) -> None:
+        with os.scandir(self.workplace) as entries:
+            for entry in entries:
+                if entry.name not in (RECORD_FILE, LOCK_FILE) and not entry.is_dir(follow_symlinks=False):
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry)
 
 
-def _entry(line: bytes, file: Path) -> dict[str, Any]:
-    # A line that a kill has cut off says nothing.
+def _identity(path: Path) -> object:
+    """The same for every path of a file or folder; of one that is not there, its path."""
     try:
-        entry = parse_json(line, file)
-    except UserInputError:
-        return {}
-    return entry if problem_of(LINE, entry) is None else {}
+        status = os.stat(path)
+    except OSError:
+        return os.path.normcase(os.path.abspath(path))
+    return status.st_dev, status.st_ino

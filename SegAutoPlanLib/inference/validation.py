@@ -32,7 +32,8 @@ def segment_preprocessed_folder(
         for identifier, inner in reporter.track_parts(identifiers, "validating"):
             case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
             result = segmenter.segment_preprocessed(case, save_probabilities, inner)
-            written.append(write_result(result, output, identifier, model.file_ending, model.plan.image_io))
+            files = write_result(result, output, identifier, model.file_ending, model.plan.image_io)
+            written.append(files[-1])
     except StopRequested:
         raise StopRequested(
             f"Validation was stopped after {len(written)} of {len(identifiers)} cases; the network is trained, and "

@@ -12,6 +12,7 @@ from .names import (
     fold_of,
     fold_path,
 )
+from .summary import is_summary_file
 from .writing import write_model_files
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "find_models",
     "fold_of",
     "fold_path",
+    "is_summary_file",
     "write_model_files",
 ]

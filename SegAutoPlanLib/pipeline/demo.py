@@ -70,7 +70,8 @@ def run_demo(workspace: Workspace, data: HeldOutData, epochs: int, reporter: Rep
     reporter.event("demo", message=data.story)
     checked = check(workspace, CheckOptions(data.dataset), reporter)
     if not checked.ok:
-        raise UserInputError(str(checked))
+        reporter.event("check", message=f"\n{checked}")
+        raise UserInputError(f"{data.dataset}: has problems; correct them, check lists them all.")
     made = plan(workspace, PlanOptions(data.dataset, gpu_memory_gb=GPU_MEMORY_GB), reporter)
     reporter.event("plan", message=f"\n{made}")
     configuration = choose_configuration(made.configurations)

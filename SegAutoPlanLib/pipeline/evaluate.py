@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset_json import DATASET_FILE, DatasetJson, read_dataset_json
 from ..errors import FileError, UserInputError
 from ..evaluation import Evaluation, evaluate_folder
-from ..files import read_json
 from ..images.image_io import choose_image_io
-from ..models import PLANS_FILE, SUMMARY_FILE
+from ..models import PLANS_FILE, SUMMARY_FILE, is_summary_file
 from ..planning import read_plan
 from ..progress import SILENT, Reporter
 from ..workspace import Workspace
@@ -45,7 +45,8 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
     """Compare every segmentation with the reference of its name and write nnU-Net's summary.
 
     Raises:
-        UserInputError: a folder or file is missing, or two that belong together differ in their grid.
+        UserInputError: a folder or file is missing, two that belong together differ in their grid, or `output` is
+            there and no summary.
         StopRequested: between two cases, once a stop was asked for.
     """
     for folder in (options.references, options.predictions):
@@ -55,8 +56,11 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
     if not source.is_file():
         raise UserInputError(f"{source}: the file does not exist; name the dataset's with --dataset-json.")
     dataset_json = read_dataset_json(source)
-    _require_summary(options.output)
     summary = options.output or options.predictions / SUMMARY_FILE
+    if os.path.lexists(summary) and not is_summary_file(summary):
+        raise FileError(
+            summary, "is there and is no summary of an evaluation, so it is not replaced", "give --output another name"
+        )
     evaluation = evaluate_folder(
         options.references,
         options.predictions,
@@ -69,15 +73,6 @@ def evaluate(_: Workspace, options: EvaluateOptions, reporter: Reporter = SILENT
         options.on_cases,
     )
     return Evaluated(evaluation, summary)
-
-
-def _require_summary(output: Path | None) -> None:
-    """Refuse to replace a file that is no evaluation."""
-    if output is None or not output.exists():
-        return
-    content = read_json(output) if output.is_file() and output.suffix == ".json" else None
-    if not isinstance(content, dict) or "metric_per_case" not in content:
-        raise FileError(output, "is there and is no evaluation", "give --output another name")
 
 
 def _image_io(options: EvaluateOptions, dataset_json: DatasetJson) -> str:

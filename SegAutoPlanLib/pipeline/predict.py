@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserInputError
-from ..inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
-from ..inference.results_folder import ResultsFolder
+from ..inference import SegmentCasesOptions, Segmenter, load_model
+from ..inference.predict import cases_to_do, segment_all
 from ..inference.tiling import LOWEST_STEP_SIZE
+from ..models import ModelFolder
 from ..models.names import folds_to_average
 from ..progress import SILENT, Reporter
 from ..schema import number
@@ -38,9 +39,9 @@ class PredictOptions:
     previous_stage: Path | None = None
     """Folder of a cascade's first-stage segmentations."""
     skip_existing: bool = False
-    """Keep results that are there, whole and readable."""
+    """Keep results that are there and complete."""
     overwrite: bool = False
-    """Replace files in the output folder that segmenting has not written."""
+    """Work in a folder of somebody else's files too, and replace them where names are the same."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
 
@@ -66,16 +67,14 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     """
     if not options.input:
         raise UserInputError("--input: give a folder of images, or the channel files of one case.")
-    # What lies in the way is said before a model is loaded.
-    ResultsFolder(options.output, options.part, options.overwrite).require_ours()
-    segmenter = Segmenter(
-        load_model(options.model, options.folds, options.checkpoint),
-        options.device,
-        options.mirroring,
-        options.step_size,
-    )
     inputs = options.input[0] if len(options.input) == 1 else options.input
     choices = SegmentCasesOptions(
         options.save_probabilities, options.previous_stage, options.skip_existing, options.overwrite, options.part
     )
-    return Predicted(tuple(segment_cases(segmenter, inputs, options.output, choices, reporter)))
+    model = ModelFolder.read(options.model)
+    # Before the weights: what is wrong with the folders is said at once.
+    with cases_to_do(model, inputs, options.output, choices) as todo:
+        segmenter = Segmenter(
+            load_model(model, options.folds, options.checkpoint), options.device, options.mirroring, options.step_size
+        )
+        return Predicted(tuple(segment_all(segmenter, todo, reporter)))

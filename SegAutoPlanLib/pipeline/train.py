@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
+from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
 from ..networks.device import choose_device
 from ..planning import plan_to_json
@@ -37,6 +39,7 @@ from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
+LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
 
 
@@ -99,7 +102,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     main one get None.
 
     Raises:
-        UserInputError: the dataset, the plan or an option cannot be worked with.
+        UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed.
     """
@@ -109,23 +112,34 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
+    fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
-    with _only_one(workspace, raw, recipe, options) if rank.is_main else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
         if options.gpus > 1:
+            # By this process, which outlives the others.
+            held.enter_context(_held_fold(fold_folder))
             task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
         else:
             with joined(rank, device) as ranks:
+                with ranks.main_first():
+                    if ranks.is_main:
+                        held.enter_context(_held_fold(fold_folder))
                 task = _train_rank(workspace, options, ranks, reporter)
         return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
 
 
-def _only_one(
-    workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions
-) -> contextlib.AbstractContextManager[None]:
-    """The lock of a fold; it can be held before there is a plan or a folder."""
-    model = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "CONFIGURATION"))
-    lock = workspace.results / raw.name / f".{model}__fold_{options.fold}.lock"
-    return exclusive(lock, f"Training fold {options.fold} of {workspace.results / raw.name / str(model)}")
+def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
+    """Where the fold goes, known before anything is planned."""
+    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    return fold_path(workspace.results / raw.name / str(name), options.fold)
+
+
+@contextlib.contextmanager
+def _held_fold(folder: Path) -> Iterator[None]:
+    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
+        for written_to in (folder, folder / VALIDATION_FOLDER):
+            remove_abandoned(written_to, 0)
+        yield
 
 
 def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
@@ -207,6 +221,8 @@ def _validate(
         raw.image_io,
         output / SUMMARY_FILE,
         ignore_missing=True,
+        # Labels drawn on a shifted origin are trained on as they are; the check of the dataset warns of them.
+        same_place=False,
     )
     return TrainedFold(
         folder=task.fold_folder,

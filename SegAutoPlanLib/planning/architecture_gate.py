@@ -32,6 +32,8 @@ PACKAGE = "dynamic_network_architectures.architectures."
 
 MOST_STAGES = 32
 """nnU-Net's own plans of the oddest images have 13."""
+MOST_BLOCKS = 500
+"""In all stages together; nnU-Net's largest have 50."""
 FEATURES, BLOCKS = whole(1, 100_000), whole(1, 256)
 STRIDE = whole(1, 64)
 LONGEST_KERNEL = 63
@@ -167,12 +169,15 @@ def old_architecture_entry(value: Any) -> None:
     )(value)
 
 
-def require_patch_passes(architecture: Architecture, patch_size: Sequence[int]) -> None:
-    """A patch goes down through all stages and comes back with its own size.
+def require_computable(architecture: Architecture, patch_size: Sequence[int]) -> None:
+    """A patch goes down through all stages and comes back with its own size, in a time that somebody can wait for.
 
     Raises:
         Mismatch: it does not.
     """
+    convolutions = sum(architecture.blocks_per_stage) + sum(architecture.convs_per_decoder_stage)
+    if convolutions > MOST_BLOCKS:
+        raise Mismatch(f"must have at most {MOST_BLOCKS} blocks of convolutions, not {convolutions}", '"architecture"')
     if any(step != 1 for step in architecture.strides[0]):
         raise Mismatch("must be 1 along each axis in the first stage", '"strides"')
     divisor = [math.prod(steps) for steps in zip(*architecture.strides, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..schema import Mismatch, either, nothing, record
-from .architecture_gate import require_patch_passes
+from .architecture_gate import require_computable
 from .architecture_json import architecture_from_json, architecture_to_json
 from .old_plans import architecture_from_old_json
 from .plan import Configuration
@@ -85,7 +85,7 @@ def _configuration_from_json(name: str, entry: Entry) -> Configuration:
     CONFIGURATION(entry)
     architecture = architecture_from_old_json(entry) if is_old(entry) else architecture_from_json(entry["architecture"])
     require_same_dimensions(entry, architecture.dimensions)
-    require_patch_passes(architecture, entry["patch_size"])
+    require_computable(architecture, entry["patch_size"])
     following = entry.get("next_stage") or ()
     return Configuration(
         name=name,

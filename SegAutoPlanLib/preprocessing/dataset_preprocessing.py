@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from ..planning import Configuration, Plan, plan_path, write_plan
 from ..planning.plan_gate import GROUND_TRUTH_FOLDER, folder_of_cases
 from ..progress import SILENT, Reporter
 from ..schema import problem_of
-from .case import crop_case, preprocess_cropped
+from .case import BYTES_PER_VALUE_MADE, crop_case, preprocess_cropped
 from .stamp import stamp_of, what_shapes_cases
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
-BYTES_PER_VALUE_READ, BYTES_PER_VALUE_MADE = 12, 8
-"""Measured: the image as read, its labels and masks; the resampled image and what lies between."""
+BYTES_PER_VALUE_READ = 12
+"""Measured: the image as read, its labels and masks."""
+LOCK_FILE = ".preprocessing.lock"
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
 
@@ -45,52 +46,47 @@ def preprocess_dataset(
     continues; cases that left the dataset are removed.
 
     Args:
-        wait: until nobody else preprocesses the same configuration, instead of refusing.
+        wait: where somebody else preprocesses the same configuration, until that is done.
 
     Raises:
-        UserInputError: an unknown configuration, a case that cannot be used, a full disk; or somebody else is at it.
+        UserInputError: an unknown configuration, a case that cannot be used, a full disk; or somebody else preprocesses
+            the same configuration (and not `wait`).
         StopRequested: the reporter was asked to stop.
     """
     root = Path(preprocessed_root) / dataset.name
     work = _Work(dataset, plan, _chosen(plan, configurations), root)
     folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
-    plan_file = plan_path(root, plan.plans_name)
-    with _held(set(folders.values()), wait, reporter):
-        _preprocess_all(work, folders, plan_file, workers, reporter)
+    write_json(root / DATASET_FILE, dataset.dataset_json.document)
+    write_plan(plan, plan_path(root, plan.plans_name))
+    # A training of another fold finds everything done: it waits for nobody then, and takes no lock.
+    if not work.is_done():
+        with _held(sorted(set(folders.values())), wait, reporter):
+            for folder in set(folders.values()):
+                remove_abandoned(folder, 0)
+                _remove_cases_not_in_dataset(folder, dataset)
+            todo = [case for case in dataset.cases if work.missing(case)]
+            for _ in run_cases(
+                work.for_one_case().preprocess,
+                todo,
+                stage="preprocess",
+                workers=workers,
+                bytes_per_case=work.bytes_per_case(),
+                reporter=reporter,
+            ):
+                pass
+    _copy_ground_truth(dataset, ground_truth_folder(root), reporter)
     return folders
 
 
 @contextlib.contextmanager
-def _held(folders: Iterable[Path], wait: bool, reporter: Reporter) -> Iterator[None]:
+def _held(folders: Sequence[Path], wait: bool, reporter: Reporter) -> Iterator[None]:
+    """All in one order, so that two who want several cannot wait for each other."""
     with contextlib.ExitStack() as locks:
-        # In one order for everybody, so that no two wait for each other.
-        for folder in sorted(folders):
-            lock, what = folder.with_name(f".{folder.name}.lock"), f"Preprocessing into {folder}"
-            locks.enter_context(waiting_for(lock, what, reporter) if wait else exclusive(lock, what))
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock, work = folder / LOCK_FILE, f"{folder}: preprocessing into this folder"
+            locks.enter_context(waiting_for(lock, work, reporter) if wait else exclusive(lock, work))
         yield
-
-
-def _preprocess_all(
-    work: _Work, folders: Mapping[str, Path], plan_file: Path, workers: Workers | int | None, reporter: Reporter
-) -> None:
-    dataset, plan, root = work.dataset, work.plan, work.root
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(folder)
-        _remove_cases_not_in_dataset(folder, dataset)
-    write_json(root / DATASET_FILE, dataset.dataset_json.document)
-    write_plan(plan, plan_file)
-    todo = [case for case in dataset.cases if work.missing(case)]
-    for _ in run_cases(
-        work.for_one_case().preprocess,
-        todo,
-        stage="preprocess",
-        workers=workers,
-        bytes_per_case=work.bytes_per_case(),
-        reporter=reporter,
-    ):
-        pass
-    _copy_ground_truth(dataset, ground_truth_folder(root))
 
 
 def ground_truth_folder(preprocessed: Path) -> Path:
@@ -104,26 +100,30 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...
     chosen = tuple(plan.configuration(name) for name in dict.fromkeys(names))
     if not chosen:
         there = ", ".join(plan.configurations)
-        raise UserInputError(f"{plan.plans_name}: no configuration is chosen; choose some of {there}.")
+        raise UserInputError(f"{plan.file}: no configuration is chosen; choose some of {there}.")
     by_folder: dict[str, Configuration] = {}
     for one in chosen:
         other = by_folder.setdefault(one.data_identifier.casefold(), one)
         if what_shapes_cases(plan, other) != what_shapes_cases(plan, one):
             raise UserInputError(
-                f'{plan.plans_name}: {other.name} and {one.name} differ and have the same "data_identifier" '
+                f'{plan.file}: {other.name} and {one.name} differ and have the same "data_identifier" '
                 f"{one.data_identifier}; give one of them another, or preprocess them one at a time."
             )
     return chosen
 
 
-def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
+def _cases_not_in_dataset(folder: Path, dataset: Dataset) -> list[Path]:
     """Only files that this program wrote into the folder itself: nothing behind a link, and no others' safetensors."""
     if folder.is_symlink():
-        return
-    for identifier in set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}:
-        path = case_path(folder, identifier)
-        if not path.is_symlink() and stored_stamps(folder, identifier):
-            path.unlink(missing_ok=True)
+        return []
+    others = set(preprocessed_identifiers(folder)) - {case.identifier for case in dataset.cases}
+    paths = {case_path(folder, identifier): identifier for identifier in sorted(others)}
+    return [path for path, identifier in paths.items() if not path.is_symlink() and stored_stamps(folder, identifier)]
+
+
+def _remove_cases_not_in_dataset(folder: Path, dataset: Dataset) -> None:
+    for path in _cases_not_in_dataset(folder, dataset):
+        path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,12 @@ class _Work:
             if stamps[configuration.name] not in stored_stamps(self.folder(configuration), case.identifier)
         ]
 
+    def is_done(self) -> bool:
+        """Whether every case is there, and no other."""
+        return not any(
+            _cases_not_in_dataset(self.folder(configuration), self.dataset) for configuration in self.configurations
+        ) and not any(map(self.missing, self.dataset.cases))
+
     def preprocess(self, case: Case) -> None:
         """Preprocess one case and store what is missing of it."""
         stamps, missing = self.stamps(case), self.missing(case)
@@ -180,14 +186,27 @@ class _Work:
             raise UserInputError(f"{case.identifier}: {error}") from error
 
 
-def _copy_ground_truth(dataset: Dataset, folder: Path) -> None:
+def _copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> None:
     """Copy the label files, for evaluation, where they are newer than the copies."""
     folder.mkdir(parents=True, exist_ok=True)
-    for case in dataset.cases:
-        if case.label_file is None:
-            continue
-        target = folder / f"{case.identifier}{dataset.file_ending}"
-        if target.is_file() and os.path.getmtime(target) >= os.path.getmtime(case.label_file):
-            continue
-        with atomic_path(target) as temporary:
-            shutil.copyfile(case.label_file, temporary)
+    if not _ground_truth_to_copy(dataset, folder):
+        return
+    # Whoever preprocesses another configuration copies the same files, and soon has done so.
+    with _held([folder], True, reporter):
+        remove_abandoned(folder, 0)
+        for source, target in _ground_truth_to_copy(dataset, folder):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
+
+
+def _ground_truth_to_copy(dataset: Dataset, folder: Path) -> list[tuple[Path, Path]]:
+    pairs = [
+        (case.label_file, folder / f"{case.identifier}{dataset.file_ending}")
+        for case in dataset.cases
+        if case.label_file is not None
+    ]
+    return [
+        (source, target)
+        for source, target in pairs
+        if not target.is_file() or os.path.getmtime(target) < os.path.getmtime(source)
+    ]

@@ -11,10 +11,10 @@ from ..files import open_regular, parse_json
 PROGRESS = b'"event": "progress"'
 """Stands only where the event is one: inside a JSON text the quotes would be escaped."""
 REMEMBERED_BYTES = 128
-PIECE_BYTES, PIECES_PER_LOOK = 8 << 20, 32
-MOST_EVENTS_PER_LOOK = 100_000
+PIECE_BYTES, PIECES_PER_LOOK = 8 << 20, 8
+MOST_EVENTS_PER_LOOK, PARSED_BYTES_PER_LOOK = 100_000, 8 << 20
 """A training of 1000 epochs writes about 7 MB and 2000 events besides its progress: all is read at the first look, and
-what somebody has forged cannot fill the memory."""
+what somebody has forged can neither fill the memory (a parsed byte may take twenty) nor keep a window waiting."""
 LONGEST_LINE = 4 << 20
 """An event with the result of many cases is the longest."""
 
@@ -34,7 +34,10 @@ class EventLog:
     def _forget(self) -> None:
         self._position = 0
         self._before = b""
+        self._parsed_bytes = 0
         self.unreadable_lines = 0
+        self.is_read_to_end = True
+        """Whether the last look left nothing for the next one."""
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
         """The new events, and whether they are to be taken from the beginning again.
@@ -61,12 +64,14 @@ class EventLog:
             self._forget()
             return [], anew
         # What did not fit into this look is read at the next one.
+        self.is_read_to_end = ended
         self._unchanged = (found.st_size, found.st_mtime_ns) if ended else None
         return events, anew
 
     def _read_pieces(self, file: IO[bytes]) -> tuple[list[dict[str, Any]], bool]:
         """The next events, and whether the end of the file was reached; little is held at a time."""
         events: list[dict[str, Any]] = []
+        self._parsed_bytes = 0
         for _ in range(PIECES_PER_LOOK):
             content = file.read(PIECE_BYTES)
             lines = content.split(b"\n")
@@ -79,7 +84,7 @@ class EventLog:
             file.seek(self._position)
             self._before = (self._before + content[-REMEMBERED_BYTES:])[-REMEMBERED_BYTES:]
             events += self._parsed(lines)
-            if len(events) > MOST_EVENTS_PER_LOOK:
+            if len(events) > MOST_EVENTS_PER_LOOK or self._parsed_bytes > PARSED_BYTES_PER_LOOK:
                 return events, False
         return events, False
 
@@ -94,6 +99,7 @@ class EventLog:
         for line, following in zip(lines, [*lines[1:], b""], strict=True):
             if not line.strip() or (PROGRESS in line and PROGRESS in following):
                 continue
+            self._parsed_bytes += len(line)
             try:
                 event = parse_json(line, self._path) if len(line) <= LONGEST_LINE else None
             except UserInputError:

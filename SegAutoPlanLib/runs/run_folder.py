@@ -21,6 +21,9 @@ from .run_files import (
 from .run_state import RunState
 from .run_watcher import RunWatcher
 
+MOST_LOOKS = 20
+"""After which a log is too long to be one."""
+
 
 class RunFolder:
     """One run. It holds nothing but the path: every question is answered by the files (see run_files.py)."""
@@ -41,7 +44,12 @@ class RunFolder:
 
     def state(self) -> RunState:
         """How it stands; reads all that was written. Who asks again and again wants `watch`."""
-        return self.watch().poll()
+        watcher = self.watch()
+        for _ in range(MOST_LOOKS):
+            state = watcher.poll()
+            if watcher.is_up_to_date:
+                break
+        return state
 
     def watch(self) -> RunWatcher:
         """A watcher, each of whose looks reads only what is new."""
@@ -54,7 +62,7 @@ class RunFolder:
     def seconds_since_stop_request(self) -> float | None:
         """How long ago somebody first asked it to end; None if nobody did."""
         try:
-            return time.time() - (self.path / STOP_FILE).stat().st_mtime
+            return time.time() - (self.path / STOP_FILE).lstat().st_mtime
         except OSError:
             return None
 

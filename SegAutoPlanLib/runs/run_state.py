@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,13 @@ ENDS = ("finished", "stopped", "failed")
 """The events with which a worker closes its run."""
 MOST_WARNINGS = 200
 """That are remembered, the latest."""
+MOST_EPOCHS = 20_000
+"""That are remembered, the latest."""
+LARGEST_COUNT = 10**9
+"""Of steps: a progress bar counts in 32 bits."""
+LONGEST_TIME_S = 1e9
+LONGEST_TEXT = 2000
+"""Of a message, in characters; more of it is left out."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,9 @@ class StateAccumulator:
             while self._epochs and self._epochs[-1].epoch >= report.epoch:
                 self._epochs.pop()
             self._epochs.append(report)
+            del self._epochs[:-MOST_EPOCHS]
         elif kind == "warning":
-            self._warnings = [*self._warnings[-MOST_WARNINGS:], _field(event, "message", str)]
+            self._warnings = [*self._warnings[-MOST_WARNINGS:], _text(event, "message")]
         self._status, self._ending = "running", {}
 
 
@@ -116,18 +123,18 @@ def state_after(events: Sequence[dict[str, Any]]) -> RunState:
 
 def _ending(event: dict[str, Any]) -> dict[str, Any]:
     return {
-        "message": _field(event, "message", str, ""),
-        "hint": _field(event, "hint", str, ""),
+        "message": _text(event, "message", ""),
+        "hint": _text(event, "hint", ""),
         "result": _field(event, "result", dict, None),
     }
 
 
 def _progress(event: dict[str, Any]) -> dict[str, Any]:
     return {
-        "stage": _field(event, "stage", str, ""),
-        "done": _field(event, "done", int, 0),
-        "total": _field(event, "total", int, 0),
-        "unit": _field(event, "unit", str, ""),
+        "stage": _text(event, "stage", ""),
+        "done": _count(event, "done", 0),
+        "total": _count(event, "total", 0),
+        "unit": _text(event, "unit", ""),
         "eta_s": _duration(event, "eta_s"),
     }
 
@@ -137,8 +144,8 @@ def _epoch_report(event: dict[str, Any]) -> EpochReport:
     if not all(value is None or isinstance(value, int | float) for value in dice):
         raise ValueError("dice is not a list of numbers")
     return EpochReport(
-        epoch=_field(event, "epoch", int),
-        epochs=_field(event, "epochs", int, None),
+        epoch=_count(event, "epoch"),
+        epochs=_count(event, "epochs", None),
         train_loss=_number(event, "train_loss"),
         val_loss=_number(event, "val_loss"),
         dice=tuple(dice),
@@ -150,13 +157,25 @@ def _epoch_report(event: dict[str, Any]) -> EpochReport:
 
 def _duration(event: dict[str, Any], name: str) -> float | None:
     value = _number(event, name)
-    if value is not None and not math.isfinite(value):
+    if value is not None and not 0 <= value <= LONGEST_TIME_S:
         raise ValueError(f"{name} is {value}")
     return value
 
 
 def _number(event: dict[str, Any], name: str) -> float | None:
     return _field(event, name, int | float, None)
+
+
+def _count(event: dict[str, Any], name: str, *default: Any) -> Any:
+    value = _field(event, name, int, *default)
+    if value is not None and not 0 <= value <= LARGEST_COUNT:
+        raise ValueError(f"{name} is out of range")
+    return value
+
+
+def _text(event: dict[str, Any], name: str, *default: Any) -> Any:
+    value = _field(event, name, str, *default)
+    return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]} …"
 
 
 def _field(event: dict[str, Any], name: str, kind: Any, *default: Any) -> Any:

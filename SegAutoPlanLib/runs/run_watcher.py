@@ -59,7 +59,10 @@ class RunWatcher:
         self._read_description()
         events = self._read_events()
         state = self._accumulator.state
-        if not state.over:
+        if not self.is_up_to_date:
+            # More is to come at the next look: how it ended may have been overtaken, and nobody is missed yet.
+            state = replace(state, status="running")
+        elif not state.over:
             life = self._life()
             # The last events may have been written between reading them and looking for the process.
             events += self._read_events()
@@ -68,6 +71,11 @@ class RunWatcher:
                 state = self._unfinished(state, life)
         self.new_events = tuple(events)
         return replace(state, warnings=(*state.warnings, *self._unreadable()))
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the last poll read all that was there; of a huge log each reads only so much."""
+        return self._log.is_read_to_end
 
     def _read_description(self) -> None:
         try:

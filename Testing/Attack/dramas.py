@@ -5,48 +5,44 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 from .victim import Ending, Limits, Order, Victim
 
-Drama = Callable[[Order, Limits, Path, str], Ending]
-"""The order, its limits, a folder for the streams and the attack's name (which seeds what is random); gives what is
-judged."""
+Drama = Callable[[Order, Limits, str], Ending]
+"""The order, its limits, and the attack's name, which seeds what is random; gives what is judged."""
 
 
-def once(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
-    victim = Victim(order, limits, streams)
+def once(order: Order, limits: Limits, name: str) -> Ending:
+    victim = Victim(order, limits)
     ending = victim.wait()
     assert ending is not None
     return ending
 
 
-def killed_then_again(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
+def killed_then_again(order: Order, limits: Limits, name: str) -> Ending:
     """SIGKILL at a moment that the name draws, then the same command: that one is judged."""
     moment = random.Random(name).random() * float(limits.seconds_before_kill)
-    first = Victim(order, limits, streams)
+    first = Victim(order, limits)
     first.wait(until=lambda: first.seconds > moment)
     first.end(None)
-    return once(order, limits, streams, name)
+    return once(order, limits, name)
 
 
-def two_at_once(order: Order, limits: Limits, streams: Path, name: str) -> Ending:
+def two_at_once(order: Order, limits: Limits, name: str) -> Ending:
     """The same command while the first of it is held still at a moment that the name draws.
 
     Judged is the second where it refuses or fails; else the first, which goes on behind it.
     """
     moment = random.Random(name).random() * float(limits.seconds_before_kill)
-    (streams / "first").mkdir()
-    first = Victim(order, limits, streams / "first")
+    first = Victim(order, limits)
     if first.wait(until=lambda: first.seconds > moment) is None:
         first.signal(signal.SIGSTOP)
-    second = once(order, limits, streams, name)
+    second = once(order, limits, name)
     first.signal(signal.SIGCONT)
     ended = first.wait()
     assert ended is not None
     if ended.code != 0 or second.code == 0:
-        return replace(ended, errors=f"{ended.errors}\n(the first of two at once)" if ended.code else ended.errors)
+        return ended
     return second
 
 

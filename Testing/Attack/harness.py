@@ -19,7 +19,7 @@ from .place import Place
 from .verbs import VERBS, Verb
 from .verdict import LEFTOVER, Evidence, Verdict, judge
 from .victim import Ending, Limits, Order
-from .watch import changes_between, snapshot
+from .watch import Snapshot, changes_between, snapshot
 
 BYSTANDER = "{bystander}"
 """Stands for the number of a process that nobody may end."""
@@ -40,26 +40,24 @@ def carry_out_attack(attack: Attack, ground: Ground) -> tuple[Verdict, str, floa
     """Run it and judge what it did; gives the verdict, the words that go with it, and the seconds that it took."""
     verb = VERBS[attack.verb]
     root = Path(tempfile.mkdtemp(prefix="place-", dir=ground.folder))
+    root.chmod(0o755)  # for a child that is nobody
     try:
         place = Place.laid_out(root / "place", ground.sound, verb.needs)
         for spoil in attack.spoil:
             spoil(place)
         with _bystander(place) as bystander:
-            seen = _watched(attack, verb, place, root, ground, bystander)
+            seen = _watched(attack, verb, place, ground, bystander)
         verdict, words = judge(attack, place, seen)
         return verdict, words.replace(str(place.root), "…"), seen.ending.seconds
     finally:
         _clear(root)
 
 
-def _watched(
-    attack: Attack, verb: Verb, place: Place, root: Path, ground: Ground, bystander: subprocess.Popen | None
-) -> Evidence:
-    streams = root / "streams"
-    streams.mkdir()
+def _watched(attack: Attack, verb: Verb, place: Place, ground: Ground, bystander: subprocess.Popen | None) -> Evidence:
     limits = replace(Limits(), **attack.limits)
+    limits = replace(limits, full_disk=place.named(limits.full_disk))
     before = snapshot(place.root)
-    ending = DRAMAS[attack.drama](order_of(attack, verb, place), limits, streams, attack.identity)
+    ending = DRAMAS[attack.drama](order_of(attack, verb, place), limits, attack.identity)
     after = snapshot(place.root)
     allowed = [str(place.path(path).relative_to(place.root)) for path in verb.may_write]
     parents = [str(parent) for path in allowed for parent in Path(path).parents]
@@ -68,10 +66,14 @@ def _watched(
         ending=ending,
         # A folder on the way to what it may write may be made.
         changes=replace(changes, made=tuple(path for path in changes.made if path not in parents)),
-        leftovers=tuple(sorted(path for path in after.keys() - before.keys() if LEFTOVER.search(path))),
+        leftovers=() if attack.drama == "killed" else _leftovers(before, after),
         bystander_lives=bystander is None or bystander.poll() is None,
         equals_sound=_equals_sound(attack, verb, place, ending, ground),
     )
+
+
+def _leftovers(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    return tuple(sorted(path for path in after.keys() - before.keys() if LEFTOVER.search(path)))
 
 
 def order_of(attack: Attack, verb: Verb, place: Place) -> Order:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import multiprocessing
 import shutil
@@ -29,26 +30,28 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
         RuntimeError: a verb fails where nothing is wrong.
     """
     load_transforms()  # what is imported now need not be imported in each child
+    for encoding in ("ascii", "latin-1", "utf-8-sig", "utf-16", "utf-32", "unicode_escape"):
+        codecs.lookup(encoding)  # a child that is nobody may not read where they are
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
+    folder.chmod(0o755)  # for a child that is nobody
     try:
         sound = Place(folder / "sound")
-        _must_succeed(Order("build", (str(sound.root),), str(folder)), folder / "building")
+        _must_succeed(Order("build", (str(sound.root),), str(folder)))
         results = {}
         for name in dict.fromkeys(verbs):
             verb = VERBS[name]
             place = Place.laid_out(folder / f"sound {name}", sound, verb.needs)
             control = Attack("control", name, name)
             if name != "kill run":
-                _must_succeed(order_of(control, verb, place), folder / f"{name} streams")
+                _must_succeed(order_of(control, verb, place))
                 results[name] = verb.result(place)
         yield Ground(sound, results, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _must_succeed(order: Order, streams: Path) -> None:
-    streams.mkdir()
-    ending = Victim(order, Limits(seconds=120), streams).wait()
+def _must_succeed(order: Order) -> None:
+    ending = Victim(order, Limits(seconds=120)).wait()
     if ending is None or ending.code != 0:
         said = ending.errors[-3000:] if ending else ""
         raise RuntimeError(f"{order.action} {' '.join(order.arguments)} fails where nothing is wrong:\n{said}")

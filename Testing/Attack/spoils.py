@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import enum
 import json
-import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,67 +184,6 @@ class By:
         self.change(place.path(self.file))
 
 
-def a_fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def a_folder(path: Path) -> None:
-    path.mkdir()
-    (path / "inside.txt").write_text("inside", encoding="utf-8")
-
-
-def a_socket(path: Path) -> None:
-    import socket
-
-    here = os.getcwd()
-    # The name of a socket may have a hundred bytes only.
-    os.chdir(path.parent)
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(here)
-
-
-def zeros(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def a_terminal(path: Path) -> None:
-    path.symlink_to("/dev/tty")
-
-
-def a_circle(path: Path) -> None:
-    path.symlink_to(path)
-
-
-def dangling(path: Path) -> None:
-    path.symlink_to(path.with_name("nowhere"))
-
-
-def sparse(path: Path, size: int = 300 << 20) -> None:
-    with open(path, "wb") as file:
-        file.truncate(size)
-
-
-def endless_spaces(path: Path) -> None:
-    path.write_bytes(b"{" + b" " * (80 << 20) + b"}")
-
-
-SPECIAL_FILES: dict[str, Callable[[Path], None]] = {
-    "fifo": a_fifo,
-    "folder": a_folder,
-    "socket": a_socket,
-    "dev-zero": zeros,
-    "dev-tty": a_terminal,
-    "link-circle": a_circle,
-    "link-dangling": dangling,
-    "sparse-300-MB": sparse,
-    "80-MB-of-spaces": endless_spaces,
-}
-"""What may lie where a file should; all are refused by whoever reads it."""
-
-
 @dataclass(frozen=True)
 class Copied:
     """A file stands at another place too."""
@@ -256,6 +195,17 @@ class Copied:
         target = place.path(self.target)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(place.path(self.file).read_bytes())
+
+
+@dataclass(frozen=True)
+class CopiedFolder:
+    """A folder stands at another place too, with all that is in it."""
+
+    folder: str
+    target: str
+
+    def __call__(self, place: Place) -> None:
+        shutil.copytree(place.path(self.folder), place.path(self.target))
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,21 @@ def _fingerprint(place: Place) -> object:
 
 def _cases(place: Place) -> object:
     folder = place.preprocessed / f"nnUNetPlans_{CONFIGURATION}"
-    return {path.name: hashlib.blake2b(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.safetensors"))}
+    return {path.name: _arrays_of(path) for path in sorted(folder.glob("[!.]*.safetensors"))}
+
+
+def _arrays_of(path: Path) -> dict[str, str]:
+    """A digest per array; not of what is said about the source files, which differ in what is no matter."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header.pop("__metadata__", None)
+    digests = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        array = content[start + first : start + last]
+        digests[name] = f"{entry['dtype']}{entry['shape']}{hashlib.blake2b(array).hexdigest()}"
+    return digests
 
 
 def _weights(place: Place) -> object:
@@ -82,7 +96,7 @@ def _imported(place: Place) -> object:
     raw = place.workspace / "raw"
     return {
         folder.name: {part.name: _voxels_of(part) for part in folder.iterdir() if part.is_dir()}
-        for folder in raw.iterdir()
+        for folder in raw.glob("[!.]*")
     }
 
 
@@ -152,9 +166,9 @@ VERBS: dict[str, Verb] = {
     "import decathlon": _import("decathlon", "Task01_Balls"),
     "import nnunet-v1": _import("nnunet-v1", "Task001_Balls"),
     "import pairs": _import("pairs", "pairs", "--id", "7", "--name", "Balls"),
-    "runs list": Verb(("runs", "list", *IN_WORKSPACE), ("{run}",)),
-    "runs follow": Verb(("runs", "follow", *IN_WORKSPACE), ("{run}",)),
-    "runs stop": Verb(("runs", "stop", *IN_WORKSPACE), ("{run}",), ("{run}/STOP",)),
+    "runs list": Verb(("runs", *IN_WORKSPACE, "list"), ("{run}",)),
+    "runs follow": Verb(("runs", *IN_WORKSPACE, "follow"), ("{run}",)),
+    "runs stop": Verb(("runs", *IN_WORKSPACE, "stop"), ("{run}",), ("{run}/STOP",)),
     "look at model": Verb(("{model}",), ("{model}",), action="look at model"),
     "look for models": Verb(("{lair}/models",), ("{model}",), action="look for models"),
     "look at runs": Verb(("{workspace}/runs",), ("{run}",), action="look at runs"),

@@ -133,7 +133,9 @@ def _is_named(name: str, words: str, is_table: bool) -> bool:
 def _unreadable(ending: Ending, words: str) -> str:
     if not words:
         return "says nothing"
-    if ending.errors.count(PREFIX) > 1:
+    lines = ending.errors.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith(PREFIX)]
+    if len(starts) > 1:
         return "says it more than once"
     if ending.output.strip() and words == ending.output.strip():
         return ""  # the table of `check`
@@ -141,8 +143,7 @@ def _unreadable(ending: Ending, words: str) -> str:
         return f"{len(words)} characters long"
     if any(not character.isprintable() for character in words):
         return "holds control characters"
-    tail = ending.errors.rpartition(PREFIX)[2].strip() if PREFIX in ending.errors else words
-    return "goes over several lines" if "\n" in tail else ""
+    return "goes over several lines" if starts and starts[0] < len(lines) - 1 else ""
 
 
 def _memory(ending: Ending) -> str:

@@ -6,15 +6,19 @@ which takes seconds instead of milliseconds, and without limits of memory: the t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from .small_disk import small_disk_at
 
 HAS_FORK = hasattr(os, "fork")
 MEGABYTE = 1 << 20
@@ -33,6 +37,9 @@ class Limits:
     """Size of a file that it writes."""
     seconds_before_kill: float = 1.0
     """At most; where the drama has a kill or an interruption."""
+    full_disk: str = ""
+    """A folder that lies on a disk of its own, of `disk_kb`; where that cannot be had, no file may become larger."""
+    disk_kb: float = 16
     as_nobody: bool = False
     """Give up the rights of root first, so that permissions hold."""
 
@@ -64,29 +71,40 @@ class Order:
 class Victim:
     """A running child."""
 
-    def __init__(self, order: Order, limits: Limits, streams: Path) -> None:
-        """`streams`: an existing folder, for the files that its streams go to."""
+    def __init__(self, order: Order, limits: Limits) -> None:
         self._limits = limits
-        self._streams = streams
         self._started = time.monotonic()
-        self._usual_mb = _resident_mb()
+        self._usual_mb = _status_mb("VmRSS")
         self._code: int | None = None
+        self._ended: Ending | None = None
         self._peak_mb = 0.0
-        self._begin(order)
+        self._said = (bytearray(), bytearray())
+        # Pipes, because a limit to the size of files would also hold for files that its streams go to.
+        self._reading, writing = zip(*(os.pipe() for _ in range(2)), strict=True)
+        self._begin(order, writing)
+        for end in writing:
+            os.close(end)
 
-    def _begin(self, order: Order) -> None:
-        output, errors = self._streams / "output", self._streams / "errors"
-        if HAS_FORK:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            self.pid = os.fork()
-            if self.pid == 0:
-                _live(order, self._limits, output, errors)
+    def _begin(self, order: Order, writing: tuple[int, ...]) -> None:
+        if not HAS_FORK:
+            command = [sys.executable, "-m", __name__, json.dumps(asdict(order))]
+            self._process = subprocess.Popen(command, stdout=writing[0], stderr=writing[1], stdin=subprocess.DEVNULL)
+            self.pid = self._process.pid
+            # A pipe cannot be looked into there without waiting.
+            self._readers = [
+                threading.Thread(target=_read_all, args=pair, daemon=True)
+                for pair in zip(self._reading, self._said, strict=True)
+            ]
+            for reader in self._readers:
+                reader.start()
             return
-        command = [sys.executable, "-m", __name__, json.dumps(asdict(order))]
-        with open(output, "wb") as out, open(errors, "wb") as err:
-            self._process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-        self.pid = self._process.pid
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live(order, self._limits, writing)
+        for end in self._reading:
+            os.set_blocking(end, False)
 
     @property
     def seconds(self) -> float:
@@ -99,11 +117,19 @@ class Victim:
         if not HAS_FORK:
             self._code = self._process.poll()
             return self._code is not None
+        self._listen()
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if pid:
             self._code = os.waitstatus_to_exitcode(status)
             self._peak_mb = usage.ru_maxrss / (1024 if sys.platform != "darwin" else MEGABYTE)
         return bool(pid)
+
+    def _listen(self) -> None:
+        for end, said in zip(self._reading, self._said, strict=True):
+            with contextlib.suppress(BlockingIOError):
+                while more := os.read(end, STREAM_BYTES):
+                    said += more
+                    del said[:-STREAM_BYTES]
 
     def signal(self, number: int) -> None:
         """Send it and its children a signal, if it still lives."""
@@ -125,27 +151,48 @@ class Victim:
             if self.seconds > self._limits.seconds:
                 return self.end(None)
             time.sleep(0.002)
-        return self.ending(self._code)
+        return self._ending(self._code)
 
     def end(self, code: int | None) -> Ending:
         """Kill it and what it has started."""
         self.signal(signal.SIGKILL if HAS_FORK else signal.SIGTERM)
         while not self.has_ended():
             time.sleep(0.002)
-        return self.ending(code)
+        return self._ending(code)
 
-    def ending(self, code: int | None) -> Ending:
-        output, errors = (_end_of(self._streams / name) for name in ("output", "errors"))
-        return Ending(code, output, errors, self._peak_mb - self._usual_mb, self.seconds)
+    def _ending(self, code: int | None) -> Ending:
+        if self._ended is None:
+            self._ended = self._last_words(code)
+        return self._ended
+
+    def _last_words(self, code: int | None) -> Ending:
+        if HAS_FORK:
+            self._listen()
+        else:
+            for reader in self._readers:
+                reader.join(1)
+        seconds = self.seconds
+        for end in self._reading:
+            with contextlib.suppress(OSError):
+                os.close(end)
+        output, errors = (bytes(said).decode("utf-8", errors="replace") for said in self._said)
+        return Ending(code, output, errors, self._peak_mb - self._usual_mb, seconds)
 
 
-def _live(order: Order, limits: Limits, output: Path, errors: Path) -> None:
+def _read_all(end: int, said: bytearray) -> None:
+    with contextlib.suppress(OSError):
+        while more := os.read(end, STREAM_BYTES):
+            said += more
+            del said[:-STREAM_BYTES]
+
+
+def _live(order: Order, limits: Limits, writing: tuple[int, ...]) -> None:
     code = 1
     try:
         os.setsid()
-        with open(output, "wb") as out, open(errors, "wb") as err, open(os.devnull, "rb") as nothing:
-            for stream, number in ((nothing, 0), (out, 1), (err, 2)):
-                os.dup2(stream.fileno(), number)
+        with open(os.devnull, "rb") as nothing:
+            for stream, number in ((nothing.fileno(), 0), (writing[0], 1), (writing[1], 2)):
+                os.dup2(stream, number)
         # Whoever forked this may have put something of its own in their place, as pytest does.
         sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         _restrict(limits)
@@ -155,8 +202,9 @@ def _live(order: Order, limits: Limits, output: Path, errors: Path) -> None:
     except BaseException:  # noqa: BLE001 - what the program did not catch is what we want to see
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
 
 
@@ -179,13 +227,12 @@ def _restrict(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if limits.full_disk and not small_disk_at(limits.full_disk, limits.disk_kb):
+        size = int(limits.disk_kb * 1024)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     if limits.as_nobody and os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
-
-
-def _resident_mb() -> float:
-    return _status_mb("VmRSS")
 
 
 def _status_mb(key: str) -> float:
@@ -195,15 +242,6 @@ def _status_mb(key: str) -> float:
         return 0.0
     lines: Mapping[str, str] = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
     return int(lines[key].split()[0]) / 1024
-
-
-def _end_of(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - STREAM_BYTES))
-        return file.read().decode("utf-8", errors="replace")
 
 
 if __name__ == "__main__":

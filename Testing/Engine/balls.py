@@ -66,3 +66,26 @@ def ball_workspace(folder: Path, cases: int = 6, **changes) -> Workspace:
     write_balls(workspace.raw, cases, **changes)
     plan_small(workspace)
     return workspace
+
+
+def untrained_model(workspace: Workspace, configuration: str = "3d_fullres") -> Path:
+    """A model folder with the weights of a fresh network; what it segments is noise, but the same each time."""
+    # Here, because most who want balls need no torch.
+    import torch
+
+    from SegAutoPlanLib.networks import build_network, write_checkpoint
+
+    folder = workspace.results / NAME / f"nnUNetTrainer__nnUNetPlans__{configuration}"
+    plans = workspace.preprocessed / NAME / "nnUNetPlans.json"
+    write_json(folder / "plans.json", read_json(plans))
+    write_json(folder / "dataset.json", read_json(workspace.raw / NAME / "dataset.json"))
+    torch.manual_seed(0)
+    network = build_network(read_plan(plans).configurations[configuration].architecture, 1, 3)
+    content = {
+        "network_weights": network.state_dict(),
+        "init_args": {"configuration": configuration},
+        "trainer_name": "nnUNetTrainer",
+        "inference_allowed_mirroring_axes": None,
+    }
+    write_checkpoint(folder / "fold_0" / "checkpoint_final.pth", content)
+    return folder

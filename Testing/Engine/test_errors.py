@@ -75,3 +75,24 @@ def test_an_error_while_writing_leaves_the_previous_file(tmp_path):
 def test_a_file_error_survives_the_way_to_another_process():
     error = pickle.loads(pickle.dumps(FileError("a.nii", "is damaged", "copy it again")))
     assert (str(error.file), error.problem, error.remedy) == ("a.nii", "is damaged", "copy it again")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb", r"a\nb"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("half \ud800", r"half \ud800"),
+        ("turned \u202egnp.exe", r"turned \u202egnp.exe"),
+        ("Größe 肝臓", "Größe 肝臓"),
+    ],
+)
+def test_a_sentence_shows_what_a_terminal_would_obey(name, shown):
+    assert str(UserInputError(f"{name}: is wrong.")) == f"{shown}: is wrong."
+
+
+def test_a_sentence_about_something_huge_keeps_its_beginning_and_end():
+    sentence = str(UserInputError(f"/data/x: {'y' * 100_000}; correct it."))
+    assert sentence.startswith("/data/x: y")
+    assert sentence.endswith("; correct it.")
+    assert len(sentence) < 2000

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import slicer
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.runs import RunFolder, RunState
 
 from ..engine.run_follower import RunFollower, stopPatienceIsOver
@@ -66,6 +66,7 @@ def _outcome(run: RunFolder, state: RunState) -> tuple[slicer.vtkMRMLSegmentatio
             removeFiles(run)
         return None, outcomeOf(state)
     try:
-        return resultNode(run) or loadResult(run), None
+        with in_sentences():
+            return resultNode(run) or loadResult(run), None
     except UserInputError as error:
         return None, str(error)

@@ -26,5 +26,7 @@ def attacks() -> Iterator[Attack]:
 
 def _of(verb: str, name: str, drama: str, seconds: float) -> Attack:
     limits = {"seconds_before_kill": seconds, "seconds": 30.0}
-    expected = Expected.HARMLESS if drama == "killed" else Expected.REFUSED_OR_EQUAL
+    # An import that had been finished before the kill has taken the number.
+    alone = drama == "killed" and not verb.startswith("import")
+    expected = Expected.HARMLESS if alone else Expected.REFUSED_OR_EQUAL
     return Attack(FAMILY, name, verb, (), expected, limits=limits, drama=drama, hostile=False)

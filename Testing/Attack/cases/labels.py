@@ -9,7 +9,8 @@ import numpy as np
 from .. import image_files as made
 from ..attack import Attack, Expected
 from ..image_files import InHeader, Voxels
-from ..spoils import SPECIAL_FILES, Become, Cut, Removed
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, Cut, Removed
 from ..wrong_values import INFINITY, NAN
 
 FAMILY = "label"
@@ -67,7 +68,9 @@ def attacks() -> Iterator[Attack]:
     for file, verb in MET:
         side = "of-prediction" if file == PREDICTION else "of-reference" if file == REFERENCE else "of-training"
         for name, spoil in {**VALUES, **{f"grid-{name}": spoil for name, spoil in GRIDS.items()}}.items():
-            yield _of(file, verb, f"{side}-{name}", Voxels(file, spoil.change, spoil.geometry, spoil.is_vector))
+            only_warned = verb != "evaluate" and name in ("grid-origin", "grid-direction")
+            voxels = Voxels(file, spoil.change, spoil.geometry, spoil.is_vector)
+            yield _of(file, verb, f"{side}-{name}", voxels, Expected.ANSWERED if only_warned else Expected.REFUSED)
         for name, spoil in HARMLESS.items():
             yield _of(file, verb, f"{side}-{name}", Voxels(file, spoil.change), Expected.HARMLESS)
         for name, make in SPECIAL_FILES.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..attack import Attack, Expected
+from ..verbs import VERBS
 
 FAMILY = "option"
 NUMBERS = ("0", "-1", "1.5", "x", "", "nan", "1e3", str(2**70), "1" * 5000, "--", "0x10")
@@ -98,6 +99,9 @@ def _positions() -> Iterator[Attack]:
         yield _of(
             "predict", f"--output {_in_short(value)}", (f"--output={value}",), Expected.ANSWERED, ("--output", value)
         )
+    for value in ("", "/dev/null", "{outside}", "x" * 5000, "{raw}/dataset.json", "a\nb", "/proc/1"):
+        for verb in ("check", "plan", "train"):
+            yield _replaced(verb, len(VERBS[verb].arguments) - 1, value)
     for variable, value in (("OMP_NUM_THREADS", "x"), ("SEGAUTOPLAN_WORKSPACE", "/dev/null"), ("RANK", "x"),
                             ("WORLD_SIZE", "-1"), ("LOCAL_RANK", "99"), ("RANK", "99")):  # fmt: skip
         yield Attack(FAMILY, f"{variable}={value}", "predict", (), Expected.ANSWERED, environment=((variable, value),),

@@ -6,18 +6,8 @@ from collections.abc import Iterator
 
 from ..attack import Attack, Expected
 from ..place import DATASET
-from ..spoils import (
-    Become,
-    Copied,
-    Cut,
-    Folder,
-    Linked,
-    Mode,
-    Text,
-    a_circle,
-    a_fifo,
-    a_folder,
-)
+from ..special_files import a_circle, a_fifo, a_folder
+from ..spoils import Become, Copied, CopiedFolder, Cut, Folder, Linked, Mode, Text
 
 FAMILY = "output"
 SEGMENTED = "{output}/ball_0.nii.gz"
@@ -104,7 +94,14 @@ def _without_permission() -> Iterator[Attack]:
 
 
 def _into_a_full_disk() -> Iterator[Attack]:
-    """A limit to the size of files is what a full disk is to a writer, but for the number of the error."""
+    """A disk that fills up; and a limit to the size of files, which to a writer is the same by another number."""
+    for verb, folder, disks in (("plan", "{workspace}/preprocessed", (4, 8)), ("predict", "{output}", (4, 8)),
+                                ("train", "{workspace}/results", (4, 16, 40, 100)),
+                                ("import decathlon", "{workspace}/raw", (4, 32)),
+                                ("import pairs", "{workspace}/raw", (4, 16)),
+                                ("import nnunet-v1", "{workspace}/raw", (4, 32))):  # fmt: skip
+        for disk in disks:
+            yield _of(verb, f"disk-of-{disk}-kB", (), limits={"full_disk": folder, "disk_kb": disk})
     for verb, kilobytes in (("preprocess", (1, 30)), ("train", (1, 40)), ("predict", (0.1, 0.5, 2)), ("plan", (0.1, 2)),
                             ("fingerprint", (0.1,)), ("evaluate", (0.1,)), ("import decathlon", (0.1, 2)),
                             ("import nnunet-v1", (0.1, 2)), ("import pairs", (0.1, 1))):  # fmt: skip
@@ -114,12 +111,11 @@ def _into_a_full_disk() -> Iterator[Attack]:
 
 def _what_was_left() -> Iterator[Attack]:
     """`--continue` and a second run believe only what is complete, and remove only what is theirs."""
-    sound = Copied("{predictions}/ball_0.nii.gz", SEGMENTED)
-    files = tuple(Copied(f"{{predictions}}/{name}", f"{{output}}/{name}") for name in ("dataset.json", "plans.json"))
+    finished = CopiedFolder("{predictions}", "{output}")
     for name, spoil in (("empty", Text(SEGMENTED, b"")), ("cut", Cut(SEGMENTED, 0.5)), ("text", Text(SEGMENTED, "x"))):
-        yield _of("continue finished", f"continue-{name}", (sound, *files, spoil), "{output}",
+        yield _of("continue finished", f"continue-{name}", (finished, spoil), "{output}",
                   expected=Expected.REFUSED_OR_EQUAL)  # fmt: skip
-    yield _of("continue finished", "continue-sound", (sound, *files), expected=Expected.HARMLESS)
+    yield _of("continue finished", "continue-sound", (finished,), expected=Expected.HARMLESS)
     stale = Text("{preprocessed}/nnUNetPlans_3d_fullres/.writing_0123456789abcdef0123456789abcdef.safetensors", "stale")
     yield _of("preprocess again", "stale-temporary", (stale,), expected=Expected.HARMLESS)
     for name, spoil in (("empty", Text(CASE, b"")), ("cut", Cut(CASE, 0.5)), ("text", Text(CASE, "x"))):

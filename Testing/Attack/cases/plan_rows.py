@@ -41,7 +41,7 @@ CODE: tuple[Any, ...] = ("os.system", "subprocess.Popen", "builtins.eval", "NoSu
 
 TABLE: tuple[tuple[str, Keys, tuple[Any, ...], tuple[str, ...]], ...] = (
     ("data_identifier", (*CONFIGURATION, "data_identifier"),
-     (*PATH_NAMES, ".", "dataset", "gt_segmentations", "con", ".hidden", "dataset.json", "nnUNetPlans.json",
+     (*PATH_NAMES, ".", "gt_segmentations", "con", ".hidden", "dataset.json", "nnUNetPlans.json",
       "a\\..\\b"), (PREPROCESS, TRAIN)),
     ("plans_name", ("plans_name",), PATH_NAMES, (TRAIN,)),
     ("dataset_name", ("dataset_name",), PATH_NAMES, ()),

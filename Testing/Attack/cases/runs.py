@@ -11,7 +11,8 @@ from typing import Any
 
 from ..attack import Attack, Expected
 from ..harness import BYSTANDER
-from ..spoils import SPECIAL_FILES, Become, By, Folder, InJson, Linked, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Folder, InJson, Linked, Text
 from ..wrong_values import INFINITY, NAN, WRONG_VALUES, nested
 
 FAMILY = "run"
@@ -64,7 +65,7 @@ def attacks() -> Iterator[Attack]:
                 yield _of(verb, f"{short}-is-{name}", Become(file, make))
     for name, content in LINES.items():
         for verb in (*READERS, "runs follow"):
-            ended = b'{"event": "finished", "result": {}}\n' if verb == "runs follow" else b""
+            ended = b'\n{"event": "finished", "result": {}}\n' if verb == "runs follow" else b""
             yield _of(verb, f"progress-{name}", Text(PROGRESS, content + ended))
         yield _of("look at runs", f"run.json-{name}", Text(RUN, content))
         yield _of("look at runs", f"launcher.json-{name}", Text(LAUNCHER, content))

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..attack import Attack, Expected
 from ..image_files import Voxels, mha
-from ..spoils import SPECIAL_FILES, Become, By, Copied, Cut, InJson, Removed, Replaced
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Copied, Cut, InJson, Removed, Replaced
 from ..wrong_values import WRONG_VALUES
 
 FAMILY = "import"
@@ -107,11 +108,11 @@ def _tasks() -> Iterator[Attack]:
         ending = "_0000" if folder == OLD_TASK else ""
         image, label = f"{folder}/imagesTr/ball_0{ending}.nii.gz", f"{folder}/labelsTr/ball_0.nii.gz"
         for name, make in SPECIAL_FILES.items():
-            yield _of(verb, f"label-is-{name}", Become(label, make), Expected.REFUSED, label)
-            # What is no file is no image; the dataset may do without.
+            # Files are copied as they are, and `check` looks into them; what is no file is no image.
             usual = name in ("sparse-300-MB", "80-MB-of-spaces")
-            yield _of(verb, f"image-is-{name}", Become(image, make), Expected.REFUSED if usual else Expected.ANSWERED,
-                      folder)  # fmt: skip
+            expected = Expected.ANSWERED if usual else Expected.REFUSED
+            yield _of(verb, f"label-is-{name}", Become(label, make), expected, label)
+            yield _of(verb, f"image-is-{name}", Become(image, make), Expected.ANSWERED, folder)
         if folder == TASK:
             twice = Voxels(image, lambda array: __import__("numpy").stack([array, array]))
             yield _of(verb, "image-of-two-channels", twice, Expected.REFUSED, image)

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 import qt
 import slicer
 
+from ..panel import plainText, plainToolTip
+
 Volume = slicer.vtkMRMLScalarVolumeNode
+LONGEST_LABEL = 25
 
 
 class ChannelSelectors:
@@ -47,7 +50,7 @@ class ChannelSelectors:
         self._names = names
         self._selectors = [self._newSelector(name) for name in names]
         for offset, (name, selector) in enumerate(zip(names, self._selectors, strict=True)):
-            self._layout.insertRow(self._firstRow + offset, f"{name}:", selector)
+            self._layout.insertRow(self._firstRow + offset, _plainLabel(f"{name}:"), selector)
 
     def _newSelector(self, name: str) -> slicer.qMRMLNodeComboBox:
         selector = slicer.qMRMLNodeComboBox()
@@ -66,3 +69,12 @@ class ChannelSelectors:
     def _onNodeChanged(self, _node: slicer.vtkMRMLNode | None) -> None:
         if not self._showing:
             self._onChosen([selector.currentNode() for selector in self._selectors])
+
+
+def _plainLabel(text: str) -> qt.QLabel:
+    # A channel's name may come from anybody, and Qt takes what looks like HTML for HTML.
+    label = qt.QLabel()
+    label.textFormat = qt.Qt.PlainText
+    label.text = plainText(text, LONGEST_LABEL)
+    label.toolTip = plainToolTip(text)
+    return label

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import slicer
 from slicer.i18n import tr as _
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.models import ModelFolder
 
 from ...jobs.segmentation_job import checkSegmentation
 from ...parameters import SegAutoPlanParameterNode
+
+MOST_CHANNELS = 100
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,14 @@ class SegmentChoices:
         if not parameters.modelFolder.strip():
             return cls(None, volumes[:1] or (None,), _("Choose the folder of a trained model."))
         try:
-            model = ModelFolder.read(parameters.modelFolder.strip())
+            with in_sentences():
+                model = ModelFolder.read(parameters.modelFolder.strip())
         except UserInputError as error:
             return cls(None, volumes[:1] or (None,), str(error))
         count = len(model.channel_names)
+        if count > MOST_CHANNELS:
+            words = _("{folder}: the model needs {count} volumes, more than can be chosen here; use the command line.")
+            return cls(None, volumes[:1] or (None,), words.format(folder=model.path, count=count))
         volumes = (*volumes[:count], *[None] * (count - len(volumes)))
         for name, volume in zip(model.channel_names, volumes, strict=True):
             if volume is None:
