@@ -325,6 +325,7 @@ PICKLES = {
     "a size that is text": weights(tensor(shape=text("4") + b"\x85")),
     "a storage that is not there": weights(tensor(storage(key="1"))),
     "a storage outside": weights(tensor(storage(key="../../../etc/passwd"))),
+    "a storage with an endless name": weights(tensor(storage(key="\x1b[31m" + "x" * 10**6))),
     "a storage that is larger": weights(tensor(storage(count=b"K\x05"))),
     "a storage that is smaller": weights(tensor(storage(count=b"K\x03"), shape=b"K\x03\x85")),
     "a storage of another kind": weights(tensor(storage("DoubleStorage"))),
