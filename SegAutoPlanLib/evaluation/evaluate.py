@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,8 @@ def evaluate_folder(
     if not names:
         raise UserInputError(f"{predictions}: holds no {file_ending} file to evaluate; check the folder.")
     if not ignore_missing:
-        wanted = _names(references, file_ending)
-        if absent := [name for name in wanted if name not in set(names)]:
+        wanted, there = _names(references, file_ending), set(names)
+        if absent := [name for name in wanted if name not in there]:
             raise UserInputError(
                 f"{predictions / absent[0]}: is missing ({len(absent)} of {len(wanted)} references have no "
                 "prediction); predict them, or evaluate what is there with --ignore-missing."
@@ -154,9 +154,12 @@ def evaluate_case(
     require_known_labels(reference, reference_file, label_scheme)
     prediction = read_segmentation(prediction_file, image_io)
     require_known_labels(prediction, prediction_file, label_scheme)
-    require_same_grid(prediction, prediction_file, reference, reference_file)
+    # A stack of pictures says nothing of its spacing where the file beside it is missing.
+    is_unknown = reference.header.missing_sidecar or prediction.header.missing_sidecar
+    compared = replace(prediction, header=reference.header) if is_unknown else prediction
+    require_same_grid(compared, prediction_file, reference, reference_file)
     if same_place:
-        require_same_place(prediction, prediction_file, reference, reference_file)
+        require_same_place(compared, prediction_file, reference, reference_file)
     return CaseEvaluation(prediction_file, reference_file, agreement(reference.array, prediction.array, label_scheme))
 
 

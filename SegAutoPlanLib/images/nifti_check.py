@@ -32,6 +32,8 @@ OTHER_VOXELS = {
     2304: "colours",
 }
 LONGEST_QUATERNION = 1.01
+SMALLEST_SCALING = 1e-15
+"""ITK takes a smaller slope for none, nibabel does not."""
 
 
 def require_nifti(start: bytes, file_bytes: int, gzipped: bool, path: Path) -> NiftiHeader:
@@ -91,7 +93,8 @@ def _require_rank(header: NiftiHeader, path: Path) -> None:
 
 
 def _require_scaling(header: NiftiHeader, path: Path) -> None:
-    if not (abs(header.slope) <= LARGEST_SCALING and abs(header.intercept) <= LARGEST_SCALING):
+    tiny = 0 < abs(header.slope) < SMALLEST_SCALING
+    if tiny or not (abs(header.slope) <= LARGEST_SCALING and abs(header.intercept) <= LARGEST_SCALING):
         raise FileError(
             path,
             f"scales its voxels by {header.slope:g} and adds {header.intercept:g}",
