@@ -24,7 +24,7 @@ def test_a_volume_of_any_name_becomes_a_case(ui, add_volume, add_segmentation, l
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "x" * 1000, "a\x1bb"])
+@pytest.mark.parametrize("name", ["a\nb", "x" * 1000, "a\x1bb"])
 def test_a_segment_whose_name_cannot_be_a_label_is_refused(ui, add_volume, add_segmentation, labels, tmp_path, name):
     volume = add_volume(GRID)
     pairs = [(volume, add_segmentation(volume, {name: labels == 1}))]
@@ -55,9 +55,7 @@ def test_a_result_that_is_no_label_map_is_refused(ui, tmp_path, kind):
         ui.volume_files.readLabels(tmp_path / "case.nrrd")
 
 
-@pytest.mark.parametrize(
-    "terminology", ["~" * 4000, "a~b^c~%s%n", "^^^^", "|:|", "a:b|c:d", "\\\"'<>&;|", "\U0001f600"]
-)
+@pytest.mark.parametrize("terminology", ["~" * 4000, "a~b^c~%s%n", "^^^^", "|:|", "\\\"'<>&;|", "\U0001f600"])
 def test_whatever_a_segment_is_called_and_means_it_is_made(host, ui, labels, terminology):
     names = ("<img src='file:///etc/passwd'>", "a|b:c~d^e", "W" * 400)
     node = host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
