@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import FileError
+from .header_promise import CORRECT_HEADER, LARGEST_SPACING_MM, SMALLEST_SPACING_MM, by
 from .image import Image
 from .source_header import SourceHeader
 
@@ -25,15 +24,15 @@ def require_same_grid(image: Image, path: Path, reference: Image, reference_path
     if image.array.shape[1:] != reference.array.shape[1:]:
         raise FileError(
             path,
-            f"its grid is {_by(image.array.shape[1:])} voxels (z, y, x), but that of {reference_path.name} "
-            f"is {_by(reference.array.shape[1:])}",
+            f"its grid is {by(image.array.shape[1:])} voxels (z, y, x), but that of {reference_path.name} "
+            f"is {by(reference.array.shape[1:])}",
             "resample one onto the other",
         )
-    if not np.allclose(image.spacing, reference.spacing):
+    if image.spacing != reference.spacing and not np.allclose(image.spacing, reference.spacing):
         raise FileError(
             path,
-            f"its spacing is {_by(image.spacing)} mm (z, y, x), but that of {reference_path.name} "
-            f"is {_by(reference.spacing)}",
+            f"its spacing is {by(image.spacing)} mm (z, y, x), but that of {reference_path.name} "
+            f"is {by(reference.spacing)}",
             "resample one onto the other, or correct the wrong header",
         )
 
@@ -55,15 +54,18 @@ def require_sound_spacing(image: Image, path: Path) -> None:
     """Refuse a spacing with which nothing can be computed.
 
     Raises:
-        FileError: the spacing is zero, negative, NaN or infinite.
+        FileError: the spacing is zero, negative, NaN, infinite or absurd.
     """
-    if not all(math.isfinite(value) and value > 0 for value in image.spacing):
-        raise FileError(path, f"its spacing is {_by(image.spacing)} mm (z, y, x)", "correct the header")
+    # A 2-D image counts as 999 pixels thick.
+    if not all(SMALLEST_SPACING_MM <= value <= 999 * LARGEST_SPACING_MM for value in image.spacing):
+        raise FileError(path, f"its spacing is {by(image.spacing)} mm (z, y, x)", CORRECT_HEADER)
 
 
 def displacement(image: Image, reference: Image) -> str | None:
     """How two images of equal shape lie differently in space, in words; None where they do not or it is unknown."""
-    affine, other = affine_ras(image.header), affine_ras(reference.header)
+    if image.header == reference.header:
+        return None
+    affine, other = _affine_of_array(image.header), _affine_of_array(reference.header)
     if affine is None or other is None or affine.shape != other.shape:
         return None
     size = len(affine) - 1
@@ -123,10 +125,13 @@ def affine_ras(header: SourceHeader) -> np.ndarray | None:
     return affine
 
 
+def _affine_of_array(header: SourceHeader) -> np.ndarray | None:
+    """As `affine_ras`, but of the array where its reader has turned the axes of the file."""
+    if header.nibabel is not None and header.nibabel.reoriented_affine is not None:
+        return np.array(header.nibabel.reoriented_affine)
+    return affine_ras(header)
+
+
 def _directions(affine: np.ndarray) -> np.ndarray:
     columns = affine[:-1, :-1]
     return columns / np.linalg.norm(columns, axis=0)
-
-
-def _by(values: Sequence[float]) -> str:
-    return " x ".join(f"{value:g}" for value in values)

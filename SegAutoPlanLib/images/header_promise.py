@@ -31,8 +31,7 @@ MOST_LEFT_OVER = 1 << 20
 """Padding after the last voxel that is passed over; more of it means that the header is not this file's."""
 WORTH_ASKING_BYTES = 1 << 26
 """Every machine has that much."""
-COPIES = 2
-"""Of the voxels while a file is read: the library's own, and the array that is made of it."""
+FLOAT_BYTES = 4
 
 Stored = Literal["plain", "deflated", "otherwise"]
 
@@ -56,6 +55,8 @@ class HeaderPromise:
     """A vector for each of the first three axes, of any length."""
     stored_bits: int | None = None
     """Of a voxel in the file, where that is not 8 for each byte."""
+    is_text: bool = False
+    """Whether the header is text, which two programs may understand differently."""
 
     @property
     def values(self) -> int:
@@ -66,6 +67,11 @@ class HeaderPromise:
     def voxels_bytes(self) -> int:
         """What the voxels take in memory."""
         return math.prod(self.shape) * self.voxel_bytes
+
+    @property
+    def reading_bytes(self) -> int:
+        """What reading holds at its peak: the library's voxels and their copy, or this and the float32 made of it."""
+        return self.voxels_bytes + max(self.voxels_bytes, FLOAT_BYTES * self.values)
 
     @property
     def content_bytes(self) -> int:
@@ -85,7 +91,7 @@ def require_promise(promise: HeaderPromise, path: Path) -> None:
         require_spacing(promise.spacing[:3], path)
         require_place(promise.origin, promise.directions, path)
     _require_voxels_in_file(promise, path)
-    require_memory(promise.voxels_bytes, path)
+    _require_memory(promise, path)
 
 
 def require_spacing(spacing: Sequence[float], path: Path) -> None:
@@ -123,24 +129,6 @@ def require_scalar(components: int, path: Path) -> None:
             path,
             f"has {components} components per voxel (colours or vectors)",
             "save each of them as a file of its own",
-        )
-
-
-def require_memory(needed: int, path: Path) -> None:
-    """Refuse what cannot be held.
-
-    Raises:
-        FileError: the voxels need more memory than is free.
-    """
-    if needed * COPIES < WORTH_ASKING_BYTES:
-        return
-    free = available_memory()
-    if free is not None and needed * COPIES > free:
-        raise FileError(
-            path,
-            f"its header promises {_gigabytes(needed)} of voxels, and reading them takes {COPIES} times as much, but "
-            f"{_gigabytes(free)} of memory are free",
-            "correct the header, or use a machine with more memory",
         )
 
 
@@ -201,6 +189,19 @@ def _require_voxels_in_file(promise: HeaderPromise, path: Path) -> None:
         raise FileError(path, CUT_SHORT, COPY_AGAIN)
     if promise.stored == "plain":
         require_few_left_over(promise.file_bytes, promise.content_bytes, path)
+
+
+def _require_memory(promise: HeaderPromise, path: Path) -> None:
+    if promise.reading_bytes < WORTH_ASKING_BYTES:
+        return
+    free = available_memory()
+    if free is not None and promise.reading_bytes > free:
+        raise FileError(
+            path,
+            f"its header promises {_gigabytes(promise.voxels_bytes)} of voxels, and reading them takes "
+            f"{_gigabytes(promise.reading_bytes)}, but {_gigabytes(free)} of memory are free",
+            "correct the header, or use a machine with more memory",
+        )
 
 
 def _gigabytes(size: int) -> str:

@@ -45,6 +45,7 @@ def _io(name: str, endings: tuple[str, ...], read, write, read_labels=None, open
     return ImageIO(name, endings, read, write, read_labels or read, opens or read, sidecar_of)
 
 
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 AUTOMATIC_IOS = (
     _io("NaturalImage2DIO", (".png", ".bmp", ".tif"), read_natural, write_natural),
@@ -178,11 +179,15 @@ def require_finite(array: np.ndarray, path: Path) -> None:
     if array.dtype.kind != "f":
         return
     flat = array.reshape(-1)
-    # The sum of squares is finite when every value is, and needs no array of booleans.
-    with np.errstate(over="ignore"):
-        if np.isfinite(np.dot(flat, flat)):
-            return
+    # The sum of squares is finite when every value is, and needs no array of booleans. Of doubles it tells too that
+    # none becomes infinite as a float.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.dot(flat, flat)
+    if np.isfinite(squares) and (array.itemsize <= 4 or squares < LARGEST_FLOAT**2):
+        return
     if np.isnan(flat).any():
         raise FileError(path, "holds NaN voxels", "replace them (for instance by the background value)")
     if np.isinf(flat).any():
         raise FileError(path, "holds infinite voxels", "replace them (for instance by the largest true value)")
+    if array.itemsize > 4 and np.abs(flat).max() > LARGEST_FLOAT:
+        raise FileError(path, "holds voxels beyond 3.4e38", "rescale it to values that a 32-bit float can have")

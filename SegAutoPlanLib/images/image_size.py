@@ -33,7 +33,9 @@ class ImageSize:
     def values_at(self, spacing_mm: Sequence[float]) -> int:
         """About how many values there are at another spacing, given for two axes (the finest) or for all."""
         axes = sorted(self.spacing_mm)[: len(spacing_mm)]
-        return round(self.values * math.prod(axes) / math.prod(spacing_mm))
+        estimate = self.values * math.prod(axes) / math.prod(spacing_mm)
+        # A header may say anything; whoever reads the image refuses it.
+        return round(estimate) if math.isfinite(estimate) else self.values
 
 
 def largest_image(files: Iterable[Path], channels: int = 1) -> ImageSize:

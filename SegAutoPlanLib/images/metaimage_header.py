@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FileError
-from .header_promise import CORRECT_HEADER, HeaderPromise, Stored, unknown_voxels
+from .header_promise import COPY_AGAIN, CORRECT_HEADER, CUT_SHORT, HeaderPromise, Stored, unknown_voxels
 from .header_text import floats, whole_numbers
 
 MAX_HEADER_BYTES = 1 << 20
@@ -58,10 +59,12 @@ def read_metaimage_header(stream: BinaryIO, path: Path) -> MetaImageHeader:
     fields: dict[str, str] = {}
     position = 0
     while (end := content.find(b"\n", position)) >= 0:
-        name, equals, value = content[position:end].decode("utf-8", "replace").partition("=")
-        name, value, position = name.strip().lower(), value.strip(), end + 1
-        if not equals:
+        # ITK takes a colon for an equals sign.
+        name, *values = re.split("[=:]", content[position:end].decode("utf-8", "replace"), maxsplit=1)
+        name, position = name.strip().lower(), end + 1
+        if not values:
             continue
+        value = values[0].strip()
         if name in fields:
             raise FileError(path, f'its header has "{name[:40]}" twice', CORRECT_HEADER)
         fields[name] = value
@@ -87,6 +90,7 @@ def metaimage_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPr
     components = whole_numbers(fields.get("elementnumberofchannels", "1"), path, 1)[0]
     if components < 1:
         raise FileError(path, f"has {components} components per voxel", CORRECT_HEADER)
+    _require_all_data(header, file_bytes, path)
     packed: Stored = "deflated" if header.is_compressed else "plain"
     return HeaderPromise(
         shape=whole_numbers(fields.get("dimsize", ""), path, rank),
@@ -95,8 +99,18 @@ def metaimage_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPr
         stored=packed if header.is_binary else "otherwise",
         data_offset=header.data_offset,
         components=components,
+        is_text=True,
         **_geometry(fields, rank, path),
     )
+
+
+def _require_all_data(header: MetaImageHeader, file_bytes: int, path: Path) -> None:
+    if whole_numbers(header.fields.get("headersize", "0"), path, 1)[0] != 0:
+        raise FileError(path, "gives its header a size, which only files with detached voxels do", CORRECT_HEADER)
+    size = header.fields.get("compresseddatasize")
+    # ITK makes room for as much as this says.
+    if size and header.is_compressed and header.data_offset + whole_numbers(size, path, 1)[0] > file_bytes:
+        raise FileError(path, CUT_SHORT, COPY_AGAIN)
 
 
 def _geometry(fields: dict[str, str], rank: int, path: Path) -> dict[str, tuple]:

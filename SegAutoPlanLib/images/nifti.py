@@ -41,17 +41,26 @@ class NiftiHeader:
     """-1 where the header gives none."""
     slope: float
     intercept: float
-    affine: np.ndarray
-    """(4, 4), voxel (i, j, k) to RAS mm: the sform where its code is set, else the qform (nibabel's rule)."""
-    forms: tuple[tuple[float, ...], ...]
-    """The numbers of each form that is in use: six of the qform, twelve of the sform."""
+    qform: tuple[float, ...] | None
+    """Three numbers of the quaternion and three of the origin; None where its code is 0."""
+    sform: tuple[float, ...] | None
+    """Three rows of four; None where its code is 0."""
     datatype: int
     declared_rank: int
     pixdim: tuple[float, ...]
-    """As far as the rank goes, with the handedness in front."""
+    """The handedness, and the spacing of seven axes, whatever the rank."""
     version: int
     geometry_bytes: bytes
     """Everything of the header that any reader derives spacing, origin and direction from."""
+
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4), voxel (i, j, k) to RAS mm: the sform where its code is set, else the qform (nibabel's rule)."""
+        if self.sform is not None:
+            return np.vstack([np.reshape(self.sform, (3, 4)), [0, 0, 0, 1]]).astype(float)
+        if self.qform is not None:
+            return _affine_of_quaternion(self.qform, self.pixdim)
+        return _affine_without_form(self.shape_xyz, self.pixdim)
 
     @property
     def is_scaled(self) -> bool:
@@ -111,14 +120,6 @@ def _header(
     rank = min(max(dimensions[0], 0), 7)
     zooms = pixdim[1 : 1 + rank]
     offset, slope, intercept = scaling
-    forms = tuple(form for code, form in zip(codes, (quaternion, rows), strict=True) if code > 0)
-    with np.errstate(all="ignore"):  # the numbers may be none: nifti_check.py refuses them
-        if codes[1] > 0:
-            affine = np.vstack([np.reshape(rows, (3, 4)), [0, 0, 0, 1]]).astype(float)
-        elif codes[0] > 0:
-            affine = _affine_of_quaternion(quaternion, pixdim)
-        else:
-            affine = _affine_without_form(dimensions, pixdim)
     return NiftiHeader(
         shape_xyz=tuple(int(count) for count in dimensions[1 : 1 + rank]),
         zooms_xyz=tuple(float(zoom) for zoom in zooms),
@@ -127,11 +128,11 @@ def _header(
         data_offset=int(offset) if math.isfinite(offset) and offset == int(offset) else -1,
         slope=slope,
         intercept=intercept,
-        affine=affine,
-        forms=forms,
+        qform=quaternion if codes[0] > 0 else None,
+        sform=rows if codes[1] > 0 else None,
         datatype=datatype,
         declared_rank=dimensions[0],
-        pixdim=pixdim[: 1 + rank],
+        pixdim=pixdim,
         version=version,
         geometry_bytes=geometry,
     )
@@ -154,11 +155,11 @@ def _affine_of_quaternion(quaternion: tuple[float, ...], pixdim: tuple[float, ..
     return affine
 
 
-def _affine_without_form(dimensions: tuple[int, ...], pixdim: tuple[float, ...]) -> np.ndarray:
+def _affine_without_form(shape_xyz: tuple[int, ...], pixdim: tuple[float, ...]) -> np.ndarray:
     """Centred, with x pointing left, as for the older Analyze format."""
     scale = np.array([-pixdim[1], pixdim[2], pixdim[3]])
     affine = np.diag([*scale, 1.0])
-    affine[:3, 3] = -scale * (np.array(dimensions[1:4]) - 1) / 2
+    affine[:3, 3] = -scale * (np.array((*shape_xyz, 1, 1)[:3]) - 1) / 2
     return affine
 
 

@@ -32,7 +32,8 @@ OTHER_VOXELS = {
     2304: "colours",
 }
 LONGEST_QUATERNION = 1.01
-SFORM_NUMBERS = 12
+SMALLEST_SCALING = 1e-15
+"""ITK takes a smaller slope for none, nibabel does not."""
 
 
 def require_nifti(start: bytes, file_bytes: int, gzipped: bool, path: Path) -> NiftiHeader:
@@ -92,7 +93,8 @@ def _require_rank(header: NiftiHeader, path: Path) -> None:
 
 
 def _require_scaling(header: NiftiHeader, path: Path) -> None:
-    if not (abs(header.slope) <= LARGEST_SCALING and abs(header.intercept) <= LARGEST_SCALING):
+    tiny = 0 < abs(header.slope) < SMALLEST_SCALING
+    if tiny or not (abs(header.slope) <= LARGEST_SCALING and abs(header.intercept) <= LARGEST_SCALING):
         raise FileError(
             path,
             f"scales its voxels by {header.slope:g} and adds {header.intercept:g}",
@@ -102,15 +104,14 @@ def _require_scaling(header: NiftiHeader, path: Path) -> None:
 
 def _require_forms(header: NiftiHeader, path: Path) -> None:
     axes = min(len(header.shape_xyz), 3)
-    if not all(math.isfinite(value) for value in header.pixdim):
+    if not all(math.isfinite(value) for value in header.pixdim[: len(header.shape_xyz) + 1]):
         raise FileError(path, "has a pixdim that is not a number", CORRECT_HEADER)
     require_spacing(header.zooms_xyz[:3], path)
-    for form in header.forms:
-        if len(form) == SFORM_NUMBERS:
-            columns = tuple(form[axis:SFORM_NUMBERS:4] for axis in range(axes))
-            require_place(form[3::4], columns, path)
-            require_spacing([math.hypot(*column) for column in columns], path)
-        else:
-            if not sum(value * value for value in form[:3]) <= LONGEST_QUATERNION:
-                raise FileError(path, "its qform is not a rotation", CORRECT_HEADER)
-            require_place(form[3:], (), path)
+    if header.qform is not None:
+        if not sum(value * value for value in header.qform[:3]) <= LONGEST_QUATERNION:
+            raise FileError(path, "its qform is not a rotation", CORRECT_HEADER)
+        require_place(header.qform[3:], (), path)
+    if header.sform is not None:
+        columns = tuple(header.sform[axis::4] for axis in range(axes))
+        require_place(header.sform[3::4], columns, path)
+        require_spacing([math.hypot(*column) for column in columns], path)

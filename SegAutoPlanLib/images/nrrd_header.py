@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import FileError
-from .header_promise import CORRECT_HEADER, HeaderPromise, Stored, unknown_voxels
+from .header_promise import CORRECT_HEADER, HeaderPromise, Stored, require_few_left_over, unknown_voxels
 from .header_text import floats, whole_numbers
 
 MAX_HEADER_BYTES = 1 << 24
@@ -51,6 +53,10 @@ def nrrd_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise
     if components < 1:
         raise FileError(path, "has an axis without voxels", CORRECT_HEADER)
     skip = whole_numbers(fields.get("byteskip", "0"), path, 1)[0]
+    if skip < -1:
+        raise FileError(path, f'its "byte skip" is {skip}', CORRECT_HEADER)
+    if STORED.get(encoding) == "deflated":
+        _require_few_inflated(stream, math.prod(sizes) * VOXEL_BYTES[kind] + max(skip, 0), path)
     return HeaderPromise(
         shape=shape,
         voxel_bytes=VOXEL_BYTES[kind] * components,
@@ -59,8 +65,15 @@ def nrrd_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise
         stored="otherwise" if "lineskip" in fields or skip < 0 else STORED.get(encoding, "otherwise"),
         data_offset=offset + max(skip, 0),
         components=components,
+        is_text=True,
         **_geometry(fields, places, path),
     )
+
+
+def _require_few_inflated(stream: BinaryIO, promised: int, path: Path) -> None:
+    """gzip ends with how much it holds (of its last member, modulo 2^32)."""
+    stream.seek(-4, os.SEEK_END)
+    require_few_left_over(struct.unpack("<I", stream.read())[0], promised, path)
 
 
 def _fields(stream: BinaryIO, path: Path) -> tuple[dict[str, str], int]:
@@ -72,7 +85,7 @@ def _fields(stream: BinaryIO, path: Path) -> tuple[dict[str, str], int]:
             raise FileError(path, "its header has no end", CORRECT_HEADER)
         content += more
     fields: dict[str, str] = {}
-    for line in content[: end.start()].decode("utf-8", "replace").splitlines()[1:]:
+    for line in content[: end.start()].decode("utf-8", "replace").split("\n")[1:]:
         name, colon, value = line.partition(":")
         if line.startswith("#") or not colon or value.startswith("="):
             continue

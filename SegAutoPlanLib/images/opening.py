@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import FileError, UserInputError, sentence_of
+from ..errors import SYSTEM_PROBLEMS, FileError
 from ..files import open_regular
 
 
@@ -17,7 +17,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """An ordinary file to read from, and how many bytes it has.
 
     Raises:
-        UserInputError: the file is missing, is a folder, pipe or device, or the system refuses to read it.
+        FileError: the file is missing, is a folder, pipe or device, or the system refuses to read it.
     """
     try:
         descriptor = open_regular(path)
@@ -26,15 +26,16 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     except FileNotFoundError:
         raise FileError(path, "the file is missing", "add it, or remove the case from the dataset") from None
     except OSError as error:
-        error.filename = str(path)
-        raise UserInputError(sentence_of(error)) from error
+        unknown = f"the system refuses to read it ({error.strerror})", "check the path and the disk"
+        # Not `sentence_of`: a report of all problems wants the parts.
+        raise FileError(path, *SYSTEM_PROBLEMS.get(error.errno, unknown)) from error
 
 
 def read_whole(path: Path, most_bytes: int | None = None) -> bytes:
     """The bytes of an ordinary file; only its first ones where it has more than `most_bytes`.
 
     Raises:
-        UserInputError: as for `opened`.
+        FileError: as for `opened`.
     """
     with opened(path) as (stream, size):
         return stream.read(size if most_bytes is None else min(size, most_bytes))

@@ -15,6 +15,7 @@ PNG_COMPONENTS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 PNG_HEADER_BYTES = 33
 BMP_BITS = (1, 4, 8, 16, 24, 32)
+BMP_PLAIN = (0, 3)
 BMP_HEADER_BYTES = 54
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_END, JPEG_TAIL_BYTES = b"\xff\xd9", 4096
@@ -64,13 +65,16 @@ def bmp_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise:
         raise unknown_voxels(f"of an unknown type ({bits} bits)", path)
     if header_bytes < 40 or offset < 14 + header_bytes or offset > file_bytes:
         raise FileError(path, "its header does not say where the pixels begin", CORRECT_HEADER)
-    # A negative height means that the first row is the upper one. Rows are padded to four bytes.
+    if compression not in BMP_PLAIN:
+        # ITK leaves pixels as the memory was where such a file is cut short.
+        raise FileError(path, "is a compressed BMP", "save it as PNG, or without compression")
+    # A negative height means that the first row is the upper one.
     return HeaderPromise(
         shape=(width, abs(height)),
         voxel_bytes=4,
         stored_bits=bits,
         file_bytes=file_bytes,
-        stored="otherwise" if compression else "plain",
+        stored="plain",
         data_offset=offset,
         components=3,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ..errors import FileError
 from ..files import atomic_path
 from .checksums import require_checksum
 from .gate import require_sound_file
+from .header_promise import CORRECT_HEADER, HeaderPromise
 from .image import Image
 from .itk_warnings import no_itk_warnings
 from .nifti_file import parse_nifti
@@ -79,7 +81,9 @@ def read_sitk_image(path: Path, may_have_components: bool = False) -> sitk.Image
     Raises:
         UserInputError: the file is missing, damaged, cut short or not what it says.
     """
-    require_sound_file(path, may_have_components)
+    promise = require_sound_file(path, may_have_components)
+    if promise.is_text:
+        _require_same_reading(promise, path)
     return read_gated_image(path)
 
 
@@ -215,7 +219,20 @@ def _read_small_nifti(path: Path) -> Image | None:
     return _image(array[None].astype(header.dtype.newbyteorder("="), copy=False), geometry)
 
 
+def _require_same_reading(promise: HeaderPromise, path: Path) -> None:
+    """Text headers can be read in several ways; ITK's must be the one that was checked."""
+    reader = _header_reader(path)
+    values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    if (values, reader.GetNumberOfComponents()) != (promise.values, promise.components):
+        raise FileError(path, "has a header that can be read in several ways", CORRECT_HEADER)
+
+
 def _geometry_of_file(path: Path) -> Geometry:
+    reader = _header_reader(path)
+    return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+
+
+def _header_reader(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -223,7 +240,7 @@ def _geometry_of_file(path: Path) -> Geometry:
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise _unreadable(path, error) from error
-    return reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()
+    return reader
 
 
 def _unreadable(path: Path, error: RuntimeError) -> FileError:

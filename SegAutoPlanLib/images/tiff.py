@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +19,8 @@ from .simpleitk_io import read_gated_image
 from .tiff_pages import BITS, PHOTOMETRIC, TILE_WIDTH, TiffPage, read_tiff_pages, tiff_promise
 
 PALETTE = 3
+TIFFFILE_ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
+"""What tifffile and its codecs raise for damaged content; its own TiffFileError is a ValueError or an OSError."""
 COLOURS = (2, 3, 4)
 
 
@@ -56,7 +61,7 @@ def _read_with_tifffile(path: Path) -> np.ndarray:
     tifffile = _tifffile(path)
     try:
         return tifffile.imread(path)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, OSError) as error:
+    except TIFFFILE_ERRORS as error:
         raise FileError(path, f"cannot be read as TIFF ({error})", "it is damaged: copy or export it again") from error
 
 

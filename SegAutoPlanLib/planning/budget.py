@@ -18,6 +18,8 @@ VALUE_BYTES = 4
 """float32."""
 SMALLER_VOLUME = "correct the voxel size, in the image's header or in the plan"
 BILLION_GIGABYTES = 10**9 << 30
+KEPT_BYTES = 8
+"""Of each value that a convolution makes: it is kept until the way back, and so is what normalising made of it."""
 TRAINED_COPIES = 3
 """Each weight, its gradient and its momentum."""
 
@@ -30,10 +32,11 @@ def parameter_count(architecture: Architecture, in_channels: int, heads: int) ->
 def training_bytes(
     architecture: Architecture, in_channels: int, heads: int, patch_size: Sequence[int], batch_size: int
 ) -> int:
-    """At least so many bytes does a training step hold: weights and their copies, and every convolution's output."""
+    """At least so many bytes does a step in single precision hold: weights, their copies, and all feature maps."""
     weights = TRAINED_COPIES * parameter_count(architecture, in_channels, heads)
-    patch = in_channels * math.prod(patch_size) + feature_map_voxels(architecture, patch_size, heads)
-    return VALUE_BYTES * (weights + batch_size * patch)
+    image = in_channels * math.prod(patch_size)
+    kept = KEPT_BYTES * feature_map_voxels(architecture, patch_size, heads)
+    return VALUE_BYTES * (weights + batch_size * image) + batch_size * kept
 
 
 def inference_bytes(architecture: Architecture, in_channels: int, heads: int, patch_size: Sequence[int]) -> int:

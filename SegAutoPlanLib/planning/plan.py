@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserInputError
+from ..errors import FileError
 from ..schema import shown
 from .resampling import Resampling
 
 if TYPE_CHECKING:
     from ..fingerprint.fingerprint import Intensities
+
+LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Source:
     """All but the configurations, of which it has an empty place; empty for a plan that was not read."""
     configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By name: all entries of a plan that was read; those that a user added to one that was made."""
+    file: str = ""
+    """Where it was read, for the sentences; empty for a plan that was not."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,20 @@ class Plan:
         """
         if name in self.configurations:
             return self.configurations[name]
-        if name in self.unusable:
-            raise UserInputError(self._why_unusable(name))
         known = ", ".join(self.configurations)
-        raise UserInputError(f"{self.plans_name}: there is no configuration {name!r}; choose one of {known}.")
+        if name in self.unusable:
+            problem = f"{_shown_name(name)} cannot be used, because {self.unusable[name]}"
+            raise FileError(self.file, problem, f"correct it, or choose one of {known}")
+        raise FileError(self.file, f"there is no configuration {shown(name)}", f"choose one of {known}")
+
+    @property
+    def file(self) -> str:
+        """What to call the plan in a sentence: the file that it was read from, else its name."""
+        return self.source.file or self.plans_name
 
     def _why_unusable(self, name: str) -> str:
-        shown_name = name if name.isprintable() and len(name) < 100 else shown(name)
-        return f"{shown_name}: cannot be used, because {self.unusable[name]}."
+        return f"{_shown_name(name)}: cannot be used, because {self.unusable[name]}."
+
+
+def _shown_name(name: str) -> str:
+    return name if name.isprintable() and len(name) < LONGEST_SHOWN else shown(name)

@@ -8,7 +8,7 @@
 | image_reader_writer | obeyed: a reader that is there |
 | transpose_forward, transpose_backward | obeyed: orders of three axes, each the way back of the other |
 | label_manager | `LabelManager`, else refused |
-| foreground_intensity_properties_per_channel (…_by_modality) | obeyed: see `CHANNEL` and `require_intensities_for` |
+| foreground_intensity_properties_per_channel (…_by_modality) | obeyed: see `channel` and `require_intensities_for` |
 | configurations | obeyed: one that does not pass cannot be used, and says why |
 | data_identifier | obeyed: a name of a folder, and not one that stands beside those of cases |
 | preprocessor_name | `DefaultPreprocessor`, else refused |
@@ -24,13 +24,11 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..fingerprint.fingerprint import INTENSITIES, ORDERED, ROUNDING, Intensities, numbered
+from ..fingerprint.fingerprint import INTENSITIES, INTENSITY_RULE, ROUNDING, Intensities, numbered
 from ..names import file_name
 from ..schema import (
     Mismatch,
@@ -68,7 +66,8 @@ IMAGE_READERS = (
 NOT_PLANS = ("dataset", "dataset_fingerprint", "splits_final")
 """Other files that stand beside plans, without their ending `.json`."""
 GROUND_TRUTH_FOLDER = "gt_segmentations"
-"""Stands beside the folders of preprocessed cases."""
+NOT_FOLDERS = (GROUND_TRUTH_FOLDER, *NOT_PLANS)
+"""What else stands beside the folders of preprocessed cases; locks begin with a dot."""
 MOST_CONFIGURATIONS = 1000
 MOST_CHANNELS = 10_000
 LARGEST_FLOAT32 = 3e38
@@ -91,7 +90,7 @@ def plan_name(value: Any) -> None:
 def folder_of_cases(value: Any) -> None:
     """A rule: the name of a folder of preprocessed cases."""
     file_name(value)
-    if value.casefold() == GROUND_TRUTH_FOLDER or value.casefold().endswith((".json", ".lock")):
+    if value.startswith(".") or value.casefold().endswith(".json") or value.casefold() in NOT_FOLDERS:
         raise Mismatch(f"must not be {value}, which stands for something else than preprocessed cases")
 
 
@@ -115,18 +114,18 @@ def has_intensities(header: Mapping[str, Any]) -> None:
         raise Mismatch(f'lacks "{INTENSITIES}"')
 
 
-def ordered_where_known(value: Mapping[str, float]) -> None:
-    """A rule: of a channel of which nothing was sampled nnU-Net writes NaN; what is known is possible."""
-    largest = max((abs(value[name]) for name in ("min", "max") if math.isfinite(value[name])), default=math.inf)
-    for lower, upper in (*itertools.pairwise(ORDERED), ("min", "max"), ("min", "mean"), ("mean", "max")):
-        if value[lower] > value[upper] + ROUNDING * largest:
-            raise Mismatch(f'has "{lower}" {value[lower]:g} above "{upper}" {value[upper]:g}')
-    if value["std"] < 0 or value["std"] > value["max"] - value["min"] + ROUNDING * largest:
-        raise Mismatch(f"must be from 0 to the distance of the extremes, not {value['std']:g}", '"std"')
+def channel(value: Any) -> None:
+    """A rule: possible statistics of a channel, or NaN alone, which nnU-Net writes where it sampled nothing."""
+    record({field.name: number_or_nan for field in fields(Intensities)})(value)
+    if all(value[field.name] != value[field.name] for field in fields(Intensities)):
+        return
+    INTENSITY_RULE(value)
+    largest = max(abs(value["min"]), abs(value["max"]))
+    if value["std"] > value["max"] - value["min"] + ROUNDING * largest:
+        raise Mismatch(f"must not exceed the distance of the extremes, but is {value['std']:g}", '"std"')
 
 
-CHANNEL = every(record({field.name: number_or_nan for field in fields(Intensities)}), ordered_where_known)
-CHANNELS = every(mapping_of(CHANNEL, text(), shortest=1, longest=MOST_CHANNELS), numbered)
+CHANNELS = every(mapping_of(channel, text(), shortest=1, longest=MOST_CHANNELS), numbered)
 
 PLAN = every(
     record(
@@ -250,9 +249,9 @@ def require_intensities_for(schemes: Sequence[str], channels: Sequence[Intensiti
     """
     if len(schemes) != len(channels):
         raise Mismatch(f"is for {len(schemes)} channels, but the plan for {len(channels)}", '"normalization_schemes"')
-    for index, (scheme, channel) in enumerate(zip(schemes, channels, strict=True)):
+    for index, (scheme, known) in enumerate(zip(schemes, channels, strict=True)):
         if depends_on_dataset(scheme):
             try:
-                record({INTENSITIES: record({str(index): USED})})({INTENSITIES: {str(index): vars(channel)}})
+                record({INTENSITIES: record({str(index): USED})})({INTENSITIES: {str(index): vars(known)}})
             except Mismatch as mismatch:
                 raise Mismatch(f"{mismatch.problem}, since {scheme} uses it", mismatch.where) from None

@@ -67,7 +67,7 @@ def plan_from_json(document: Mapping[str, Any], source: str = "plans.json") -> P
             _header_from_json(header),
             configurations=configurations,
             unusable=unusable,
-            source=copy.deepcopy(Source(header, dict(entries))),
+            source=copy.deepcopy(Source(header, dict(entries), source)),
         )
     )
     if not plan.configurations:

@@ -11,7 +11,7 @@ from ..errors import UserInputError
 from ..fingerprint.cropping import crop_to_nonzero
 from ..images import Image
 from ..labels import Label, LabelScheme
-from ..planning.budget import VALUE_BYTES, require_memory, require_volume_fits
+from ..planning.budget import require_memory, require_volume_fits
 from ..planning.plan import Configuration, Plan
 from ..planning.resampling import Resampler, Resampling
 from .axis_matrix import matrix_bytes
@@ -28,6 +28,8 @@ RESAMPLERS: dict[str, Callable[..., np.ndarray]] = {
     "no_resampling_hack": no_resampling,
 }
 """By the names that plans.json uses."""
+BYTES_PER_VALUE_MADE = 8
+"""Measured: the resampled image and what lies between."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def preprocess_cropped(
     for configuration in configurations:
         grids = scaled.setdefault(_Scaling.of(configuration), {})
         grid = _Grid.of(case, configuration)
-        _require_fits(case, grid.shape, f"{plan.plans_name}, {configuration.name}")
+        _require_fits(case, grid.shape, f"{plan.file}, {configuration.name}")
         grids.setdefault(grid, []).append(configuration)
     for last, (scaling, grids) in zip(_marks_last(len(scaled)), scaled.items(), strict=True):
         image = case.image if last else np.array(case.image)
@@ -113,7 +115,7 @@ def preprocess_cropped(
 def _require_fits(case: CroppedCase, shape: tuple[int, ...], source: str) -> None:
     """Before any of it is asked for: a wrong voxel size makes volumes that no computer holds."""
     channels, *old_shape = case.image.shape
-    require_volume_fits(shape, channels, VALUE_BYTES, "the resampled image", source)
+    require_volume_fits(shape, channels, BYTES_PER_VALUE_MADE, "the resampled image", source)
     for size, new_size in zip(old_shape, shape, strict=True):
         require_memory(matrix_bytes(size, new_size), source, f"resampling {size:,} voxels to {new_size:,}")
 

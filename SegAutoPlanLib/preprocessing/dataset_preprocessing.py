@@ -20,12 +20,12 @@ from ..planning import Configuration, Plan, plan_path, write_plan
 from ..planning.plan_gate import GROUND_TRUTH_FOLDER, folder_of_cases
 from ..progress import SILENT, Reporter
 from ..schema import problem_of
-from .case import crop_case, preprocess_cropped
+from .case import BYTES_PER_VALUE_MADE, crop_case, preprocess_cropped
 from .stamp import stamp_of, what_shapes_cases
 from .storage import case_path, preprocessed_identifiers, save_preprocessed, stored_stamps
 
-BYTES_PER_VALUE_READ, BYTES_PER_VALUE_MADE = 12, 8
-"""Measured: the image as read, its labels and masks; the resampled image and what lies between."""
+BYTES_PER_VALUE_READ = 12
+"""Measured: the image as read, its labels and masks."""
 LOCK_FILE = ".preprocessing.lock"
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
@@ -74,7 +74,7 @@ def preprocess_dataset(
                 reporter=reporter,
             ):
                 pass
-    _copy_ground_truth(dataset, ground_truth_folder(root))
+    _copy_ground_truth(dataset, ground_truth_folder(root), reporter)
     return folders
 
 
@@ -100,13 +100,13 @@ def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...
     chosen = tuple(plan.configuration(name) for name in dict.fromkeys(names))
     if not chosen:
         there = ", ".join(plan.configurations)
-        raise UserInputError(f"{plan.plans_name}: no configuration is chosen; choose some of {there}.")
+        raise UserInputError(f"{plan.file}: no configuration is chosen; choose some of {there}.")
     by_folder: dict[str, Configuration] = {}
     for one in chosen:
         other = by_folder.setdefault(one.data_identifier.casefold(), one)
         if what_shapes_cases(plan, other) != what_shapes_cases(plan, one):
             raise UserInputError(
-                f'{plan.plans_name}: {other.name} and {one.name} differ and have the same "data_identifier" '
+                f'{plan.file}: {other.name} and {one.name} differ and have the same "data_identifier" '
                 f"{one.data_identifier}; give one of them another, or preprocess them one at a time."
             )
     return chosen
@@ -186,15 +186,27 @@ class _Work:
             raise UserInputError(f"{case.identifier}: {error}") from error
 
 
-def _copy_ground_truth(dataset: Dataset, folder: Path) -> None:
+def _copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> None:
     """Copy the label files, for evaluation, where they are newer than the copies."""
     folder.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder)
-    for case in dataset.cases:
-        if case.label_file is None:
-            continue
-        target = folder / f"{case.identifier}{dataset.file_ending}"
-        if target.is_file() and os.path.getmtime(target) >= os.path.getmtime(case.label_file):
-            continue
-        with atomic_path(target) as temporary:
-            shutil.copyfile(case.label_file, temporary)
+    if not _ground_truth_to_copy(dataset, folder):
+        return
+    # Whoever preprocesses another configuration copies the same files, and soon has done so.
+    with _held([folder], True, reporter):
+        remove_abandoned(folder, 0)
+        for source, target in _ground_truth_to_copy(dataset, folder):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
+
+
+def _ground_truth_to_copy(dataset: Dataset, folder: Path) -> list[tuple[Path, Path]]:
+    pairs = [
+        (case.label_file, folder / f"{case.identifier}{dataset.file_ending}")
+        for case in dataset.cases
+        if case.label_file is not None
+    ]
+    return [
+        (source, target)
+        for source, target in pairs
+        if not target.is_file() or os.path.getmtime(target) < os.path.getmtime(source)
+    ]

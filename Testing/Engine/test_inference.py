@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,15 @@ def test_a_coarse_axis_is_taken_by_nearest_neighbour():
     nearest = nn.functional.interpolate(logits[None], size=(9, 8, 8), mode="nearest-exact")
     expected = nn.functional.interpolate(nearest, size=(9, 16, 16), mode="trilinear", align_corners=False)[0]
     assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_a_plan_that_asks_for_the_nearest_voxel_gets_it_along_every_axis():
+    logits = torch.randn(2, 4, 8, 8)
+    nearest = replace(LINEAR, order=0)
+    grid = grid_interpolation((4, 8, 8), (9, 15, 11), (1, 1, 1), (0.45, 0.5, 0.7), nearest)
+    result = torch.cat([slab for _, slab in resampled_slabs(logits, grid)], dim=1)
+    expected = nn.functional.interpolate(logits[None], size=(9, 15, 11), mode="nearest-exact")[0]
+    assert torch.equal(result, expected)
 
 
 def test_slabs_are_thin_when_there_are_many_classes(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,7 @@ BAD_LABELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "-2^31": (lambda path: write_image(one_voxel(-(2**31), "i4"), path), "holds the value"),
     "2^32 - 1": (lambda path: write_image(one_voxel(2**32 - 1, "u4"), path), "holds the value 4294967295"),
     "2^40": (lambda path: write_image(one_voxel(2**40, "f8"), path), "holds the value 1099511627776"),
-    "1e300": (lambda path: write_image(one_voxel(1e300, "f8"), path), "holds the value"),
+    "1e300": (lambda path: write_image(one_voxel(1e300, "f8"), path), "holds voxels beyond"),
     "NaN": (lambda path: write_image(one_voxel(np.nan, "f4"), path), "holds NaN voxels"),
     "infinite": (lambda path: write_image(one_voxel(np.inf, "f4"), path), "holds infinite voxels"),
     "fraction": (lambda path: write_image(one_voxel(0.5, "f4"), path), "not whole numbers"),
@@ -155,3 +156,35 @@ def test_sixty_thousand_labels_need_no_table_of_all_their_pairs():
     prediction = np.array([0, 1, 60000, 1], np.int32).reshape(1, 1, 2, 2)
     result = agreement(reference, prediction, LabelScheme(values))
     assert (result[60000]["TP"], result[60000]["FN"], result[1]["FP"], result[1]["TN"]) == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize("reader", ["NibabelIOWithReorient", "SimpleITKIOWithReorient"])
+def test_segmentations_whose_axes_the_reader_turns_lie_in_the_same_place(tmp_path, reader):
+    image = sitk_image(labels())
+    for name, kept in (("ref", image), ("pred", sitk.DICOMOrient(image, "PIR"))):
+        (tmp_path / name).mkdir()
+        sitk.WriteImage(kept, str(tmp_path / name / "a.nii.gz"))
+    result = evaluate_folder(tmp_path / "ref", tmp_path / "pred", SCHEME, ".nii.gz", reader, workers=1)
+    assert result.foreground_mean() == 1
+
+
+def test_a_stack_without_a_spacing_file_is_evaluated_as_one_with_it(tmp_path):
+    for name in ("ref", "pred"):
+        write_image(labels(), tmp_path / name / "a.tif")
+    (tmp_path / "pred" / "a.json").write_text('{"spacing": [2.0, 0.75, 0.5]}', encoding="utf-8")
+    folders = tmp_path / "ref", tmp_path / "pred"
+    assert evaluate_folder(*folders, SCHEME, ".tif", "Tiff3DIO", workers=1).foreground_mean() == 1
+    (tmp_path / "ref" / "a.json").write_text('{"spacing": [2.0, 0.75, 0.6]}', encoding="utf-8")
+    with pytest.raises(UserInputError, match=r"a\.tif: its spacing is 2 x 0\.75 x 0\.5"):
+        evaluate_folder(*folders, SCHEME, ".tif", "Tiff3DIO", workers=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="NOT TESTED: links need a privilege on Windows")
+def test_a_file_that_the_system_refuses_is_one_problem_among_the_others(dataset):
+    for number, folder in enumerate(("imagesTr/case_000_0000", "labelsTr/case_001")):
+        path = dataset / f"{folder}.nii.gz"
+        path.unlink()
+        path.symlink_to(path.name if number == 0 else "/dev/zero")
+    problems = {error.file: error.problem for error in check_dataset(load_dataset(dataset), workers=1).errors}
+    assert problems["case_000_0000.nii.gz"] == "its links lead in a circle"
+    assert "device" in problems["case_001.nii.gz"]

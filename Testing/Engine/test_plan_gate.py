@@ -29,6 +29,8 @@ FULL = ("configurations", "3d_fullres")
 NETWORK = (*FULL, "architecture", "arch_kwargs")
 NAN, INFINITE = math.nan, math.inf
 ABSENT = object()
+STATISTICS = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
+NOTHING_SAMPLED = dict.fromkeys(STATISTICS, NAN)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,11 @@ REFUSED = [
     ((INTENSITIES,), {}, f'"{INTENSITIES}" must have 1 to'),
     ((INTENSITIES,), {"0": {}}, f'"{INTENSITIES}" "0" lacks "max", "mean"'),
     ((INTENSITIES, T1, "mean"), "1", f'"{INTENSITIES}" "1" "mean" must be a number'),
-    ((INTENSITIES, T1, "std"), -1, '"std" must be from 0'),
-    ((INTENSITIES, CT, "std"), 1e24, '"std" must be from 0'),
+    ((INTENSITIES, T1, "std"), -1, '"std" must be a number from 0'),
+    ((INTENSITIES, T1, "std"), NAN, '"std" must be a number from 0'),
+    ((INTENSITIES, T1, "median"), NAN, '"median" must be a number'),
+    ((INTENSITIES, T1, "max"), INFINITE, '"max" must be a number'),
+    ((INTENSITIES, CT, "std"), 1e24, '"std" must not exceed'),
     ((INTENSITIES, CT, "percentile_00_5"), 400, 'has "percentile_00_5" 400 above "median" 101'),
     ((INTENSITIES, CT, "percentile_99_5"), 9000, 'has "percentile_99_5" 9000 above "max" 500'),
     ((INTENSITIES, CT, "mean"), -900, 'has "min" -200 above "mean" -900'),
@@ -132,6 +137,8 @@ UNUSABLE = [
     ((*FULL, "data_identifier"), "/tmp/x", 'its "data_identifier" must be the name of a file'),
     ((*FULL, "data_identifier"), "..", 'its "data_identifier" must be the name of a file'),
     ((*FULL, "data_identifier"), "GT_segmentations", 'its "data_identifier" must not be'),
+    ((*FULL, "data_identifier"), ".hidden", 'its "data_identifier" must not be'),
+    ((*FULL, "data_identifier"), "Dataset", 'its "data_identifier" must not be'),
     ((*FULL, "data_identifier"), "dataset.json", 'its "data_identifier" must not be'),
     ((*FULL, "data_identifier"), ABSENT, 'it lacks "data_identifier"'),
     ((*FULL, "preprocessor_name"), "MyPreprocessor", "its \"preprocessor_name\" must be 'DefaultPreprocessor'"),
@@ -204,8 +211,7 @@ UNUSABLE = [
     ((*NETWORK, "squeeze_excitation"), True, "has the entry 'squeeze_excitation', which is unknown here"),
     ((INTENSITIES, T1), ABSENT, 'its "normalization_schemes" is for 2 channels, but the plan for 1'),
     ((INTENSITIES, CT, "std"), 0, '"0" "std" must be a number above 1e-08, not 0, since CTNormalization uses it'),
-    ((INTENSITIES, CT, "std"), NAN, '"0" "std" must be a number'),
-    ((INTENSITIES, CT, "percentile_00_5"), NAN, '"0" "percentile_00_5" must be a number'),
+    ((INTENSITIES, CT), NOTHING_SAMPLED, '"0" "max" must be a number'),
 ]
 """What is wrong with a configuration: the others stay."""
 
@@ -220,7 +226,9 @@ def test_a_wrong_configuration_says_which_of_its_fields_cannot_be_used(sound, pl
     plan = plan_from_json(document, "/a/plans.json")
     assert words in plan.unusable["3d_fullres"]
     assert "other" in plan.configurations
-    with pytest.raises(UserInputError, match=r"^3d_fullres: cannot be used, because it"):
+    with pytest.raises(
+        UserInputError, match=r"^/a/plans.json: 3d_fullres cannot be used, because it.*; correct it, or"
+    ):
         plan.configuration("3d_fullres")
     alone = {**document, "configurations": {"3d_fullres": document["configurations"]["3d_fullres"], "2d": 0}}
     with pytest.raises(UserInputError, match=r"^/a/plans.json: has no configuration for this program"):
@@ -236,10 +244,7 @@ ALLOWED = [
     ((*NETWORK, "conv_op"), "torch.nn.Conv3d"),
     ((*FULL, "next_stage"), ["3d_cascade_fullres", "of_another_day"]),
     ((*FULL, "a_note"), {"of": ["a", "user"]}),
-    (
-        (INTENSITIES, T1),
-        dict.fromkeys(("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std"), NAN),
-    ),
+    ((INTENSITIES, T1), NOTHING_SAMPLED),
     ((INTENSITIES, T1, "number"), 17),
     (("a_note",), None),
 ]

@@ -260,7 +260,7 @@ def test_a_plan_of_tiny_voxels_is_a_sentence_before_anything_is_allocated(worksp
     for configuration in ("2d", "3d_fullres"):
         say(workspace, "spacing", [1e-6] * int(configuration[0]), configuration)
     with pytest.raises(
-        UserInputError, match=r"ball_\d: nnUNetPlans, 3d_fullres: the resampled image of .* correct the"
+        UserInputError, match=r"ball_\d: .*nnUNetPlans.json, 3d_fullres: the resampled image of .* correct the"
     ):
         preprocess(workspace, PreprocessOptions(NAME, configurations=["3d_fullres"], workers=1))
     assert list((workspace.preprocessed / NAME / "nnUNetPlans_3d_fullres").iterdir()) == []

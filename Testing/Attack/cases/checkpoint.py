@@ -9,7 +9,8 @@ import torch
 
 from ..archives import ARCHIVES, CALLS, CONTAINERS, ODD_ARCHIVES, Coded, Content, InCheckpoint, wrong_checksum
 from ..attack import Attack, Expected
-from ..spoils import SPECIAL_FILES, Become, By, Cut, Flipped, Removed, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Cut, Flipped, Removed, Text
 from ..wrong_values import INFINITY, NAN, WRONG_VALUES
 
 FAMILY = "checkpoint"

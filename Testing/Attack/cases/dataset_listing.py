@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..attack import Attack, Expected
-from ..spoils import Become, InJson, a_fifo
+from ..special_files import a_fifo
+from ..spoils import Become, InJson
 
 FAMILY = "listing"
 RAW = "{raw}/dataset.json"
@@ -26,7 +27,6 @@ WRONG_NAMES: dict[str, str] = {
     "empty": "",
     "dot": ".",
     "dots": "..",
-    "hidden": ".hidden",
     "device": "con",
     "device-with-ending": "nul.txt",
     "endless": "a" * 300,
@@ -86,6 +86,8 @@ def attacks() -> Iterator[Attack]:
     for name, listing in WRONG_LISTINGS.items():
         for verb in ("check", "plan"):
             yield Attack(FAMILY, f"listing-{name}", verb, (_listing(listing),), named=(RAW,))
+    for verb in ("check", "preprocess"):
+        yield Attack(FAMILY, "name-hidden", verb, (_Named(".hidden"),), Expected.ANSWERED, (RAW,))
     yield Attack(FAMILY, "sound", "plan", (_listing(sound),), Expected.HARMLESS)
     fifo = Become("{raw}/imagesTr/ball_0_0000.nii.gz", a_fifo)
     for verb in ("check", "fingerprint", "preprocess"):

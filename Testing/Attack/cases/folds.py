@@ -12,7 +12,8 @@ import torch
 
 from ..archives import InCheckpoint
 from ..attack import Attack, Expected
-from ..spoils import SPECIAL_FILES, Become, By, InJson, Linked, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, InJson, Linked, Text
 from ..wrong_values import WRONG_VALUES
 
 FAMILY = "model folder"

@@ -11,7 +11,8 @@ import numpy as np
 from .. import image_files as made
 from ..attack import Attack, Expected, Spoil
 from ..image_files import InHeader, Voxels
-from ..spoils import SPECIAL_FILES, Become, By, Cut, Flipped, InJson, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Cut, Flipped, InJson, Text
 from ..wrong_values import INFINITY, NAN
 
 FAMILY = "image"

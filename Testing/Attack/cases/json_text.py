@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..attack import Attack, Expected, Spoil
-from ..spoils import SPECIAL_FILES, Become, Cut, Removed, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, Cut, Removed, Text
 
 FAMILY = "json"
 

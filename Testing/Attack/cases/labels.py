@@ -9,7 +9,8 @@ import numpy as np
 from .. import image_files as made
 from ..attack import Attack, Expected
 from ..image_files import InHeader, Voxels
-from ..spoils import SPECIAL_FILES, Become, Cut, Removed
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, Cut, Removed
 from ..wrong_values import INFINITY, NAN
 
 FAMILY = "label"

@@ -6,19 +6,8 @@ from collections.abc import Iterator
 
 from ..attack import Attack, Expected
 from ..place import DATASET
-from ..spoils import (
-    Become,
-    Copied,
-    CopiedFolder,
-    Cut,
-    Folder,
-    Linked,
-    Mode,
-    Text,
-    a_circle,
-    a_fifo,
-    a_folder,
-)
+from ..special_files import a_circle, a_fifo, a_folder
+from ..spoils import Become, Copied, CopiedFolder, Cut, Folder, Linked, Mode, Text
 
 FAMILY = "output"
 SEGMENTED = "{output}/ball_0.nii.gz"

@@ -49,20 +49,16 @@ def attacks() -> Iterator[Attack]:
 def _inheritance() -> Iterator[Attack]:
     """Configurations that inherit from each other in long chains and circles."""
     chain = {f"c{number}": {"inherits_from": f"c{number + 1}"} for number in range(5000)}
-    for name, more, expected in (
-        ("chain-of-5000", {**chain, "c5000": {"inherits_from": "3d_fullres"}}, Expected.REFUSED_OR_EQUAL),
-        ("circle-of-5000", {**chain, "c5000": {"inherits_from": "c0"}}, Expected.REFUSED_OR_EQUAL),
-        (
-            "thousands",
-            {f"c{number}": {"inherits_from": "3d_fullres"} for number in range(5000)},
-            Expected.REFUSED_OR_EQUAL,
-        ),
-    ):
+    chains = {
+        "chain-of-5000": {**chain, "c5000": {"inherits_from": "3d_fullres"}},
+        "circle-of-5000": {**chain, "c5000": {"inherits_from": "c0"}},
+        "thousands": {f"c{number}": {"inherits_from": "3d_fullres"} for number in range(5000)},
+    }
+    for name, more in chains.items():
         for verb in ("predict", "look at model", "preprocess"):
-            file = FILES[verb]
-            spoils = (Merged(file, ("configurations",), more),)
-            answered = Expected.ANSWERED if verb == "look at model" else expected
-            yield Attack(FAMILY, f"inherits-{name}", verb, spoils, answered, (file,))
+            expected = Expected.ANSWERED if verb == "look at model" else Expected.REFUSED_OR_EQUAL
+            spoil = Merged(FILES[verb], ("configurations",), more)
+            yield Attack(FAMILY, f"inherits-{name}", verb, (spoil,), expected, (FILES[verb],))
 
 
 def _every_place() -> Iterator[tuple[str | int, ...]]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..attack import Attack, Expected
 from ..harness import BYSTANDER
-from ..spoils import SPECIAL_FILES, Become, By, Folder, InJson, Linked, Text
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Folder, InJson, Linked, Text
 from ..wrong_values import INFINITY, NAN, WRONG_VALUES, nested
 
 FAMILY = "run"

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..attack import Attack, Expected
 from ..image_files import Voxels, mha
-from ..spoils import SPECIAL_FILES, Become, By, Copied, Cut, InJson, Removed, Replaced
+from ..special_files import SPECIAL_FILES
+from ..spoils import Become, By, Copied, Cut, InJson, Removed, Replaced
 from ..wrong_values import WRONG_VALUES
 
 FAMILY = "import"
