@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def _pairs(reference: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, n
 
 def _metrics(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], values: Sequence[int]) -> dict[str, float]:
     reference, prediction, counts = pairs
-    wanted, found = np.isin(reference, values), np.isin(prediction, values)
+    wanted, found = _is_one_of(reference, values), _is_one_of(prediction, values)
     true_positive = int(counts[wanted & found].sum())
     false_negative = int(counts[wanted & ~found].sum())
     false_positive = int(counts[~wanted & found].sum())
@@ -206,6 +206,11 @@ def _metrics(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], values: Sequence[
         "n_pred": true_positive + false_positive,
         "n_ref": true_positive + false_negative,
     }
+
+
+def _is_one_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    # Of few labels, for which numpy's isin takes ten times as long.
+    return reduce(np.logical_or, [labels == value for value in values])
 
 
 def _values(label: Label) -> tuple[int, ...]:

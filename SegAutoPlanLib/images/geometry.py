@@ -28,7 +28,7 @@ def require_same_grid(image: Image, path: Path, reference: Image, reference_path
             f"is {by(reference.array.shape[1:])}",
             "resample one onto the other",
         )
-    if not np.allclose(image.spacing, reference.spacing):
+    if image.spacing != reference.spacing and not np.allclose(image.spacing, reference.spacing):
         raise FileError(
             path,
             f"its spacing is {by(image.spacing)} mm (z, y, x), but that of {reference_path.name} "
@@ -63,6 +63,8 @@ def require_sound_spacing(image: Image, path: Path) -> None:
 
 def displacement(image: Image, reference: Image) -> str | None:
     """How two images of equal shape lie differently in space, in words; None where they do not or it is unknown."""
+    if image.header == reference.header:
+        return None
     affine, other = _affine_of_array(image.header), _affine_of_array(reference.header)
     if affine is None or other is None or affine.shape != other.shape:
         return None

@@ -31,8 +31,7 @@ MOST_LEFT_OVER = 1 << 20
 """Padding after the last voxel that is passed over; more of it means that the header is not this file's."""
 WORTH_ASKING_BYTES = 1 << 26
 """Every machine has that much."""
-COPIES = 2
-"""Of the voxels while a file is read: the library's own, and the array that is made of it."""
+FLOAT_BYTES = 4
 
 Stored = Literal["plain", "loosely", "deflated", "otherwise"]
 """How the voxels stand in the file: one after the other to its end, the same with something between or around them,
@@ -72,6 +71,11 @@ class HeaderPromise:
         return math.prod(self.shape) * self.voxel_bytes
 
     @property
+    def reading_bytes(self) -> int:
+        """What reading holds at its peak: the library's voxels and their copy, or this and the float32 made of it."""
+        return self.voxels_bytes + max(self.voxels_bytes, FLOAT_BYTES * self.values)
+
+    @property
     def content_bytes(self) -> int:
         """From the beginning to the end of the last voxel."""
         bits = 8 * self.voxel_bytes if self.stored_bits is None else self.stored_bits
@@ -89,7 +93,7 @@ def require_promise(promise: HeaderPromise, path: Path) -> None:
         require_spacing(promise.spacing[:3], path)
         require_place(promise.origin, promise.directions, path)
     _require_voxels_in_file(promise, path)
-    require_memory(promise.voxels_bytes, path)
+    _require_memory(promise, path)
 
 
 def require_spacing(spacing: Sequence[float], path: Path) -> None:
@@ -127,24 +131,6 @@ def require_scalar(components: int, path: Path) -> None:
             path,
             f"has {components} components per voxel (colours or vectors)",
             "save each of them as a file of its own",
-        )
-
-
-def require_memory(needed: int, path: Path) -> None:
-    """Refuse what cannot be held.
-
-    Raises:
-        FileError: the voxels need more memory than is free.
-    """
-    if needed * COPIES < WORTH_ASKING_BYTES:
-        return
-    free = available_memory()
-    if free is not None and needed * COPIES > free:
-        raise FileError(
-            path,
-            f"its header promises {_gigabytes(needed)} of voxels, and reading them takes {COPIES} times as much, but "
-            f"{_gigabytes(free)} of memory are free",
-            "correct the header, or use a machine with more memory",
         )
 
 
@@ -205,6 +191,19 @@ def _require_voxels_in_file(promise: HeaderPromise, path: Path) -> None:
         raise FileError(path, CUT_SHORT, COPY_AGAIN)
     if promise.stored == "plain":
         require_few_left_over(promise.file_bytes, promise.content_bytes, path)
+
+
+def _require_memory(promise: HeaderPromise, path: Path) -> None:
+    if promise.reading_bytes < WORTH_ASKING_BYTES:
+        return
+    free = available_memory()
+    if free is not None and promise.reading_bytes > free:
+        raise FileError(
+            path,
+            f"its header promises {_gigabytes(promise.voxels_bytes)} of voxels, and reading them takes "
+            f"{_gigabytes(promise.reading_bytes)}, but {_gigabytes(free)} of memory are free",
+            "correct the header, or use a machine with more memory",
+        )
 
 
 def _gigabytes(size: int) -> str:
