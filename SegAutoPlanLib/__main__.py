@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from .allocator import keep_freed_memory
@@ -43,10 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
     if options.run_folder is not None:
         go_where_asked(options.run_folder)
-    with _reporter(options, arguments) as reporter:
-        code = _run(options, reporter)
-        if isinstance(reporter, RunReporter):
-            reporter.close(code)
+    try:
+        with in_sentences(), _reporter(options, arguments) as reporter:
+            code = _run(options, reporter)
+            if isinstance(reporter, RunReporter):
+                reporter.close(code)
+    except UserInputError as error:
+        # The run folder cannot be written to, or the result not be shown.
+        with contextlib.suppress(OSError):
+            print(f"segautoplan: {error}", file=sys.stderr, flush=True)
+        return 2
     return code
 
 
@@ -67,9 +74,23 @@ def _run(options: argparse.Namespace, reporter: Reporter) -> int:
         return 0
     if isinstance(reporter, RunReporter):
         reporter.event("finished", result=_strict(result.summary))
+    # A run has said it already: that its log cannot be written to is no failure of it.
+    unheard = contextlib.suppress(UserInputError) if isinstance(reporter, RunReporter) else contextlib.nullcontext()
     if rank_from_environment().is_main:
-        print(json.dumps(_strict(result.summary)) if options.json else _each_line_printable(result.text))
+        with unheard:
+            _show(json.dumps(_strict(result.summary)) if options.json else _each_line_printable(result.text))
     return result.exit_code
+
+
+def _show(text: str) -> None:
+    try:
+        with in_sentences(Path("standard output")):
+            print(text, flush=True)
+    except UserInputError:
+        # The interpreter would try it again when it ends.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> int:

@@ -112,8 +112,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def in_sentences() -> Iterator[None]:
+def in_sentences(file: Path | None = None) -> Iterator[None]:
     """Whatever the operating system refuses in the block is a sentence.
+
+    Args:
+        file: what the block reads or writes; errors of a file that is open name none.
 
     Raises:
         UserInputError: instead of an OSError that names its file, and of running out of memory.
@@ -121,6 +124,8 @@ def in_sentences() -> Iterator[None]:
     try:
         yield
     except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.filename is None and file is not None:
+            error.filename = str(file)
         sentence = sentence_of(error)
         if sentence is None:
             raise

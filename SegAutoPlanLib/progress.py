@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -141,6 +142,11 @@ class ConsoleReporter(Reporter):
         self._bar_open = False
 
     def event(self, event: str, /, **fields: Any) -> None:
+        # That nobody can be told (the terminal is gone, the disk of its log is full) does not end the work.
+        with contextlib.suppress(OSError):
+            self._show(event, fields)
+
+    def _show(self, event: str, fields: dict[str, Any]) -> None:
         if event == "progress":
             self._show_progress(**fields)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,9 @@ from ..images.image_size import largest_image
 PROBABILITIES = "probabilities.npy"
 MAX_PROPERTIES_BYTES = 64 << 20
 LONGEST_ARRAY_HEADER = 1024
+ENCRYPTED = 1
+DAMAGED_HEADER = (SyntaxError, tokenize.TokenError)
+"""numpy's, beside ValueError: it takes the header for Python."""
 
 
 def is_complete_segmentation(file: Path, image_file: Path, image_io: str) -> bool:
@@ -36,12 +40,14 @@ def is_complete_npz(file: Path) -> bool:
     try:
         with open(open_regular(file), "rb") as stream, zipfile.ZipFile(stream) as archive:
             entry = archive.getinfo(PROBABILITIES)
+            if entry.flag_bits & ENCRYPTED or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                return False
             with archive.open(entry) as array:
                 read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 shape, _, dtype = read_header[np.lib.format.read_magic(array)](array, LONGEST_ARRAY_HEADER)
                 length = array.tell() + math.prod(shape) * dtype.itemsize
             return len(shape) == 4 and dtype.kind == "f" and length == entry.file_size and archive.testzip() is None
-    except (UserInputError, OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (UserInputError, OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, *DAMAGED_HEADER):
         return False
 
 

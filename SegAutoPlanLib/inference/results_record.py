@@ -63,7 +63,7 @@ def append_to_record(path: Path, written: Written) -> None:
     """
     # The line feed first: what a kill left of the line before must not spoil this one.
     line = b"\n" + json.dumps(asdict(written)).encode() + b"\n"
-    with in_sentences(), open(path, "ab") as file:
+    with in_sentences(path), open(path, "ab") as file:
         file.write(line)
 
 

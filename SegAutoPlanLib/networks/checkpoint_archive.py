@@ -7,6 +7,7 @@ the numbers of each tensor's storage. An archive that says anything else of itse
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -28,6 +29,8 @@ MAX_DIRECTORY_BYTES = 16 << 20
 """Of 100,000 storages; a large network has 500."""
 MAX_PICKLE_BYTES = 64 << 20
 """The curves of 4000 epochs with 120 classes have 20 MB."""
+PICKLE = re.compile(r"(?!\.\.?/)[^/\\]+/data\.pkl")
+"""In the only folder of the archive, which torch names as the file was named."""
 ENCRYPTED = 0x1
 DAMAGED = (
     zipfile.BadZipFile,  # no directory, or one that contradicts itself
@@ -105,7 +108,7 @@ class CheckpointArchive:
         except (OSError, MemoryError) as error:
             raise self._unreadable(error) from error
         self._require_plain(records, end)
-        pickles = [record.filename for record in records if record.filename.endswith("/data.pkl")]
+        pickles = [record.filename for record in records if PICKLE.fullmatch(record.filename)]
         if len(pickles) != 1:
             raise FileError(
                 self.path, "is no checkpoint of torch", "choose a checkpoint written by SegAutoPlan or nnU-Net"

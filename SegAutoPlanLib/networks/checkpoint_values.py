@@ -9,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-MAX_DIMENSIONS = 16
+MAX_DIMENSIONS = 8
+MAX_ARGUMENTS = 16
+MAX_CHARACTERS = 100
+"""Of a text that is copied. A pickle can give the same large argument to a million calls: none of them may copy it."""
+KEY_BITS = 63
+"""Larger whole numbers can be chosen so that their hashes are all equal, and a dictionary of them takes for ever."""
 
 
 class NotPlain(Exception):
@@ -80,17 +85,16 @@ KEYS = (str, bytes, int, float, type(None))
 
 
 def _ordered(*arguments: Any) -> OrderedDict[Any, Any]:
-    ordered: OrderedDict[Any, Any] = OrderedDict()
-    for pair in only(arguments[0], list) if arguments else ():
-        key, value = pair
-        ordered[key_of(key)] = value
-    return ordered
+    # Items follow one by one; a list of them was Python 2's way.
+    if arguments:
+        raise NotPlain("its pickle cannot be read")
+    return OrderedDict()
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
     storage = only(storage, Storage)
     shape, stride = _counts(shape), _counts(stride)
-    if len(shape) != len(stride) or len(shape) > MAX_DIMENSIONS:
+    if len(shape) != len(stride):
         raise NotPlain("a tensor whose shape and strides differ")
     count = math.prod(shape)
     reached = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) if count else 0
@@ -104,6 +108,8 @@ def _parameter(tensor: Any, *_: Any) -> StoredTensor:
 
 
 def _with_attributes(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+    if only(function, Named).name == FROM_TYPE:
+        raise NotPlain("a call of a call")
     return call(function, arguments)
 
 
@@ -118,28 +124,31 @@ def _numpy_number(kind: Any, content: Any) -> float | int | bool:
     return struct.unpack(f"<{code}", only(content, bytes))[0]
 
 
-def _bytes_of(text: Any, encoding: Any) -> bytes:
+def _bytes_of(text: Any, encoding: Any) -> bytes | str:
     if encoding != "latin1":
         raise HoldsCode("_codecs.encode")
-    return only(text, str).encode("latin-1")
+    text = only(text, str)
+    # The bytes of a number are few; those of anything else are never read.
+    return text.encode("latin-1") if len(text) <= MAX_CHARACTERS else text
 
 
 def _device(*place: Any) -> str:
-    return ":".join(str(only(part, (str, int))) for part in place[:2])
+    return ":".join(part if _is_short(part) else str(count_of(part)) for part in place[:2])
 
 
 def _size(shape: Any = ()) -> tuple[int, ...]:
     return _counts(shape)
 
 
-def _items(items: Any = ()) -> list[Any]:
-    return list(only(items, (list, tuple)))
+def _items(items: Any = ()) -> list[Any] | tuple[Any, ...]:
+    return only(items, (list, tuple))
 
 
 def _counted(counts: Any = None) -> Any:
     return {} if counts is None else only(counts, dict)
 
 
+FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "collections.Counter": _counted,
@@ -148,7 +157,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch._tensor._rebuild_from_type_v2": _with_attributes,
+    FROM_TYPE: _with_attributes,
     "torch.device": _device,
     "torch.Size": _size,
     "numpy.dtype": _numpy_type,
@@ -175,7 +184,9 @@ def call(function: Any, arguments: Any) -> Any:
     name = only(function, Named).name
     if name not in CALLS:
         raise NotPlain(f"a call of {name}")
-    return CALLS[name](*only(arguments, tuple))
+    if len(only(arguments, tuple)) > MAX_ARGUMENTS:
+        raise NotPlain(f"a call of {name} with {len(arguments)} arguments")
+    return CALLS[name](*arguments)
 
 
 def only(value: Any, kind: type | tuple[type, ...]) -> Any:
@@ -195,6 +206,8 @@ def key_of(value: Any) -> Any:
     Raises:
         NotPlain: it may not.
     """
+    if isinstance(value, int) and value.bit_length() > KEY_BITS:
+        raise NotPlain("a key that nothing has")
     return only(value, KEYS)
 
 
@@ -210,4 +223,10 @@ def count_of(value: Any) -> int:
 
 
 def _counts(values: Any) -> tuple[int, ...]:
-    return tuple(count_of(value) for value in only(values, (tuple, list)))
+    if len(only(values, (tuple, list))) > MAX_DIMENSIONS:
+        raise NotPlain(f"a shape of {len(values)} dimensions")
+    return tuple(count_of(value) for value in values)
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_CHARACTERS

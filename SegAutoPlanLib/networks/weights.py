@@ -137,7 +137,7 @@ def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def _body(weights: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in without_aliases(weights).items() if HEADS not in name}
+    return {name: value for name, value in weights.items() if HEADS not in name}
 
 
 def _without_prefixes(name: str) -> str:

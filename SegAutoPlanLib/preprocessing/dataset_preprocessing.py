@@ -74,7 +74,7 @@ def preprocess_dataset(
                 reporter=reporter,
             ):
                 pass
-    _copy_ground_truth(dataset, ground_truth_folder(root))
+    _copy_ground_truth(dataset, ground_truth_folder(root), reporter)
     return folders
 
 
@@ -186,15 +186,27 @@ class _Work:
             raise UserInputError(f"{case.identifier}: {error}") from error
 
 
-def _copy_ground_truth(dataset: Dataset, folder: Path) -> None:
+def _copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> None:
     """Copy the label files, for evaluation, where they are newer than the copies."""
     folder.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder)
-    for case in dataset.cases:
-        if case.label_file is None:
-            continue
-        target = folder / f"{case.identifier}{dataset.file_ending}"
-        if target.is_file() and os.path.getmtime(target) >= os.path.getmtime(case.label_file):
-            continue
-        with atomic_path(target) as temporary:
-            shutil.copyfile(case.label_file, temporary)
+    if not _ground_truth_to_copy(dataset, folder):
+        return
+    # Whoever preprocesses another configuration copies the same files, and soon has done so.
+    with _held([folder], True, reporter):
+        remove_abandoned(folder, 0)
+        for source, target in _ground_truth_to_copy(dataset, folder):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
+
+
+def _ground_truth_to_copy(dataset: Dataset, folder: Path) -> list[tuple[Path, Path]]:
+    pairs = [
+        (case.label_file, folder / f"{case.identifier}{dataset.file_ending}")
+        for case in dataset.cases
+        if case.label_file is not None
+    ]
+    return [
+        (source, target)
+        for source, target in pairs
+        if not target.is_file() or os.path.getmtime(target) < os.path.getmtime(source)
+    ]

@@ -82,7 +82,8 @@ def seconds_since_change(folder: Path, now: float) -> float | None:
 
 def stop_requested(folder: Path) -> bool:
     """Whether somebody asked the run to end."""
-    return os.path.exists(folder / STOP_FILE)
+    # A link to nothing asks too: nobody is to write through it.
+    return os.path.lexists(folder / STOP_FILE)
 
 
 def log_end(folder: Path, lines: int) -> str:

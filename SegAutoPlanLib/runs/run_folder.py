@@ -62,7 +62,7 @@ class RunFolder:
     def seconds_since_stop_request(self) -> float | None:
         """How long ago somebody first asked it to end; None if nobody did."""
         try:
-            return time.time() - (self.path / STOP_FILE).stat().st_mtime
+            return time.time() - (self.path / STOP_FILE).lstat().st_mtime
         except OSError:
             return None
 

@@ -49,6 +49,8 @@ class RunReporter(Reporter):
         self._console = ConsoleReporter(sys.stdout)
         self._lock = threading.Lock()
         self._end = threading.Event()
+        self._may_be_cut = True
+        """Whether the last line may be half of one: a worker was killed, or the disk was full, while it was written."""
         asked, _ = read_object(self._folder / RUN_FILE)
         self._description = {
             **(asked or {"arguments": arguments}),
@@ -61,7 +63,6 @@ class RunReporter(Reporter):
 
     def __enter__(self) -> RunReporter:
         write_json(self._folder / RUN_FILE, self._description)
-        self._end_half_line()
         self.event("started", pid=os.getpid())
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
         return self
@@ -79,7 +80,11 @@ class RunReporter(Reporter):
         # A full disk must not end the work by what is said about it: its results may go elsewhere, and what cannot be
         # written of them is told by whoever writes them.
         with self._lock, contextlib.suppress(OSError):
+            if self._may_be_cut:
+                self._end_half_line()
+            self._may_be_cut = True
             append_event(self._folder, event, **fields)
+            self._may_be_cut = False
         with contextlib.suppress(OSError):
             self._console.event(event, **fields)
 
@@ -93,7 +98,7 @@ class RunReporter(Reporter):
             write_json(self._folder / RUN_FILE, {**self._description, "ended": utc_now(), "exit": exit_code})
 
     def _end_half_line(self) -> None:
-        # Left by a worker that was killed while it wrote; what follows must not be lost with it.
+        # What follows must not be lost with it.
         with open(self._folder / PROGRESS_FILE, "ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)

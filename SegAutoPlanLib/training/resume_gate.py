@@ -48,7 +48,8 @@ DICE = NNUNET_NAMES["dice"]
 
 def not_too_many(logging: Mapping[str, Any]) -> None:
     """A rule: the lists of Dice are no more than an archive of their size can really hold."""
-    rows = logging.get(DICE, ())
+    rows = logging.get(DICE, ()) if isinstance(logging, Mapping) else ()
+    rows = rows if isinstance(rows, list | tuple) else ()
     if sum(len(row) for row in rows if isinstance(row, list | tuple)) > MOST_DICE:
         raise Mismatch(f"must have at most {MOST_DICE:,} numbers", f'"{DICE}"')
 

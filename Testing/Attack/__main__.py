@@ -24,7 +24,7 @@ def main() -> int:
 
     options = _options()
     attacks = all_attacks(options.seed, options.generated)
-    chosen = [attack for attack in attacks if not options.only or any(part in attack.identity for part in options.only)]
+    chosen = [attack for attack in attacks if _is_wanted(attack.identity, options.only)]
     if options.sample is not None:
         chosen = sampled(chosen, options.sample, options.seed)
     if options.list:
@@ -50,6 +50,11 @@ def main() -> int:
     return 1 if failures else 0
 
 
+def _is_wanted(identity: str, parts: list[str] | None) -> bool:
+    """Whether FAMILY/VERB/NAME holds one of the parts; its beginning and end may be meant by a slash."""
+    return parts is None or any(part in f"/{identity}/" for part in parts)
+
+
 def _told(one) -> dict[str, str]:
     return {
         "case": one.attack.identity,
@@ -61,7 +66,7 @@ def _told(one) -> dict[str, str]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m Testing.Attack", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases whose FAMILY/VERB/NAME holds one of these")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases whose /FAMILY/VERB/NAME/ holds one of these")
     parser.add_argument("--seed", type=int, default=1, help="of the generated cases and of the sample")
     parser.add_argument("--generated", type=int, default=300, metavar="N", help="cases that the grammar invents")
     parser.add_argument("--sample", type=int, metavar="N", help="only so many, drawn at random")

@@ -107,8 +107,10 @@ def compare(name: str, before: Path, after: Path) -> int:
     }
     different = 0
     for kind, pattern in kinds.items():
-        files = sorted(path.relative_to(before) for path in before.glob(pattern))
-        made = sorted(path.relative_to(after) for path in after.glob(pattern))
+        files, made = (
+            sorted(path.relative_to(place) for path in place.glob(pattern) if path.is_file())
+            for place in (before, after)
+        )
         unequal = [file for file in files if file not in made or digest(before / file) != digest(after / file)]
         unequal += [file for file in made if file not in files]
         different += len(unequal)

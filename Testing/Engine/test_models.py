@@ -11,6 +11,7 @@ import pytest
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.models import ModelFolder, ModelName, find_models
+from SegAutoPlanLib.models.names import folds_to_average
 
 from .planning_fixtures import fingerprint_like, liver
 
@@ -130,3 +131,63 @@ def test_models_are_listed_and_explained_without_torch_or_image_readers(folder):
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "Segments liver, tumour" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["fold_0_old", "fold_x", "fold_", "fold_-1", "fold_٣", "fold_00", "fold_99999999"])
+def test_only_folders_of_numbers_are_folds(folder, name):
+    (folder / name).mkdir()
+    (folder / name / "checkpoint_final.pth").touch()
+    assert [fold.name for fold in ModelFolder.read(folder).folds] == ["2", "3", "10"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(["0", 1, "01"], (0, 1)), (["all"], ("all",)), ([0, "0"], (0,)), (["4", "2"], (4, 2))]
+)
+def test_folds_are_numbers_each_once_or_all(given, expected):
+    assert folds_to_average(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["../x", "x", "-1", "", " 0", "0 ", "1.0", "1e3", "²", "٣", "0x1", "9" * 5000, True, None, 1.0, -1, 2**70]
+)
+def test_what_is_no_fold_is_a_sentence(given):
+    with pytest.raises(UserInputError, match=r'The fold .* is neither a number from 0 to 1,000,000 nor "all"'):
+        folds_to_average([given])
+
+
+def test_all_is_not_averaged_with_others():
+    with pytest.raises(UserInputError, match="give it alone"):
+        folds_to_average(["all", 1])
+
+
+@pytest.mark.parametrize(
+    "summary",
+    ["", "[]", "{}", '{"foreground_mean": []}', '{"foreground_mean": {"Dice": "x"}}', "[" * 10_000]
+    + [
+        f'{{"foreground_mean": {{"Dice": {dice}}}}}'
+        for dice in ("-1", "2", "1e999", "Infinity", "true", "9" * 30, "[]")
+    ],
+)
+def test_a_hostile_summary_is_a_sentence(folder, summary):
+    (folder / "fold_2" / "validation" / "summary.json").write_text(summary)
+    with pytest.raises(UserInputError, match=r"fold_2.*summary\.json"):
+        ModelFolder.read(folder).folds[0].validation_dice()
+
+
+@pytest.mark.parametrize("dice", ["NaN", "null"])
+def test_a_mean_of_nothing_is_not_known(folder, dice):
+    (folder / "fold_2" / "validation" / "summary.json").write_text(f'{{"foreground_mean": {{"Dice": {dice}}}}}')
+    assert ModelFolder.read(folder).folds[0].validation_dice() is None
+
+
+def test_a_hostile_neighbour_does_not_break_the_list(folder):
+    for name, content in (("a", "[" * 100_000), ("b", "\x00"), ("c", '{"channel_names": 7, "labels": []}'), ("d", "")):
+        neighbour = folder.parent / f"nnUNetTrainer__nnUNetPlans__{name}"
+        (neighbour / "fold_0").mkdir(parents=True)
+        (neighbour / "fold_0" / "checkpoint_final.pth").touch()
+        (neighbour / "plans.json").write_text(content)
+        (neighbour / "dataset.json").write_text(content)
+    (folder.parent / "loop").symlink_to(folder.parent / "loop")
+    (folder.parent / "file").mkdir()
+    (folder.parent / "file" / "plans.json").mkdir()
+    assert [model.path for model in find_models(folder.parent.parent)] == [folder]

@@ -399,7 +399,14 @@ def test_an_archive_whose_array_is_shorter_than_it_says_is_not_complete(tmp_path
     assert is_complete_npz(tmp_path / "good.npz")
     with zipfile.ZipFile(tmp_path / "good.npz") as good:
         array = good.read("probabilities.npy")
-    for name, content in (("short", array[:-4]), ("long", array + b"1234"), ("text", b"text"), ("empty", b"")):
+    for name, content in (
+        ("short", array[:-4]),
+        ("long", array + b"1234"),
+        ("text", b"text"),
+        ("empty", b""),
+        ("odd", array[:10] + b"(((" + array[13:]),
+        ("odder", array[:10] + b"\n  x\n y" + array[18:]),
+    ):
         with zipfile.ZipFile(tmp_path / f"{name}.npz", "w") as archive:
             archive.writestr("probabilities.npy", content)
         assert not is_complete_npz(tmp_path / f"{name}.npz")

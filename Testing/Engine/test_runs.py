@@ -148,3 +148,57 @@ def test_a_stop_asked_for_before_the_worker_is_up_is_heard(workspace):
     run.request_stop()
     assert run.wait(90).status == "stopped", run.log_tail()
     assert run.state().epochs == ()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT TESTED: there is no /dev/full here")
+def test_a_log_that_cannot_be_written_does_not_end_the_work(tmp_path):
+    (tmp_path / "progress.jsonl").symlink_to("/dev/full")
+    with RunReporter(tmp_path, ["x"]) as reporter:
+        reporter.event("epoch", epoch=1)
+        (tmp_path / "progress.jsonl").unlink()
+        # The disk has room again, behind half a line.
+        (tmp_path / "progress.jsonl").write_text('{"time": "2026", "ev')
+        reporter.event("warning", message="heard")
+        reporter.event("finished", result={})
+        reporter.close(0)
+    state = RunFolder(tmp_path).state()
+    assert state.status == "finished"
+    assert "heard" in (tmp_path / "progress.jsonl").read_text().splitlines()[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT TESTED: there is no /dev/full here")
+@pytest.mark.parametrize(("stream", "code"), [("stdout", 2), ("stderr", 0)])
+def test_results_that_cannot_be_shown_are_a_sentence_and_progress_is_not_missed(workspace, stream, code):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "SegAutoPlanLib", "check", NAME, "--workspace", str(workspace.runs.parent)],
+            cwd=REPOSITORY,
+            text=True,
+            check=False,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full},
+        )
+    assert done.returncode == code
+    if stream == "stdout":
+        assert "standard output: the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: links are POSIX's")
+@pytest.mark.parametrize("kind", ["file", "below a file", "run.json is a folder"])
+def test_a_run_folder_that_cannot_be_used_is_one_sentence(tmp_path, kind):
+    folder = tmp_path / "run"
+    if kind == "run.json is a folder":
+        (folder / "run.json").mkdir(parents=True)
+    else:
+        folder.touch()
+    folder = folder / "below" if kind == "below a file" else folder
+    done = subprocess.run(
+        [sys.executable, "-m", "SegAutoPlanLib", "check", NAME, "--run-folder", str(folder)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert str(tmp_path / "run") in done.stderr
+    assert "Traceback" not in done.stderr

@@ -262,4 +262,4 @@ def _nodeWith(attribute: str, className: str) -> slicer.vtkMRMLNode | None:
 
 def _plainName(name: str) -> str:
     """`name` as a file name on every system: patients' and scanners' names hold anything."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40] or "volume"
+    return re.sub(r"[^A-Za-z0-9]+", "_", name or "").strip("_")[:40] or "volume"

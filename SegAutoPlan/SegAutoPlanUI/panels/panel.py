@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import qt
 import slicer
 
+from SegAutoPlanLib.errors import printable
+
 from ..parameters import SegAutoPlanParameterNode
 
 
@@ -43,9 +45,18 @@ class Panel(Protocol):
         """The module is reloaded or Slicer ends: let go of timers, observers and runs. The last call; runs go on."""
 
 
+LONGEST_SHOWN = 400
+
+
+def plainText(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """A text that may hold names of strangers, for a label that shows plain text: one line of bearable length."""
+    text = printable(text)
+    return text if len(text) <= longest else f"{text[: longest // 2]} … {text[-longest // 2 :]}"
+
+
 def plainToolTip(text: str) -> str:
-    """A text that may hold names of strangers, as a tool tip: Qt would take what looks like HTML for HTML."""
-    return text.replace("<", "‹").replace(">", "›")
+    """The same as a tool tip, a button's text or a message: Qt would take what looks like HTML for HTML."""
+    return plainText(text).replace("<", "‹").replace(">", "›")
 
 
 def loadSection(uiFile: Path) -> tuple[qt.QWidget, Any]:

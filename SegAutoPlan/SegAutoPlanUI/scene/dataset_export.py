@@ -12,9 +12,10 @@ from typing import Any
 
 import slicer
 
-from SegAutoPlanLib.dataset_json import DATASET_FILE
+from SegAutoPlanLib.dataset_json import DATASET_FILE, parse_dataset_json
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import write_json
+from SegAutoPlanLib.names import problem_of_name
 from SegAutoPlanLib.workspace import DATASET_NAME
 
 from .scene_bridge import LARGEST_LABEL, labelsFromSegmentation, segmentNames
@@ -22,6 +23,7 @@ from .segment_appearance import appearanceOf
 from .volume_files import checkChannels, checkFileEnding, writeArray, writeVolume
 
 Volumes = slicer.vtkMRMLScalarVolumeNode | Sequence[slicer.vtkMRMLScalarVolumeNode]
+LONGEST_IDENTIFIER = 80
 RESERVED = ("background", "ignore")
 
 
@@ -59,13 +61,16 @@ def exportDataset(
     cases = _cases(pairs)
     channels = _channelNames(cases, channelNames)
     labels = labelValues([case.segmentation for case in cases])
+    description = _description(cases, channels, labels, fileEnding)
+    # What nobody could read again is told before anything is written.
+    parse_dataset_json(description, folder / DATASET_FILE).appearances()
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside its final place, so that the rename cannot cross file systems.
     written = Path(tempfile.mkdtemp(prefix=".writing_", dir=folder.parent))
     try:
         for case in cases:
             _writeCase(case, labels, written, fileEnding)
-        write_json(written / DATASET_FILE, _description(cases, channels, labels, fileEnding))
+        write_json(written / DATASET_FILE, description)
         written.chmod(0o755)
         if folder.exists():
             folder.rmdir()
@@ -120,7 +125,8 @@ def _cases(pairs: Sequence[tuple[Volumes, slicer.vtkMRMLSegmentationNode]]) -> l
 
 
 def _identifier(name: str, taken: set[str]) -> str:
-    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "case"
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name or "").strip("_")[:LONGEST_IDENTIFIER].strip("_") or "case"
+    plain = plain if problem_of_name(plain) is None else f"case_{plain}"
     candidates = (plain if number == 1 else f"{plain}_v{number}" for number in range(1, len(taken) + 2))
     # Windows and macOS do not tell A from a in file names.
     lowered = {other.lower() for other in taken}

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import slicer
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import FileError, UserInputError
+from SegAutoPlanLib.labels import MAX_LABEL
 
 from .voxel_grid import VoxelGrid
 
@@ -97,12 +98,20 @@ def readLabels(path: Path) -> tuple[np.ndarray, VoxelGrid]:
     """A label file as ([k, j, i] integers, its grid).
 
     Raises:
-        UserInputError: the file cannot be read.
+        UserInputError: the file cannot be read, or holds no labels.
     """
     import SimpleITK as sitk
 
+    from SegAutoPlanLib.images.simpleitk_io import read_sitk_image
+
     try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise UserInputError(f"{path}: the label file cannot be read; run the segmentation again.") from error
-    return sitk.GetArrayFromImage(image), VoxelGrid.ofImage(image)
+        image = read_sitk_image(path)
+    except FileError as error:
+        raise FileError(
+            path, f"the label file cannot be read ({error.problem})", "run the segmentation again"
+        ) from error
+    array = sitk.GetArrayFromImage(image)
+    is_label_map = image.GetDimension() == 3 and array.ndim == 3 and array.dtype.kind in "iu" and array.size
+    if not is_label_map or array.min() < 0 or array.max() > MAX_LABEL:
+        raise FileError(path, "is not a label map of ours", "run the segmentation again")
+    return array, VoxelGrid.ofImage(image)

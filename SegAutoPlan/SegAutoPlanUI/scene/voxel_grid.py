@@ -37,6 +37,10 @@ class VoxelGrid:
         matrix = vtk.vtkMatrix4x4()
         volumeNode.GetIJKToRASMatrix(matrix)
         grid = cls(tuple(image.GetDimensions()), slicer.util.arrayFromVTKMatrix(matrix).copy())
+        if not np.isfinite(grid.ijkToRas).all() or not grid.spacingIjkMm.all():
+            raise UserInputError(
+                f"{volumeNode.GetName()}: the volume has no spacing or no place; correct it in the Volumes module."
+            )
         axes = grid.directionLps
         if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-4):
             raise UserInputError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from SegAutoPlanLib.errors import UserInputError
+from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.runs import RunFolder, RunState, RunWatcher, list_runs
 
 from ...engine.poll_timer import PollTimer
@@ -16,10 +17,13 @@ from ...engine.run_follower import cancel
 from ...engine.run_words import outcomeOf, runningStatus, shortName, timeLeft
 from ...jobs.segmentation_job import loadResult, resultWaits
 from ...parameters import SegAutoPlanParameterNode
-from ..panel import loadSection, plainToolTip
+from ..panel import loadSection, plainText, plainToolTip
 
 UI_FILE = Path(__file__).with_name("runs.ui")
+BUNDLE = re.compile(r"\.[A-Za-z]+$")
 SHOWN_RUNS = 20
+SHOWN_LETTERS = 120
+"""Of a cell; its tool tip shows more."""
 REFRESH_MILLISECONDS = 2000
 
 
@@ -33,8 +37,8 @@ class RunsPanel:
         self._rows: list[tuple[str, str]] = []
         self._watchers: dict[Path, RunWatcher] = {}
         self._states: dict[Path, RunState] = {}
-        self._refusals: dict[Path, str] = {}
-        """Why a process could not be ended, by run."""
+        self._refusals: dict[Path, tuple[bool, str]] = {}
+        """By run: whether it was over, and why its process could not be ended or its result not be loaded."""
         self._timer = PollTimer(self.refresh, REFRESH_MILLISECONDS)
         ui = self.ui
         # In a narrow panel both columns are seen, if not whole; their tool tips are.
@@ -73,7 +77,8 @@ class RunsPanel:
         self._showButtons()
 
     def _refusal(self, run: RunFolder) -> str:
-        return "" if self._states[run.path].over else self._refusals.get(run.path, "")
+        over, refusal = self._refusals.get(run.path, (None, ""))
+        return refusal if over == self._states[run.path].over else ""
 
     def _fill(self, chosen: RunFolder | None) -> None:
         tree = self.ui.runsTreeWidget
@@ -82,7 +87,7 @@ class RunsPanel:
             item = qt.QTreeWidgetItem()
             # The date would take the room of what a run does.
             for column, (text, whole) in enumerate(zip((shortName(run.name), texts[1]), texts, strict=True)):
-                item.setText(column, text)
+                item.setText(column, plainText(text, SHOWN_LETTERS))
                 item.setToolTip(column, plainToolTip(whole))
             tree.addTopLevelItem(item)
             if chosen is not None and run.path == chosen.path:
@@ -101,8 +106,12 @@ class RunsPanel:
         self.ui.openRunButton.enabled = run is not None
 
     def _onLoad(self, _checked: bool = False) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The result could not be loaded.")):
-            loadResult(self._chosen(), anywhere=True)
+        run = self._chosen()
+        try:
+            with slicer.util.WaitCursor(), in_sentences():
+                loadResult(run, anywhere=True)
+        except UserInputError as error:
+            self._refusals[run.path] = (True, str(error))
         self.refresh()
 
     def _onStop(self, _checked: bool = False) -> None:
@@ -110,11 +119,14 @@ class RunsPanel:
         try:
             cancel(run, self._watchers[run.path].poll())
         except UserInputError as error:
-            self._refusals[run.path] = str(error)
+            self._refusals[run.path] = (False, str(error))
         self.refresh()
 
     def _onOpen(self, _checked: bool = False) -> None:
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._chosen().path)))
+        path = self._chosen().path
+        # macOS starts a folder that is called like an application.
+        folder = path.parent if BUNDLE.search(path.name) else path
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
 
 def inWords(run: RunFolder, state: RunState) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import qt
 import slicer
 
+from ..panel import plainText, plainToolTip
+
 Volume = slicer.vtkMRMLScalarVolumeNode
-LONGEST_LABEL = 40
+LONGEST_LABEL = 25
 
 
 class ChannelSelectors:
@@ -71,6 +73,8 @@ class ChannelSelectors:
 
 def _plainLabel(text: str) -> qt.QLabel:
     # A channel's name may come from anybody, and Qt takes what looks like HTML for HTML.
-    label = qt.QLabel(text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 2]}…:")
+    label = qt.QLabel()
     label.textFormat = qt.Qt.PlainText
+    label.text = plainText(text, LONGEST_LABEL)
+    label.toolTip = plainToolTip(text)
     return label

@@ -17,7 +17,7 @@ from ...engine.run_follower import RunFollower, cancel
 from ...jobs.segmentation_following import followSegmentation, stopFollowing
 from ...jobs.segmentation_job import resultNode, resultWaits
 from ...parameters import SegAutoPlanParameterNode
-from ..panel import loadSection, plainToolTip
+from ..panel import loadSection, plainText, plainToolTip
 from .channel_selectors import ChannelSelectors
 from .segment_choices import SegmentChoices
 from .segment_view import SegmentView, viewOf
@@ -167,14 +167,14 @@ class SegmentPanel:
         folder = self._parameters.modelFolder if self._parameters else ""
         if ui.modelFolderPathLineEdit.currentPath != folder:
             ui.modelFolderPathLineEdit.currentPath = folder
-        ui.modelSummaryLabel.text = choices.model.summary if choices.model else ""
+        ui.modelSummaryLabel.text = plainText(choices.model.summary) if choices.model else ""
         ui.modelSummaryLabel.visible = choices.model is not None
         if self._parameters is not None:  # while the scene closes the selectors empty themselves
             self._channels.show(choices.model.channel_names if choices.model else (_("Volume"),), choices.volumes)
         ui.missingWidget.visible = not torch
         ui.missingLabel.text = missingSentence()
         self._showView(view)
-        ui.problemLabel.text = choices.problem or ""
+        ui.problemLabel.text = plainText(choices.problem or "")
         ui.problemLabel.visible = bool(choices.problem) and not view.progressVisible
         ui.show3DButton.setSegmentationNode(result)
         ui.show3DButton.enabled = result is not None
@@ -190,7 +190,7 @@ class SegmentPanel:
         ui.progressBar.value = view.progressDone
         ui.progressBar.format = view.progressText
         status = self._notice or view.status
-        ui.statusLabel.text = status
+        ui.statusLabel.text = plainText(status)
         ui.statusLabel.visible = bool(status)
 
     def _showLog(self, run: RunFolder | None) -> None:
