@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from ..errors import FileError, UserInputError
 from ..images import require_writable
 from ..labels import LabelScheme
 from ..models import PLANS_FILE, ModelFolder
-from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of, without_aliases
+from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of
 from ..networks.checkpoint_gate import MODEL
-from ..planning.budget import require_network_fits
-from ..planning.plan import Configuration, Plan
+from ..networks.weights import own_weights
+from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
+from ..planning.plan import Architecture, Configuration, Plan
 from ..schema import Mismatch, Rule, shown
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
@@ -57,6 +59,26 @@ class TrainedModel:
     def input_channels(self) -> int:
         return input_channels_of(self.files, self.configuration)
 
+    def require_fits(self, device: str) -> None:
+        """Refuse to segment tiles that the memory behind the device cannot hold.
+
+        Args:
+            device: `cpu`, `cuda` or `mps`; what a graphics card cannot hold, it says itself.
+
+        Raises:
+            UserInputError: the network and a tile are too large for this computer.
+        """
+        require_network_fits(
+            self.configuration.architecture,
+            self.input_channels,
+            self.label_scheme.head_count,
+            self.configuration.patch_size,
+            1,
+            f"{self.files.path / PLANS_FILE}: {self.configuration.name}",
+            training=False,
+            device=device,
+        )
+
     def build(self, fold: int) -> UNet:
         """The network with the weights of the fold at this place of `folds`, for inference."""
         network = build_network(self.configuration.architecture, self.input_channels, self.label_scheme.head_count)
@@ -80,7 +102,7 @@ def load_model(
     files = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
     require_consistent(files)
     checkpoints = files.checkpoint_files(folds, checkpoint)
-    contents = {path: read_checkpoint(path, _fits_plan(files, path)) for path in checkpoints.values()}
+    contents = {path: read_checkpoint(path, _fits_plan(files, path, len(checkpoints))) for path in checkpoints.values()}
     said = {path: _said(content) for path, content in contents.items()}
     first = next(iter(said))
     for path, words in said.items():
@@ -95,7 +117,7 @@ def load_model(
         configuration=files.plan.configurations[configuration],
         folds=tuple(checkpoints),
         checkpoints=tuple(checkpoints.values()),
-        weights=tuple(without_aliases(content["network_weights"]) for content in contents.values()),
+        weights=tuple(own_weights(content["network_weights"], path) for path, content in contents.items()),
         mirror_axes=mirror_axes,
     )
 
@@ -131,7 +153,7 @@ def _said(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fits_plan(files: ModelFolder, path: Path) -> Rule:
+def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
     """A rule: a checkpoint of the model, asked before anything of its size is allocated."""
 
     def check(content: Any) -> None:
@@ -141,20 +163,19 @@ def _fits_plan(files: ModelFolder, path: Path) -> Rule:
         if any(axis >= len(configuration.patch_size) for axis in axes):
             raise Mismatch(f"must be axes of the patch, not {shown(axes)}", '"inference_allowed_mirroring_axes"')
         channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
-        require_network_fits(
-            configuration.architecture,
-            channels,
-            heads,
-            configuration.patch_size,
-            1,
-            f"{files.path / PLANS_FILE}: {configuration.name}",
-            training=False,
-        )
-        with torch.device("meta"):
-            expected = shapes_of(build_network(configuration.architecture, channels, heads))
-        require_fit(expected, content["network_weights"], path)
+        architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
+        weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
+        require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
+        require_fit(_expected_shapes(architecture, channels, heads), content["network_weights"], path)
 
     return check
+
+
+@functools.lru_cache(maxsize=4)
+def _expected_shapes(architecture: Architecture, channels: int, heads: int) -> dict[str, tuple[int, ...]]:
+    # A network on the meta device has shapes and no numbers.
+    with torch.device("meta"):
+        return shapes_of(build_network(architecture, channels, heads))
 
 
 def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:

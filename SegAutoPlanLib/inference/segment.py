@@ -49,7 +49,7 @@ class Segmenter:
         step_size: distance of neighbouring tiles as a fraction of their size, 0.05 to 1.
 
     Raises:
-        UserInputError: no such device, or a step size out of range.
+        UserInputError: no such device, a step size out of range, or a network that is too large for it.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Segmenter:
         self.leaves_out_mirroring = mirroring is None and not self.mirroring and bool(model.mirror_axes)
         """Whether it is off because nobody asked for it and there is no GPU."""
         self._options = WindowOptions(step_size, model.mirror_axes if self.mirroring else ())
+        model.require_fits(self.device.type)
         self._networks: list[UNet] = [model.build(i).to(self.device) for i in range(len(model.folds))]
 
     def preprocess(self, image: Image, previous: np.ndarray | None = None) -> PreprocessedCase:
@@ -103,7 +104,7 @@ class Segmenter:
                     "segmentations; give --previous-stage FOLDER."
                 )
             data = np.concatenate([data, one_hot(case.segmentation, self.model.label_scheme.foreground_labels)])
-        return predict_logits(
+        logits = predict_logits(
             self._networks,
             np.ascontiguousarray(data),
             self.model.configuration.patch_size,
@@ -112,6 +113,13 @@ class Segmenter:
             self._options,
             reporter,
         )
+        # The label of the largest of values that are none would be a label all the same.
+        if not all(map(torch.isfinite, logits.aminmax())):
+            raise UserInputError(
+                f"{self.model.files.path.name}: what the network computes for this image are not finite numbers; "
+                "use another checkpoint or other folds, or --device cpu."
+            )
+        return logits
 
     def _require_fits(self, case: PreprocessedCase, with_probabilities: bool) -> None:
         """Before hours of work: what it comes to must have a place."""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..errors import FileError
 from ..files import atomic_path
-from ..schema import Rule, require
+from ..planning.budget import require_memory
+from ..schema import Rule, require, shown
 from .checkpoint_archive import REMEDY, CheckpointArchive, open_checkpoint_file
 from .checkpoint_gate import WEIGHTS
 from .checkpoint_pickle import code_in, unpickle
@@ -111,6 +112,7 @@ class _Tensors:
     def __init__(self, archive: CheckpointArchive) -> None:
         self._archive = archive
         self._storages: dict[Storage, Tensor] = {}
+        self._bytes = 0
 
     def __getitem__(self, stored: StoredTensor) -> Tensor:
         if stored.storage not in self._storages:
@@ -120,7 +122,9 @@ class _Tensors:
     def _read(self, storage: Storage) -> Tensor:
         name = f"data/{storage.key}"
         if self._archive.size_of(name) != storage.count * VALUE_BYTES[storage.type]:
-            raise self._archive.damaged(f"its record {name} has another size than its tensors")
+            raise self._archive.damaged(f"its record {shown(name)} has another size than its tensors")
+        self._bytes += storage.count * VALUE_BYTES[storage.type]
+        require_memory(self._bytes, str(self._archive.path), "reading its weights", OTHER)
         kind = getattr(torch, storage.type)
         content = self._archive.read(name)
         return torch.frombuffer(content, dtype=kind) if storage.count else torch.empty(0, dtype=kind)

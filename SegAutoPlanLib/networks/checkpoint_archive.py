@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import FileError, UserInputError, sentence_of
 from ..files import open_regular
+from ..schema import shown
 
 REMEDY = "copy it again from where it is whole, or train it again"
 END_OF_ZIP = 22
@@ -92,7 +93,7 @@ class CheckpointArchive:
         except (OSError, MemoryError) as error:
             raise self._unreadable(error) from error
         if done != record.file_size or zlib.crc32(content) != record.CRC:
-            raise self.damaged(f"its record {name} is not what was written")
+            raise self.damaged(f"its record {shown(name)} is not what was written")
         return content
 
     def damaged(self, problem: str) -> FileError:
@@ -141,7 +142,7 @@ class CheckpointArchive:
         self._file.seek(record.header_offset)
         header = self._file.read(LOCAL_HEADER.size)
         if len(header) < LOCAL_HEADER.size or not header.startswith(LOCAL_SIGNATURE):
-            raise self.damaged(f"its record {record.filename} is not where it should be")
+            raise self.damaged(f"its record {shown(record.filename)} is not where it should be")
         *_, name, extra = LOCAL_HEADER.unpack(header)
         return record.header_offset + LOCAL_HEADER.size + name + extra
 

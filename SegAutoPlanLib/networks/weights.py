@@ -31,21 +31,26 @@ class Shaped(Protocol):
 
 
 LAYER_ALIASES = {"conv": "all_modules.0", "norm": "all_modules.1"}
+CHOOSE_ANOTHER = "the training went wrong or the file is damaged: use another checkpoint, or train it again"
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
 HEADS = ".seg_layers."
 """In the names of the segmentation heads, the only layers whose size depends on the labels."""
 
 
+def aliases_of(name: str) -> list[str]:
+    """The names that nnU-Net has for a tensor, ours first."""
+    names = []
+    for alias in _block_names(name):
+        names.append(alias)
+        if alias.startswith("encoder."):
+            names.append("decoder." + alias)
+    return names
+
+
 def with_aliases(state: Mapping[str, Value]) -> dict[str, Value]:
     """The state dict as nnU-Net writes it."""
-    full: dict[str, Value] = {}
-    for name, tensor in state.items():
-        for alias in _block_names(name):
-            full[alias] = tensor
-            if alias.startswith("encoder."):
-                full["decoder." + alias] = tensor
-    return full
+    return {alias: tensor for name, tensor in state.items() for alias in aliases_of(name)}
 
 
 def without_aliases(state: Mapping[str, Value]) -> dict[str, Value]:
@@ -58,7 +63,7 @@ def without_aliases(state: Mapping[str, Value]) -> dict[str, Value]:
     return unique
 
 
-def require_fit(expected: Mapping[str, Sequence[int]], weights: Mapping[str, Shaped], source: Path) -> None:
+def require_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Shaped], source: Path) -> None:
     """Refuse weights, with or without nnU-Net's aliases, that are not those of a network.
 
     Args:
@@ -69,13 +74,13 @@ def require_fit(expected: Mapping[str, Sequence[int]], weights: Mapping[str, Sha
     Raises:
         FileError: the first name that is missing or too many, or whose shape differs.
     """
-    known = with_aliases(dict.fromkeys(expected))
+    known = with_aliases(expected)
     bare = [_without_prefixes(name) for name in weights]
     unique = without_aliases(weights)
     missing = sorted(expected.keys() - unique.keys())
     surplus = sorted(name for name in bare if name not in known)
     repeated = sorted(name for name, count in Counter(bare).items() if count > 1)
-    misfits = [name for name in expected if name in unique and tuple(unique[name].shape) != tuple(expected[name])]
+    misfits = [name for name, tensor in weights.items() if tuple(tensor.shape) != known.get(_without_prefixes(name))]
     wrong = missing or surplus or repeated or misfits
     if wrong:
         raise FileError(
@@ -95,9 +100,29 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path
         UserInputError: it does not fit this network, or holds numbers that are not finite.
     """
     require_fit(shapes_of(network), weights, source)
-    weights = without_aliases(weights)
+    weights = own_weights(weights, source)
     require_finite_tensors(weights, source)
     network.load_state_dict(weights)
+
+
+def own_weights(weights: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """Each tensor once, by our names, where all its names stand for the same values.
+
+    Raises:
+        FileError: two names of a tensor stand for different values, of which nnU-Net would take the last.
+    """
+    bare = {_without_prefixes(name): tensor for name, tensor in weights.items()}
+    unique = without_aliases(weights)
+    for name, tensor in unique.items():
+        for alias in aliases_of(name):
+            if alias in bare and not _is_same(tensor, bare[alias]):
+                raise FileError(source, f"holds other values for {name} than for {alias}", CHOOSE_ANOTHER)
+    return unique
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    place, other_place = ((t.data_ptr(), t.shape, t.stride()) for t in (one, other))
+    return place == other_place or torch.equal(one, other)
 
 
 def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -> None:
@@ -111,7 +136,7 @@ def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -
             raise FileError(
                 source,
                 f"holds values that are not finite numbers ({name})",
-                "the training went wrong or the file is damaged: use another checkpoint, or train it again",
+                CHOOSE_ANOTHER,
             )
 
 

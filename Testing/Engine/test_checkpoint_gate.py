@@ -21,7 +21,7 @@ import torch
 
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.files import read_json, write_json
-from SegAutoPlanLib.inference import load_model
+from SegAutoPlanLib.inference import Segmenter, load_model
 from SegAutoPlanLib.networks import (
     build_network,
     checkpoint_pickle,
@@ -328,6 +328,7 @@ PICKLES = {
     "a size that is text": weights(tensor(shape=text("4") + b"\x85")),
     "a storage that is not there": weights(tensor(storage(key="1"))),
     "a storage outside": weights(tensor(storage(key="../../../etc/passwd"))),
+    "a storage with an endless name": weights(tensor(storage(key="\x1b[31m" + "x" * 10**6))),
     "a storage that is larger": weights(tensor(storage(count=b"K\x05"))),
     "a storage that is smaller": weights(tensor(storage(count=b"K\x03"), shape=b"K\x03\x85")),
     "a storage of another kind": weights(tensor(storage("DoubleStorage"))),
@@ -597,6 +598,8 @@ WRONG_WEIGHTS: dict[str, Callable[[Content], None]] = {
     "one too many": _weights(lambda found: {**found, "more.weight": torch.zeros(3)}),
     "an alias of nothing": _weights(lambda found: {**found, "encoder.all_modules.7.weight": torch.zeros(3)}),
     "one twice": _weights(lambda found: {**found, f"module.{FIRST}": found[FIRST]}),
+    "an alias of another shape": _weights(lambda found: {**found, f"decoder.{FIRST}": torch.zeros(3)}),
+    "an alias of other values": _weights(lambda found: {**found, f"decoder.{FIRST}": found[FIRST] + 1}),
     "another name": _weights(lambda found: {f"x.{key}": value for key, value in found.items()}),
     "a number for a name": _weights(lambda found: {**found, 7: torch.zeros(3)}),
 }
@@ -765,3 +768,11 @@ def test_a_network_larger_than_the_computer_is_refused_before_it_is_built(model)
     write_json(model / "plans.json", document)
     with pytest.raises(UserInputError, match="GB"):
         load_model(model)
+
+
+def test_a_patch_larger_than_the_computer_is_refused_before_it_is_segmented(model):
+    document = read_json(model / "plans.json")
+    document["configurations"]["3d_fullres"]["patch_size"] = [16_384] * 3
+    write_json(model / "plans.json", document)
+    with pytest.raises(UserInputError, match=r"plans\.json: 3d_fullres: one pass of the network needs about .* GB"):
+        Segmenter(load_model(model), "cpu")

@@ -19,11 +19,12 @@ from SegAutoPlanLib.images import read_image
 from SegAutoPlanLib.inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
 from SegAutoPlanLib.inference.export import grid_interpolation, logits_to_segmentation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
-from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts
+from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts, tiles
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.networks import build_network, write_checkpoint
+from SegAutoPlanLib.pipeline.predict import PredictOptions
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.planning import read_plan
+from SegAutoPlanLib.planning import budget, read_plan
 from SegAutoPlanLib.planning.resampling import Resampler
 from SegAutoPlanLib.progress import Reporter
 
@@ -54,6 +55,22 @@ class LooksUp(nn.Module):
 )
 def test_tiles_lie_where_nnunets_lie(size, tile, step, starts):
     assert tile_starts(size, tile, step) == starts
+
+
+def test_more_tiles_than_anyone_would_wait_for_are_refused_before_they_are_listed():
+    for shape, tile, step in (
+        ((10**6,) * 3, (16,) * 3, 0.5),
+        ((512,) * 3, (8,) * 3, 0.05),
+        ((64,) * 3, (32,) * 3, 1e-9),
+    ):
+        with pytest.raises(UserInputError, match=r"in [0-9,]+ tiles of .*--step-size"):
+            tiles(shape, tile, step)
+
+
+@pytest.mark.parametrize("step", [0, -0.5, 1.01, 1e-9, 0.049, float("nan"), float("inf"), 2**70, True, "0.5", None])
+def test_a_step_size_is_a_number_from_a_twentieth_to_one(step, tmp_path):
+    with pytest.raises(UserInputError, match=r"--step-size .*must be a number from 0\.05 to 1"):
+        PredictOptions(tmp_path, [tmp_path], tmp_path, step_size=step)
 
 
 def test_small_volumes_are_padded_with_the_larger_half_above():
@@ -234,6 +251,31 @@ def test_a_model_whose_network_we_would_build_differently_says_why(trained, tmp_
 def test_a_missing_model_folder_is_named(tmp_path):
     with pytest.raises(UserInputError, match="does not exist"):
         load_model(tmp_path / "nothing")
+
+
+def test_values_that_are_no_numbers_are_no_segmentation(trained, tmp_path):
+    source, _ = write_ball(tmp_path)
+    segmenter = Segmenter(load_model(trained), "cpu")
+    with torch.no_grad():
+        for network in segmenter._networks:
+            network.decoder.seg_layers[-1].bias.fill_(3e38)
+            network.decoder.seg_layers[-1].weight.fill_(3e38)
+    with pytest.raises(UserInputError, match="not finite"):
+        segmenter.segment(read_image([source], "SimpleITKIO"))
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [(1000, "segmenting 3 classes"), (500_000, "the segmentation"), (2_000_000, "the probabilities of 3 classes")],
+)
+def test_what_segmenting_comes_to_has_a_budget(trained, tmp_path, monkeypatch, memory, words):
+    source, _ = write_ball(tmp_path)
+    segmenter = Segmenter(load_model(trained), "cpu")
+    case = segmenter.preprocess(read_image([source], "SimpleITKIO"))
+    monkeypatch.setattr(budget, "total_memory", lambda: memory)
+    geometry = replace(case.geometry, shape_before_cropping=(100, 100, 100))
+    with pytest.raises(UserInputError, match=words):
+        segmenter.segment_preprocessed(replace(case, geometry=geometry), with_probabilities=True)
 
 
 def test_too_few_channels_are_named(trained, tmp_path):
