@@ -37,7 +37,7 @@ from SegAutoPlanUI.jobs.segmentation_job import startSegmentation
 from SegAutoPlanUI.panels.panel import Panel
 from SegAutoPlanUI.panels.runs import RunsPanel
 from SegAutoPlanUI.panels.segment import SegmentPanel
-from SegAutoPlanUI.parameters import SegAutoPlanParameterNode
+from SegAutoPlanUI.parameters import SegAutoPlanParameterNode, keepSound
 from SegAutoPlanUI.scene.dataset_export import exportDataset
 
 from SegAutoPlanLib.errors import UserInputError, in_sentences
@@ -190,9 +190,14 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self.workspaceFolder = Path(workspaceFolder or defaultWorkspaceFolder())
         self.workspace = Workspace.at(self.workspaceFolder)
+        self._soundNode: slicer.vtkMRMLScriptedModuleNode | None = None
 
     def getParameterNode(self) -> SegAutoPlanParameterNode:
-        return SegAutoPlanParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        if node is not self._soundNode:
+            keepSound(node)
+            self._soundNode = node
+        return SegAutoPlanParameterNode(node)
 
     def exportDataset(
         self,

@@ -33,7 +33,9 @@ WORTH_ASKING_BYTES = 1 << 26
 """Every machine has that much."""
 FLOAT_BYTES = 4
 
-Stored = Literal["plain", "deflated", "otherwise"]
+Stored = Literal["plain", "loosely", "deflated", "otherwise"]
+"""How the voxels stand in the file: one after the other to its end, the same with something between or around them,
+as a deflate stream, or so that its size tells nothing of their number."""
 
 
 @dataclass(frozen=True)

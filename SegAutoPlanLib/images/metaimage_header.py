@@ -96,7 +96,9 @@ def metaimage_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPr
         shape=whole_numbers(fields.get("dimsize", ""), path, rank),
         voxel_bytes=VOXEL_BYTES[kind] * components,
         file_bytes=file_bytes,
-        stored=packed if header.is_binary else "otherwise",
+        # As text, each number has a digit at least.
+        stored=packed if header.is_binary else "loosely",
+        stored_bits=None if header.is_binary else 8 * components,
         data_offset=header.data_offset,
         components=components,
         is_text=True,

@@ -25,8 +25,13 @@ VOXEL_BYTES = {
     **dict.fromkeys(("int64", "int64_t", "uint64", "uint64_t", "double"), 8),
     "float": 4,
 }
-STORED: dict[str, Stored] = {"raw": "plain", "gz": "deflated", "gzip": "deflated"}
-OTHER_ENCODINGS = ("ascii", "text", "txt", "hex", "bz2", "bzip2")
+STORED: dict[str, Stored] = {
+    "raw": "plain",
+    "gz": "deflated",
+    "gzip": "deflated",
+    **dict.fromkeys(("ascii", "text", "txt", "hex"), "loosely"),
+}
+"""bzip2, which the format has too, ITK does not read."""
 PLACES = {"domain", "space", "time", "???", "none"}
 """Kinds of axes along which voxels lie; along the others lie the components of one voxel."""
 
@@ -43,7 +48,7 @@ def nrrd_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise
     kind, encoding = fields.get("type", "").lower(), fields.get("encoding", "").lower()
     if kind not in VOXEL_BYTES:
         raise unknown_voxels(f'of an unknown type ("{kind[:40]}")', path)
-    if encoding not in STORED and encoding not in OTHER_ENCODINGS:
+    if encoding not in STORED:
         raise FileError(path, f'its encoding is unknown ("{encoding[:40]}")', "save it again as .nrrd")
     rank = whole_numbers(fields.get("dimension", ""), path, 1)[0]
     sizes = whole_numbers(fields.get("sizes", ""), path, rank)
@@ -55,19 +60,28 @@ def nrrd_promise(stream: BinaryIO, file_bytes: int, path: Path) -> HeaderPromise
     skip = whole_numbers(fields.get("byteskip", "0"), path, 1)[0]
     if skip < -1:
         raise FileError(path, f'its "byte skip" is {skip}', CORRECT_HEADER)
-    if STORED.get(encoding) == "deflated":
+    voxel_bytes = VOXEL_BYTES[kind] * components
+    if STORED[encoding] == "deflated":
         _require_few_inflated(stream, math.prod(sizes) * VOXEL_BYTES[kind] + max(skip, 0), path)
     return HeaderPromise(
         shape=shape,
-        voxel_bytes=VOXEL_BYTES[kind] * components,
+        voxel_bytes=voxel_bytes,
+        stored_bits=_bits_of_text(encoding, components, voxel_bytes),
         file_bytes=file_bytes,
         # Lines to pass over have no known length, and -1 bytes mean that the voxels stand at the end.
-        stored="otherwise" if "lineskip" in fields or skip < 0 else STORED.get(encoding, "otherwise"),
+        stored="loosely" if STORED[encoding] == "plain" and ("lineskip" in fields or skip < 0) else STORED[encoding],
         data_offset=offset + max(skip, 0),
         components=components,
         is_text=True,
         **_geometry(fields, places, path),
     )
+
+
+def _bits_of_text(encoding: str, components: int, voxel_bytes: int) -> int | None:
+    """How long a voxel is at least: two digits for each byte, or a digit for each number; None where it is no text."""
+    if encoding == "hex":
+        return 16 * voxel_bytes
+    return 8 * components if STORED[encoding] == "loosely" else None
 
 
 def _require_few_inflated(stream: BinaryIO, promised: int, path: Path) -> None:

@@ -19,8 +19,20 @@ from .simpleitk_io import read_gated_image
 from .tiff_pages import BITS, PHOTOMETRIC, TILE_WIDTH, TiffPage, read_tiff_pages, tiff_promise
 
 PALETTE = 3
-TIFFFILE_ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, struct.error, zlib.error, lzma.LZMAError)
-"""What tifffile and its codecs raise for damaged content; its own TiffFileError is a ValueError or an OSError."""
+TIFFFILE_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    AssertionError,
+    ImportError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What tifffile and its codecs raise for damaged content, and for codecs that are not installed; its own TiffFileError
+is a ValueError or an OSError."""
 COLOURS = (2, 3, 4)
 
 

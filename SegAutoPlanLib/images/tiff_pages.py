@@ -15,16 +15,18 @@ from typing import BinaryIO
 from ..errors import FileError
 from .header_promise import COPY_AGAIN, CORRECT_HEADER, CUT_SHORT, HeaderPromise, unknown_voxels
 
-SUBFILE_TYPE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 DESCRIPTION, STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANAR = 270, 273, 277, 278, 279, 284
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
-READ_TAGS = frozenset((254, 256, 257, 258, 259, 262, 270, 273, 277, 278, 279, 284, 322, 323, 324, 325, 339))
+SAME_TAGS = (BITS, SAMPLE_FORMAT, PHOTOMETRIC, PLANAR, TILE_WIDTH, TILE_LENGTH)
+READ_TAGS = frozenset((254, 255, 256, 257, 258, 259, 262, 270, 273, 277, 278, 279, 284, 322, 323, 324, 325, 339))
 FIELD_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 16: "Q"}
 LAYOUT_BYTES = 8
 MAX_TAGS = 4096
 MAX_PAGES = 200_000
 COMPLEX_FORMATS = (5, 6)
-REDUCED, MASK = 1, 4
+PLAIN_PAGES = frozenset({(None, None), (0, None), (2, None), (None, 1), (None, 3)})
+"""What the two tags for the type of a page may say of a slice."""
 UNCOMPRESSED = 1
 IMAGEJ_IMAGES = b"images="
 
@@ -40,19 +42,24 @@ class TiffPage:
         return self.tags.get(tag, (default,))[0]
 
     @property
-    def is_beside(self) -> bool:
-        """Whether it is a smaller copy or a mask of another page."""
-        return bool(self.first(SUBFILE_TYPE, 0) & (REDUCED | MASK))
+    def type(self) -> tuple[int | None, int | None]:
+        """Whether it is a slice, or a smaller copy or a mask of another page: by the new tag and by the old one."""
+        return tuple(self.tags.get(tag, (None,))[0] for tag in (SUBFILE_TYPE, OLD_SUBFILE_TYPE))
 
     @property
-    def kind(self) -> tuple[int, ...]:
-        """What must be the same in all pages of a stack: width, height, samples, bits, format."""
+    def size(self) -> tuple[int, int, int, int, int]:
+        """Width, height, samples, bits and sample format."""
         sizes = self.first(WIDTH, 0), self.first(LENGTH, 0), self.first(SAMPLES, 1)
         return (*sizes, self.first(BITS, 1), self.first(SAMPLE_FORMAT, 1))
 
+    @property
+    def kind(self) -> tuple:
+        """What must be the same in all pages of a stack."""
+        return (self.size, self.type, *(self.tags.get(tag) for tag in SAME_TAGS))
+
 
 def read_tiff_pages(stream: BinaryIO, file_bytes: int, path: Path) -> list[TiffPage]:
-    """All pages but smaller copies and masks, each with its pixels in the file.
+    """All pages, each with its pixels in the file.
 
     Raises:
         FileError: a page or its pixels lie beyond the end of the file, the pages lead in a circle or are of several
@@ -73,20 +80,20 @@ def read_tiff_pages(stream: BinaryIO, file_bytes: int, path: Path) -> list[TiffP
         page, offset = layout.page(stream, offset, file_bytes, path)
         _require_pixels(page, file_bytes, path)
         pages.append(page)
-    shown = [page for page in pages if not page.is_beside] or pages
-    if not shown:
+    if not pages:
         raise FileError(path, "has no page", COPY_AGAIN)
-    if len({page.kind for page in shown}) > 1:
+    # ITK finds room for the slices alone, and then writes slices behind it where other pages lie between them.
+    if len({page.kind for page in pages}) > 1 or (len(pages) > 1 and pages[0].type not in PLAIN_PAGES):
         raise FileError(
             path, "its pages differ in size or kind", "save pages of one size and one pixel type, one for each slice"
         )
-    _require_all_images(shown, path)
-    return shown
+    _require_all_images(pages, path)
+    return pages
 
 
 def tiff_promise(pages: Sequence[TiffPage], file_bytes: int, path: Path) -> HeaderPromise:
     """What the pages hold together."""
-    width, height, samples, bits, form = pages[0].kind
+    width, height, samples, bits, form = pages[0].size
     if form in COMPLEX_FORMATS:
         raise unknown_voxels("complex numbers", path)
     if not 1 <= bits <= 64 or not 1 <= samples <= 4:
@@ -167,7 +174,7 @@ def _exactly(stream: BinaryIO, count: int, path: Path) -> bytes:
 
 
 def _require_pixels(page: TiffPage, file_bytes: int, path: Path) -> None:
-    width, height, samples, bits, _ = page.kind
+    width, height, samples, bits, _ = page.size
     if width < 1 or height < 1:
         raise FileError(path, f"has a page of {width} x {height} pixels", CORRECT_HEADER)
     tiled = TILE_WIDTH in page.tags

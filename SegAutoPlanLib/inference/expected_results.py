@@ -11,7 +11,7 @@ from typing import Any
 from ..dataset import Case
 from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
-from ..files import read_json
+from ..files import MAX_JSON_BYTES, read_bytes, read_json
 from ..images import files_of_segmentation
 from ..models import PLANS_FILE, ModelFolder
 from ..planning import plan_to_json
@@ -64,11 +64,11 @@ class ExpectedResults:
             return not is_complete_segmentation(path, case.image_files[0], self.image_io)
         return not (is_complete_npz(path) if name.endswith(".npz") else is_complete_pickle(path))
 
-    def missing(self, results: ResultsFolder) -> tuple[Case, ...]:
+    def missing(self, results: ResultsFolder, of_any_model: bool = False) -> tuple[Case, ...]:
         """The cases some of whose files are not there or not complete.
 
         Raises:
-            FileError: what is there was made by another model.
+            FileError: what is there was made by another model (and not `of_any_model`).
         """
         unchanged = results.unchanged(self.results)
 
@@ -76,7 +76,8 @@ class ExpectedResults:
             return name in unchanged or ((self.folder / name).is_file() and not self.is_damaged(name))
 
         missing = tuple(case for case in self.cases if not all(map(is_done, self.files[case.identifier])))
-        if len(missing) < len(self.cases) and PLANS_FILE in self.documents and (self.folder / PLANS_FILE).exists():
+        is_of_another = PLANS_FILE in self.documents and (self.folder / PLANS_FILE).exists()
+        if is_of_another and len(missing) < len(self.cases) and not of_any_model:
             raise FileError(
                 self.folder / PLANS_FILE,
                 "is of another model than the one that is to continue",
@@ -92,9 +93,10 @@ def _files_of(name: str, ending: str, image_io: str, save_probabilities: bool) -
 
 def _says(path: Path, document: Any) -> bool:
     try:
-        return path.read_text(encoding="utf-8") == json.dumps(document, indent=4)
-    except (OSError, UnicodeDecodeError):
+        text = read_bytes(path, MAX_JSON_BYTES).replace(b"\r\n", b"\n")
+    except UserInputError:
         return False
+    return text == json.dumps(document, indent=4).encode()
 
 
 def _is_json(path: Path) -> bool:

@@ -99,7 +99,7 @@ def cases_to_do(
             expected.names, expected.is_damaged, expected.results if options.skip_existing else ()
         )
     with results.held():
-        todo = expected.missing(results) if options.skip_existing else expected.cases
+        todo = expected.missing(results, options.overwrite) if options.skip_existing else expected.cases
         for case in todo:
             _require_files(case)
         yield CasesToDo(todo, results, options, expected.documents, len(todo) < len(expected.cases))

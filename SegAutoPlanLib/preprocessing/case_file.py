@@ -68,16 +68,6 @@ def read_case_file(path: Path, rule: Rule = header) -> tuple[dict[str, np.ndarra
     return arrays, texts
 
 
-def read_case_texts(path: Path, rule: Rule = header) -> dict[str, str]:
-    """The texts alone, for which little of the file is read.
-
-    Raises:
-        UserInputError: the file is missing or is not of this format.
-    """
-    with _open(path) as file:
-        return _read_header(file, path, rule)[0].get(METADATA, {})
-
-
 def parse_case_text(texts: Mapping[str, str], name: str, rule: Rule, path: Path) -> Any:
     """What the JSON of one of a file's texts says.
 

@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import UserInputError
 from ..labels import Label
 from .case import PreprocessedCase
-from .case_file import parse_case_text, read_case_file, read_case_texts, require_in_case, write_case_file
-from .case_gate import COUNTS, STAMPS, counts_of, properties, shapes_of_a_case, voxels_in
+from .case_file import parse_case_text, read_case_file, require_in_case, write_case_file
+from .case_gate import STAMPS, counts_of, properties, shapes_of_a_case, voxels_in
 from .case_geometry import CaseGeometry
 
 ENDING = ".case.safetensors"
@@ -108,10 +108,10 @@ def stored_stamps(folder: Path, identifier: str) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        texts = read_case_texts(path, shapes_of_a_case)
+        arrays, texts = read_case_file(path, shapes_of_a_case)
         # What is read of it later is looked at now, while it can still be made anew.
         parse_case_text(texts, "properties", properties, path)
-        parse_case_text(texts, "foreground", COUNTS, path)
+        _locations(arrays, texts, path)
         return tuple(parse_case_text(texts, "stamps", STAMPS, path))
     except UserInputError:
         # A damaged file is made anew, like a missing one.

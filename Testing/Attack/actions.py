@@ -19,6 +19,8 @@ from .sound import build_sound_place
 def look_at_model(arguments: list[str]) -> int:
     """All that a panel shows of a model folder, and its plan."""
 
+    sys.stdout.reconfigure(errors="replace")
+
     def show() -> None:
         model = ModelFolder.read(arguments[0])
         print(model, model.summary, model.to_json(), model.appearances, model.file_ending, model.best_checkpoint)
@@ -29,6 +31,7 @@ def look_at_model(arguments: list[str]) -> int:
 
 def look_for_models(arguments: list[str]) -> int:
     """The list that a panel offers; one damaged model must not hide the others."""
+    sys.stdout.reconfigure(errors="replace")
     models = find_models(arguments[0])
     for model in models:
         print(model.path.name, model.summary, model.channel_names, model.label_scheme.segments)
@@ -37,6 +40,7 @@ def look_for_models(arguments: list[str]) -> int:
 
 def look_at_runs(arguments: list[str]) -> int:
     """All that a panel shows of the runs of a workspace, twice; a reader of run folders never fails."""
+    sys.stdout.reconfigure(errors="replace")
     for run in list_runs(arguments[0]):
         watcher = run.watch()
         for _ in range(2):

@@ -40,7 +40,6 @@ def carry_out_attack(attack: Attack, ground: Ground) -> tuple[Verdict, str, floa
     """Run it and judge what it did; gives the verdict, the words that go with it, and the seconds that it took."""
     verb = VERBS[attack.verb]
     root = Path(tempfile.mkdtemp(prefix="place-", dir=ground.folder))
-    root.chmod(0o755)  # for a child that is nobody
     try:
         place = Place.laid_out(root / "place", ground.sound, verb.needs)
         for spoil in attack.spoil:

@@ -1,8 +1,7 @@
-"""All attacks, some side by side: each lane is a forked process that takes every n-th case."""
+"""All attacks, some side by side: each lane is a forked process that takes the next case when it is done with one."""
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import multiprocessing
 import shutil
@@ -11,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from SegAutoPlanLib.training.augmentation import load_transforms
 
@@ -30,10 +30,7 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
         RuntimeError: a verb fails where nothing is wrong.
     """
     load_transforms()  # what is imported now need not be imported in each child
-    for encoding in ("ascii", "latin-1", "utf-8-sig", "utf-16", "utf-32", "unicode_escape"):
-        codecs.lookup(encoding)  # a child that is nobody may not read where they are
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
-    folder.chmod(0o755)  # for a child that is nobody
     try:
         sound = Place(folder / "sound")
         _must_succeed(Order("build", (str(sound.root),), str(folder)))
@@ -67,9 +64,10 @@ def judged(attacks: Sequence[Attack], ground: Ground, lanes: int) -> Iterator[Ju
     context = multiprocessing.get_context("fork")
     open_ends: list[Connection] = []
     processes = []
-    for lane in range(lanes):
+    following = context.Value("L", 0)
+    for _ in range(lanes):
         receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(target=_walk, args=(attacks, lane, lanes, ground, sending))
+        process = context.Process(target=_walk, args=(attacks, following, ground, sending))
         process.start()
         sending.close()
         open_ends.append(receiving)
@@ -88,8 +86,13 @@ def judged(attacks: Sequence[Attack], ground: Ground, lanes: int) -> Iterator[Ju
             raise RuntimeError(f"a lane of the suite ended with {process.exitcode}")
 
 
-def _walk(attacks: Sequence[Attack], lane: int, lanes: int, ground: Ground, sending: Connection) -> None:
-    for number in range(lane, len(attacks), lanes):
+def _walk(attacks: Sequence[Attack], following: Any, ground: Ground, sending: Connection) -> None:
+    while True:
+        with following.get_lock():
+            number = following.value
+            following.value += 1
+        if number >= len(attacks):
+            return
         sending.send((number, *_tried(attacks[number], ground)))
 
 

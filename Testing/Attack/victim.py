@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .privileges import end_with_parent, obey_permissions
 from .small_disk import small_disk_at
 
 HAS_FORK = hasattr(os, "fork")
@@ -40,8 +41,8 @@ class Limits:
     full_disk: str = ""
     """A folder that lies on a disk of its own, of `disk_kb`; where that cannot be had, no file may become larger."""
     disk_kb: float = 16
-    as_nobody: bool = False
-    """Give up the rights of root first, so that permissions hold."""
+    obeys_permissions: bool = False
+    """Root gives up its rights over all files first."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def _live(order: Order, limits: Limits, writing: tuple[int, ...]) -> None:
     code = 1
     try:
         os.setsid()
+        end_with_parent()
         with open(os.devnull, "rb") as nothing:
             for stream, number in ((nothing.fileno(), 0), (writing[0], 1), (writing[1], 2)):
                 os.dup2(stream, number)
@@ -230,9 +232,8 @@ def _restrict(limits: Limits) -> None:
     if limits.full_disk and not small_disk_at(limits.full_disk, limits.disk_kb):
         size = int(limits.disk_kb * 1024)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    if limits.as_nobody and os.getuid() == 0:
-        os.setgid(65534)
-        os.setuid(65534)
+    if limits.obeys_permissions:
+        obey_permissions()
 
 
 def _status_mb(key: str) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
 import struct
 import tarfile
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -393,6 +396,44 @@ def test_a_pickle_that_never_ends_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_pickle, "MAX_STEPS", 1000)
     path = forged.write_archive(tmp_path / "checkpoint_final.pth", holding(b"](" + b"N" * 2000 + b"e", "more"))
     assert "never ends" in refuses(path)
+
+
+def _calls(function: bytes, argument: bytes, count: int = 3000) -> bytes:
+    """A list of what many calls with one and the same argument give."""
+    return b"](" + function + b"q\x00" + argument + b"\x85q\x01" + b"h\x00h\x01R" * count + b"e"
+
+
+CALL_OF_CALLS = name("torch._tensor", "_rebuild_from_type_v2") + b"q\x00" + b"h\x00N" * 5000 + b")" + b"\x87" * 5000
+SMALL_PICKLES = {
+    "copies of a set": _calls(name("__builtin__", "set"), b"](" + b"N" * 50_000 + b"e"),
+    "copies of a size": _calls(name("torch", "Size"), b"](" + b"K\x01" * 50_000 + b"e"),
+    "copies of a dictionary": _calls(
+        name("collections", "OrderedDict"), b"](" + b"".join(integer(i) + b"N\x86" for i in range(20_000)) + b"e"
+    ),
+    "copies of bytes": b"](" + name("_codecs", "encode") + b"q\x00" + text("a" * 10**5) + text("latin1") + b"\x86q\x01"
+    + b"h\x00h\x01R" * 3000 + b"e",
+    "copies of a device": b"](" + name("torch", "device") + b"q\x00" + text("a" * 10**5) + b"K\x01\x86q\x01"
+    + b"h\x00h\x01R" * 3000 + b"e",
+    "calls of calls": CALL_OF_CALLS + b"R",
+    "keys of one hash": b"}(" + b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(30_000)) + b"u",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SMALL_PICKLES)
+def test_a_small_pickle_takes_neither_all_memory_nor_for_ever(what, tmp_path):
+    """Unguarded, each takes seconds to minutes, hundreds of megabytes, or the whole stack."""
+    path = forged.write_archive(tmp_path / "checkpoint_final.pth", holding(SMALL_PICKLES[what], "more"))
+    begin = time.process_time()
+    tracemalloc.start()
+    try:
+        # What is never read may be a set, however large, but not one more each time that it is named.
+        with contextlib.suppress(UserInputError):
+            read_checkpoint(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 << 20
+    assert time.process_time() - begin < 5
 
 
 # ---- Archives

@@ -143,3 +143,43 @@ def test_hostile_neighbours_do_not_hide_a_run(folder):
     assert [run.name for run in list_runs(runs)] == [folder.name]
     assert list_runs(runs / "a file") == []
     assert list_runs(runs / ("x" * 300)) == []
+
+
+OUT_OF_RANGE = (
+    {"event": "progress", "done": 10**24, "total": 1},
+    {"event": "progress", "done": -1, "total": 1},
+    {"event": "progress", "done": 1, "total": 2, "eta_s": 1e300},
+    {"event": "epoch", "epoch": 10**24},
+)
+
+
+@pytest.mark.parametrize("event", OUT_OF_RANGE)
+def test_a_count_that_no_bar_can_show_is_no_event(folder, event):
+    (folder / "progress.jsonl").write_bytes(json.dumps(event).encode() + b"\n" + FINISHED)
+    assert "1 line was skipped" in RunFolder(folder).state().warnings[-1]
+
+
+def test_a_long_message_is_cut(folder):
+    (folder / "progress.jsonl").write_text(json.dumps({"event": "failed", "message": "x" * 1_000_000}) + "\n")
+    assert len(RunFolder(folder).state().message) < 3000
+
+
+def test_a_log_of_many_looks_is_not_over_before_it_is_read(folder, monkeypatch):
+    """A run that failed and was resumed has an end in the middle of its log."""
+    monkeypatch.setattr("SegAutoPlanLib.runs.event_log.PIECE_BYTES", 1000)
+    monkeypatch.setattr("SegAutoPlanLib.runs.event_log.PIECES_PER_LOOK", 1)
+    notes = "".join('{"event": "note"}\n' for _ in range(400))
+    (folder / "progress.jsonl").write_text('{"event": "failed", "message": "m"}\n' + notes)
+    watcher = RunFolder(folder).watch()
+    assert (watcher.poll().status, watcher.is_up_to_date) == ("running", False)
+    (folder / "progress.jsonl").write_bytes(notes.encode() + FINISHED)
+    assert RunFolder(folder).state().status == "finished"
+
+
+def test_following_a_run_passes_over_nulls(folder, capsys):
+    from SegAutoPlanLib.__main__ import main
+
+    line = b'{"event": "progress", "done": 1, "total": null, "stage": null, "unit": null}\n'
+    (folder / "progress.jsonl").write_bytes(line + FINISHED)
+    assert main(["runs", "follow", "--workspace", str(folder.parents[1])]) == 0
+    assert "finished" in capsys.readouterr().out

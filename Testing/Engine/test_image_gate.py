@@ -55,6 +55,9 @@ NRRD_FAULTS = {
                  "space_directions": "none (1,0,0) (0,1,0) (0,0,1)"}, "components per voxel"),
     "vector": ({"dimension": "4", "sizes": "3 5 2 2", "kinds": "vector domain domain domain",
                 "space_directions": "none (1,0,0) (0,1,0) (0,0,1)"}, "components per voxel"),
+    "text too short": ({"data": b"1 2 3", "encoding": "ascii", "sizes": "1000 1000 500"}, "is cut short"),
+    "digits too few": ({"data": b"aabb", "encoding": "hex", "sizes": "1000 1000 500"}, "is cut short"),
+    "lines to pass over": ({"data": b"\n\n1", "line_skip": "1", "sizes": "1000 1000 500"}, "is cut short"),
     "cut short": ({"data": VOXELS.tobytes()[:-2]}, "is cut short"),
     "goes on": ({"data": VOXELS.tobytes() * 100}, "promises less than it holds"),
     "byte skip backwards": ({"byte_skip": "-5"}, "byte skip"),
@@ -62,7 +65,6 @@ NRRD_FAULTS = {
     "compressed cut": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes())[:-20]}, "."),
     "compressed too little": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes()[:60])}, "expected 120 bytes"),
     "compressed checksum": ({"encoding": "gzip", "data": gzipped(VOXELS.tobytes())[:-8] + bytes(8)}, "read error"),
-    "text too short": ({"encoding": "ascii", "data": b"1 2 3"}, "cannot be read"),
     "byte skip beyond": ({"byte_skip": "999999"}, "is cut short"),
 }  # fmt: skip
 META_FAULTS = {
@@ -93,6 +95,7 @@ META_FAULTS = {
     "detached list": ({"ElementDataFile": "LIST"}, "in another file"),
     "detached pattern": ({"ElementDataFile": "a%03d.raw 1 999999 1"}, "in another file"),
     "twice": ({"dimsize": "5 4 2"}, "twice"),
+    "text too short": ({"data": b"1 2 3", "BinaryData": "False", "DimSize": "1000 1000 500"}, "is cut short"),
     "cut short": ({"data": VOXELS.tobytes()[:-2]}, "is cut short"),
     "goes on": ({"data": VOXELS.tobytes() * 100}, "promises less than it holds"),
     "detached behind a colon": ({"Comment": "x\nElementDataFile : /etc/passwd"}, "in another file"),
@@ -106,7 +109,6 @@ META_FAULTS = {
         {"CompressedData": "True", "CompressedDataSize": "3", "data": zlib.compress(VOXELS.tobytes())},
         "damaged",
     ),
-    "text too short": ({"BinaryData": "False", "data": b"1 2 3"}, "cannot be read"),
     "compressed damaged": ({"CompressedData": "True", "data": zlib.compress(VOXELS.tobytes())[:-1] + b"x"}, "damaged"),
     "compressed cut": ({"CompressedData": "True", "data": zlib.compress(VOXELS.tobytes())[:-9]}, "damaged"),
 }  # fmt: skip
@@ -206,6 +208,12 @@ TIFF_FAULTS = {
     "strips absent": ({"changes": {1: {273: None}}}, "is cut short"),
     "other size": ({"changes": {1: {256: 4, 279: 32}}}, "differ in size or kind"),
     "other bits": ({"changes": {2: {258: 8}}}, "differ in size or kind"),
+    "mask between slices": ({"changes": {1: {254: 4}}}, "differ in size or kind"),
+    "smaller copy before slices": ({"changes": {0: {254: 1}}}, "differ in size or kind"),
+    "slices of two types": ({"changes": {0: {254: 0}, 1: {254: 2}}}, "differ in size or kind"),
+    "smaller copy by the old tag": ({"changes": {1: {255: 2}}}, "differ in size or kind"),
+    "smaller copies only": ({"changes": {n: {254: 1} for n in range(3)}}, "differ in size or kind"),
+    "planes and pixels": ({"changes": {1: {284: 2}}}, "differ in size or kind"),
     "width 0": ({"changes": {0: {256: 0}}}, "has a page of 0 x 4"),
     "height absurd": ({"changes": {n: {257: 1 << 31, 278: 1 << 31} for n in range(3)}}, "is cut short"),
     "bits unknown": ({"changes": {n: {258: 1 << 20} for n in range(3)}}, "unknown type|is cut short"),
@@ -223,7 +231,7 @@ def test_a_tiff_whose_pages_cannot_be_true_is_a_sentence(tmp_path, fault, order,
     if "circle" in fault:
         first = struct.unpack_from(order + ("Q" if big else "I"), path.read_bytes(), 8 if big else 4)[0]
         path.write_bytes(tiff(big=big, order=order, next_page=dict.fromkeys(changes["next_page"], first)))
-    for reader in ("Tiff3DIO", "NaturalImage2DIO"):
+    for reader in ("Tiff3DIO", "NaturalImage2DIO", "SimpleITKIO"):
         assert re.search(words, sentence(path, reader))
 
 

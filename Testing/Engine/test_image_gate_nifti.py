@@ -69,6 +69,7 @@ NIFTI_FAULTS = {
     "colours": ({"datatype": 128, "bitpix": 24}, "colours"),
     "slope NaN": ({"scl": (NAN, 0)}, "scales its voxels"),
     "slope infinite": ({"scl": (INF, 0)}, "scales its voxels"),
+    "slope all but 0": ({"scl": (1e-30, 0)}, "scales its voxels"),
     "intercept NaN": ({"scl": (1, NAN)}, "scales its voxels"),
     "intercept infinite": ({"scl": (2, -INF)}, "scales its voxels"),
 }

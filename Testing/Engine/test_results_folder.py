@@ -237,6 +237,7 @@ def test_continuing_with_another_model_is_refused(place, tmp_path):
     place.model = tmp_path / "other"
     with pytest.raises(UserInputError, match=r"plans\.json: is of another model"):
         place.predict(skip_existing=True)
+    assert place.predict(skip_existing=True, overwrite=True) == ["b.nii.gz", "c.nii.gz"]
 
 
 def test_continuing_a_finished_folder_brings_its_description_back(place):
@@ -295,6 +296,16 @@ def test_an_output_that_is_no_folder_is_one_sentence(place, kind):
         (output / "a.nii.gz").mkdir(parents=True)
     with pytest.raises(UserInputError, match=str(place.output)):
         place.predict(output=output, overwrite=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED on Windows: it has no such pipes")
+@pytest.mark.parametrize("name", ["dataset.json", "a.nii.gz", "a.npz", "a.pkl", "notes.json"])
+def test_nobody_waits_for_a_pipe_among_the_results(place, name):
+    place.output.mkdir()
+    os.mkfifo(place.output / name)
+    with pytest.raises(UserInputError, match="did not write"):
+        place.predict(save_probabilities=True)
+    assert len(place.predict(save_probabilities=True, skip_existing=True, overwrite=True)) == 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED on Windows: links need a privilege there")

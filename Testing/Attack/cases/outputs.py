@@ -14,8 +14,7 @@ SEGMENTED = "{output}/ball_0.nii.gz"
 PLAN, FINGERPRINT = "{preprocessed}/nnUNetPlans.json", "{preprocessed}/dataset_fingerprint.json"
 CASE = "{preprocessed}/nnUNetPlans_3d_fullres/ball_0.case.safetensors"
 MODEL = "{results}/nnUNetTrainer__nnUNetPlans__3d_fullres"
-NOBODY = {"as_nobody": True}
-EVERYBODY = tuple(Mode(path, 0o777) for path in ("{root}", "{home}", "{temporary}", "{lair}"))
+OBEYING = {"obeys_permissions": True}
 
 
 def attacks() -> Iterator[Attack]:
@@ -89,8 +88,8 @@ def _without_permission() -> Iterator[Attack]:
             reads_only = verb in ("check", "look at model", "look for models") or folder in ("{images}", "{model}")
             # Who only reads may do so in a read-only folder, and a list passes over what is closed.
             fine = (reads_only and mode == 0o555) or verb == "look for models"
-            yield _of(verb, f"{kind}-{folder[1:-1].replace('/', '|')}", (*made, *EVERYBODY, Mode(folder, mode)), folder,
-                      expected=Expected.ANSWERED if fine else Expected.REFUSED, limits=NOBODY)  # fmt: skip
+            yield _of(verb, f"{kind}-{folder[1:-1].replace('/', '|')}", (*made, Mode(folder, mode)), folder,
+                      expected=Expected.ANSWERED if fine else Expected.REFUSED, limits=OBEYING)  # fmt: skip
 
 
 def _into_a_full_disk() -> Iterator[Attack]:

@@ -10,7 +10,8 @@ import slicer
 from ..panel import plainText, plainToolTip
 
 Volume = slicer.vtkMRMLScalarVolumeNode
-LONGEST_LABEL = 25
+WIDEST_LABEL = 130
+"""Pixels; the label would widen Slicer's whole module panel."""
 
 
 class ChannelSelectors:
@@ -75,6 +76,6 @@ def _plainLabel(text: str) -> qt.QLabel:
     # A channel's name may come from anybody, and Qt takes what looks like HTML for HTML.
     label = qt.QLabel()
     label.textFormat = qt.Qt.PlainText
-    label.text = plainText(text, LONGEST_LABEL)
+    label.text = label.fontMetrics().elidedText(plainText(text), qt.Qt.ElideMiddle, WIDEST_LABEL)
     label.toolTip = plainToolTip(text)
     return label
