@@ -122,10 +122,9 @@ def build_network(architecture: Architecture, in_channels: int, heads: int) -> U
 
 
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, (*CONV.values(), *TRANSPOSED_CONV.values())):
-        if not module.weight.is_meta:
-            # Where only shapes are asked for, torch would load seconds of Python code to draw no numbers.
-            nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
+    # A network that is made for its shapes alone has no numbers, and torch would load its compiler to fill in none.
+    if isinstance(module, (*CONV.values(), *TRANSPOSED_CONV.values())) and not module.weight.is_meta:
+        nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 
