@@ -160,6 +160,7 @@ def verdict_on(monkeypatch, ground):
         (says(SENTENCE.replace("wrong", "\x1b[31mwrong")), Verdict.GARBLED),
         (says(SENTENCE.replace("wrong", "wrong" * 1000)), Verdict.GARBLED),
         (says("segautoplan: is wrong; correct it."), Verdict.NOT_NAMED),
+        (says(SENTENCE.replace("; correct it", "")), Verdict.NO_REMEDY),
         (says(SENTENCE, code=1), Verdict.TRACEBACK),
         (says(SENTENCE, code=0), Verdict.ACCEPTED),
     ],

@@ -15,6 +15,8 @@ from .watch import Changes
 
 PREFIX = "segautoplan: "
 USAGE_ERROR = re.compile(r": error: (.+)")
+REMEDY = re.compile(r";|\bmust\b|\bneither\b")
+"""Behind the semicolon stands what helps; and what something must be says what it is to become."""
 LONGEST_SENTENCE = 1500
 GROWN_MB = 1000
 """More than this for a dataset of 16³ voxels is growth without a bound."""
@@ -51,6 +53,8 @@ class Verdict(enum.Enum):
     NOT_NAMED = "NOT-NAMED"
     GARBLED = "GARBLED"
     """No single readable sentence: none, several, endless, or with control characters."""
+    NO_REMEDY = "NO-REMEDY"
+    """It says what is wrong, and not what helps."""
     LEFTOVERS = "LEFTOVERS"
     BROKEN = "BROKEN"
     """The suite itself failed."""
@@ -114,6 +118,8 @@ def _judge_answer(attack: Attack, place: Place, seen: Evidence, words: str) -> t
     is_table = bool(words) and words == seen.ending.output.strip()
     if attack.named and not any(_is_named(place.named(name), words, is_table) for name in attack.named):
         return Verdict.NOT_NAMED, f"{words}  (wanted: {' or '.join(attack.named)})"
+    if PREFIX in seen.ending.errors and not REMEDY.search(words):
+        return Verdict.NO_REMEDY, words
     return Verdict.REFUSED, words
 
 

@@ -106,7 +106,7 @@ def attacks() -> Iterator[Attack]:
         for file in (SPLITS, USERS):
             side = "splits" if file == SPLITS else "users-splits"
             # The user's own differ from the ones that were made, which is refused as well.
-            named = (file, SPLITS)
+            named = (file, SPLITS, "Fold 0")
             # The file that is written from a document is small enough to be written at once.
             yield _of("train", f"{side}-{name}", Text(file, json.dumps(value)), Expected.REFUSED, *named)
     for name, value in ODD_SPLITS.items():
