@@ -12,6 +12,10 @@ Drama = Callable[[Order, Limits, str], Ending]
 """The order, its limits, and the attack's name, which seeds what is random; gives what is judged."""
 
 
+LONGEST_HOLD_S = 5.0
+"""Then the first goes on: the second may be one that waits for it."""
+
+
 def once(order: Order, limits: Limits, name: str) -> Ending:
     victim = Victim(order, limits)
     ending = victim.wait()
@@ -37,10 +41,12 @@ def two_at_once(order: Order, limits: Limits, name: str) -> Ending:
     first = Victim(order, limits)
     if first.wait(until=lambda: first.seconds > moment) is None:
         first.signal(signal.SIGSTOP)
-    second = once(order, limits, name)
+    other = Victim(order, limits)
+    other.wait(until=lambda: other.seconds > LONGEST_HOLD_S)
     first.signal(signal.SIGCONT)
-    ended = first.wait()
+    ended, second = first.wait(), other.wait()
     assert ended is not None
+    assert second is not None
     if ended.code != 0 or second.code == 0:
         return ended
     return second

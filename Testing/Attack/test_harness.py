@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
@@ -70,6 +71,7 @@ def raises(arguments: list[str]) -> int:
 
 
 def dies(arguments: list[str]) -> int:
+    faulthandler.disable()  # pytest's would tell of it at length
     os.kill(os.getpid(), signal.SIGSEGV)
     return 0
 
