@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from .errors import UserInputError
+from .schema import shown
+
+REMEDY = "start the program with torchrun, or remove WORLD_SIZE from the environment"
+
 
 @dataclass(frozen=True)
 class Rank:
@@ -22,8 +27,25 @@ class Rank:
 
 
 def rank_from_environment() -> Rank:
-    """What torchrun says of this process; without torchrun a lone one."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    """What torchrun says of this process; without torchrun a lone one.
+
+    Raises:
+        UserInputError: the variables that torchrun sets are no ranks.
+    """
+    world = _number("WORLD_SIZE", 1, lowest=1)
     if world == 1:
         return Rank()
-    return Rank(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    rank = _number("RANK", -1)
+    if rank >= world:
+        raise UserInputError(f"RANK {rank}: must be below WORLD_SIZE, {world}; {REMEDY}.")
+    return Rank(rank, world, _number("LOCAL_RANK", 0))
+
+
+def _number(variable: str, default: int, lowest: int = 0) -> int:
+    text = os.environ.get(variable, str(default))
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest:
+        return int(text)
+    said = shown(text) if variable in os.environ else "nothing"
+    raise UserInputError(
+        f"The environment variable {variable} must be a whole number from {lowest}, not {said}; {REMEDY}."
+    )

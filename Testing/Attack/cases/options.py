@@ -96,8 +96,9 @@ def _positions() -> Iterator[Attack]:
     for value in (*NAMES, "4d_fullres", "2d_no"):
         yield _replaced("train", 2, value)
     for value in ("nowhere", "/dev/zero", "", "{outside}", "x" * 5000):
-        yield _replaced("evaluate", 1, value)
-        yield _replaced("evaluate", 2, value)
+        if value != "{outside}":  # which may be a folder of references as well as any
+            yield _replaced("evaluate", 1, value)
+            yield _replaced("evaluate", 2, value)
         yield _replaced("import decathlon", 2, value)
         yield _replaced("import nnunet-v1", 2, value)
         yield _replaced("import pairs", 2, value)
