@@ -54,6 +54,8 @@ def endless_spaces(path: Path) -> None:
     path.write_bytes(b"{" + b" " * (80 << 20) + b"}")
 
 
+EVERYWHERE = ("folder", "sparse-300-MB", "80-MB-of-spaces")
+"""Windows has these only, and links to those who may make them."""
 SPECIAL_FILES: dict[str, Callable[[Path], None]] = {
     "fifo": a_fifo,
     "folder": a_folder,
@@ -66,3 +68,5 @@ SPECIAL_FILES: dict[str, Callable[[Path], None]] = {
     "80-MB-of-spaces": endless_spaces,
 }
 """What may lie where a file should; all are refused by whoever reads it."""
+if os.name != "posix":
+    SPECIAL_FILES = {name: make for name, make in SPECIAL_FILES.items() if name in EVERYWHERE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..attack import Attack, Expected
+from ..victim import HAS_FORK
 
 FAMILY = "kill"
 SECONDS = {"fingerprint": 0.15, "plan": 0.4, "preprocess": 0.25, "train": 1.2, "resume": 0.7, "predict": 0.2,
@@ -19,7 +20,7 @@ def attacks() -> Iterator[Attack]:
     for verb, seconds in SECONDS.items():
         for number in range(TIMES):
             yield _of(verb, f"at-moment-{number}", "killed", seconds)
-    for verb in TWICE:
+    for verb in TWICE if HAS_FORK else ():  # where there is none, nobody can be held still either
         for number in range(6):
             yield _of(verb, f"twice-{number}", "twice", SECONDS[verb])
 
