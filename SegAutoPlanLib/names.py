@@ -29,11 +29,11 @@ def problem_of_name(name: object) -> str | None:
     if name != name.strip(" ") or name.endswith("."):
         return "must not begin or end with a blank, or end with a dot"
     if name.split(".")[0].strip().lower() in RESERVED:
-        return "is the name of a device on Windows"
+        return "must not be the name of a device on Windows"
     try:
         length = len(name.encode("utf-8"))
     except UnicodeEncodeError:
-        return "holds characters that are no text"
+        return "must not hold characters that are no text"
     return f"must have at most {LONGEST_NAME} bytes" if length > LONGEST_NAME else None
 
 
