@@ -74,7 +74,7 @@ REFUSED = [
     (("plans_name",), "../../../x", '"plans_name" must be the name of a file'),
     (("plans_name",), "/etc/x", '"plans_name" must be the name of a file'),
     (("plans_name",), "C:\\x", '"plans_name" must be the name of a file'),
-    (("plans_name",), "nul", '"plans_name" is the name of a device'),
+    (("plans_name",), "nul", '"plans_name" must not be the name of a device'),
     (("plans_name",), "Dataset", '"plans_name" must not be Dataset'),
     (("plans_name",), "splits_final", '"plans_name" must not be splits_final'),
     (("plans_name",), "dataset_fingerprint", '"plans_name" must not be'),
