@@ -17,7 +17,7 @@ PREFIX = "segautoplan: "
 USAGE_ERROR = re.compile(r": error: (.+)")
 REMEDY = re.compile(r";|\bmust\b|\bneither\b")
 """Behind the semicolon stands what helps; and what something must be says what it is to become."""
-LONGEST_SENTENCE = 1500
+LONGEST_SENTENCE = 2000
 GROWN_MB = 1000
 """More than this for a dataset of 16³ voxels is growth without a bound."""
 EXECUTED = "executed"

@@ -137,9 +137,10 @@ def _folders() -> Iterator[Attack]:
     stop = (Linked(STOP, "{outside}/stopped"),)
     yield Attack(FAMILY, "stop-is-a-link", "runs stop", stop, Expected.ANSWERED, hostile=False)
     for name in ("../x", "{outside}", "..", "\x1b[31m", "x" * 5000, "a\nb"):
+        shown = (name[:40], name[:40].encode("unicode_escape").decode())
         for action in ("stop", "follow"):
-            yield Attack(FAMILY, f"{action}-named-{ascii(name[:20]).replace('/', '|')}", f"runs {action}", (),
-                         Expected.REFUSED, (name[:40],), (name,), hostile=False)  # fmt: skip
+            what = f"{action}-named-{ascii(name[:20]).replace('/', '|')}"
+            yield Attack(FAMILY, what, f"runs {action}", (), Expected.REFUSED, shown, (name,), hostile=False)
 
 
 def _not_utf8(path: Path) -> None:
