@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import UserInputError
@@ -77,3 +78,10 @@ def part(text: str) -> tuple[int, int]:
     if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
         raise argparse.ArgumentTypeError(f"{text!r} is not K/N with 1 <= K <= N, e.g. 1/4")
     return int(first), int(second)
+
+
+def path(text: str) -> Path:
+    """A file or folder; an empty text, such as an unset variable of a shell gives, would mean the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or folder")
+    return Path(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..pipeline.check import CheckOptions, check
 from ..pipeline.fingerprint import FingerprintOptions, fingerprint
@@ -13,13 +12,13 @@ from ..pipeline.preprocess import PreprocessOptions, preprocess
 from ..planning import PLANNERS, plan_to_json
 from ..progress import Reporter
 from ..workspace import Workspace
-from .arguments import add_dataset, add_plans, add_workers, record
+from .arguments import add_dataset, add_plans, add_workers, path, record
 from .verb import Result, Verb
 
 
 def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=KINDS, help="what SOURCE is")
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="the folder; it is only read")
+    parser.add_argument("source", type=path, metavar="SOURCE", help="the folder; it is only read")
     parser.add_argument(
         "--id", dest="dataset_id", type=int, metavar="N", help="number of the new dataset (default: the task's)"
     )

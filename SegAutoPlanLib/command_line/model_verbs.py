@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..losses import LOSSES
 from ..models import CHECKPOINTS
@@ -12,7 +11,7 @@ from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
 from ..training import RECIPES
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, positive, record
+from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
 from .verb import Result, Verb
 
 
@@ -28,7 +27,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--pretrained", type=Path, metavar="PATH", help="checkpoint to start the weights from")
+    parser.add_argument("--pretrained", type=path, metavar="PATH", help="checkpoint to start the weights from")
     parser.add_argument("--save-probabilities", action="store_true", help="of the validation cases, as npz")
     parser.add_argument(
         "--validate-only", nargs="?", const="final", choices=("best", "final"), help="validate, do not train"
@@ -58,11 +57,11 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
+    parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
     parser.add_argument(
-        "--input", type=Path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
+        "--input", type=path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--output", type=path, required=True, metavar="FOLDER")
     parser.add_argument("--folds", nargs="+", metavar="FOLD", help="default: all that are trained")
     parser.add_argument("--checkpoint", default=CHECKPOINTS[0], choices=CHECKPOINTS)
     parser.add_argument("--step-size", type=float, default=0.5, metavar="X", help="of the tile (default: 0.5)")
@@ -74,7 +73,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
     add_device(parser)
-    parser.add_argument("--previous-stage", type=Path, metavar="FOLDER", help="a cascade's first-stage segmentations")
+    parser.add_argument("--previous-stage", type=path, metavar="FOLDER", help="a cascade's first-stage segmentations")
     parser.add_argument(
         "--continue",
         dest="skip_existing",
@@ -98,10 +97,10 @@ def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("references", type=Path, metavar="REFERENCES", help="folder of label files")
-    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="folder of segmentations")
-    parser.add_argument("--dataset-json", type=Path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: summary.json in PREDICTIONS")
+    parser.add_argument("references", type=path, metavar="REFERENCES", help="folder of label files")
+    parser.add_argument("predictions", type=path, metavar="PREDICTIONS", help="folder of segmentations")
+    parser.add_argument("--dataset-json", type=path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
+    parser.add_argument("--output", type=path, metavar="FILE", help="default: summary.json in PREDICTIONS")
     parser.add_argument("--ignore-missing", action="store_true", help="references without a prediction are fine")
     add_workers(parser)
 
@@ -113,7 +112,7 @@ def _evaluate(workspace: Workspace, given: argparse.Namespace, reporter: Reporte
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dataset", type=Path, required=True, metavar="DIR", help="a raw dataset; one case in five is held out"
+        "--dataset", type=path, required=True, metavar="DIR", help="a raw dataset; one case in five is held out"
     )
     parser.add_argument(
         "--epochs", type=positive, default=EPOCHS, metavar="N", help=f"of the short recipe (default: {EPOCHS})"
