@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from SegAutoPlanLib.files import atomic_path, write_json
+from SegAutoPlanLib.files import atomic_path, remove_abandoned, write_json
 
 
 @pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: permissions are POSIX's")
@@ -23,3 +23,15 @@ def test_an_error_leaves_the_previous_file_and_nothing_else(tmp_path):
         temporary.write_text(str(1 / 0))
     assert [path.name for path in tmp_path.iterdir()] == ["plans.json"]
     assert "good" in (tmp_path / "plans.json").read_text(encoding="utf-8")
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    ours = [f".writing_{number:032x}{ending}" for number, ending in enumerate(("", ".json", ".nii.gz", ".safetensors"))]
+    others = [".writing_notes.txt", f"writing_{1:032x}.json", f".writing_{1:032x} of mine", ".hidden"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    remove_abandoned(tmp_path)
+    assert len(list(tmp_path.iterdir())) == len(ours) + len(others), "they may be in the making"
+    remove_abandoned(tmp_path, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+    remove_abandoned(tmp_path / "not there")
