@@ -83,14 +83,8 @@ def attacks() -> Iterator[Attack]:
                     (option, option.strip("-"), value),
                 )
     for spacing in SPACINGS:
-        yield _of(
-            "plan",
-            f"--spacing {' '.join(spacing)}",
-            ("--spacing", *spacing),
-            Expected.REFUSED,
         named = ("--spacing", "arguments: 1")
         yield _of("plan", f"--spacing {' '.join(spacing)}", ("--spacing", *spacing), Expected.REFUSED, named)
-        )
     yield from _positions()
 
 
