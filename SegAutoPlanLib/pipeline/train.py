@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import UserInputError
+from ..errors import FileError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
@@ -166,8 +166,10 @@ def _prepare(
     plan_file = stored_plan(workspace, raw, plan.plans_name)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
-        raise UserInputError(
-            f"{chosen.name}: training a cascade's second stage is not possible yet; train 3d_fullres or 3d_lowres."
+        raise FileError(
+            plan_file,
+            f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
+            "train 3d_fullres or 3d_lowres",
         )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
