@@ -134,7 +134,8 @@ def _plan_where_nnunet_stops(
         return _plan_configurations(replace(budget, careful=True), grid, fingerprint, dataset, plans_name)
     except NothingFitsError:
         raise UserInputError(
-            f"{dataset.name}: no network fits into {budget.gpu_memory_gb:g} GB of GPU memory; plan for more (--gpu-memory-gb)."
+            f"{dataset.name}: no network fits into {budget.gpu_memory_gb:g} GB of GPU memory; plan for more "
+            "(--gpu-memory-gb)."
         ) from None
 
 
