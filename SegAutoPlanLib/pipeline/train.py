@@ -21,6 +21,7 @@ from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
+from ..networks import read_checkpoint
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -112,6 +113,8 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
+    if options.pretrained is not None:
+        read_checkpoint(options.pretrained)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
     with contextlib.ExitStack() as held:

@@ -372,3 +372,13 @@ def test_an_option_is_one_field_and_one_argument(verb):
     filled = {action.dest for action in subparsers.choices[verb]._actions}
     of_every_verb = {"help", "workspace", "json", "run_folder"}
     assert filled - of_every_verb == {field.name for field in dataclasses.fields(options_of(verb))}
+
+
+def test_a_checkpoint_to_start_from_is_looked_at_before_anything_is_preprocessed(tmp_path, capsys):
+    workspace = Workspace.at(tmp_path)
+    write_balls(workspace.raw)
+    (tmp_path / "weights.pth").write_bytes(b"no checkpoint")
+    command = ["train", NAME, "3d_fullres", "0", "--pretrained", str(tmp_path / "weights.pth")]
+    assert main([*command, "--workspace", str(tmp_path)]) == 2
+    assert f"{tmp_path / 'weights.pth'}: is damaged or no checkpoint" in capsys.readouterr().err
+    assert not workspace.preprocessed.exists()
