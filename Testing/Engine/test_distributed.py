@@ -224,6 +224,7 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
         raise StopRequested
 
     monkeypatch.setattr(train_module, "find_loss", lambda *_, **__: None)
+    monkeypatch.setattr(train_module, "read_checkpoint", lambda *_: None)
     monkeypatch.setattr(train_module, "launch_ranks", take)
     with pytest.raises(StopRequested):
         train(Workspace.at(tmp_path), options)
