@@ -98,18 +98,21 @@ def open_regular(path: Path | str) -> int:
     raise FileError(path, f"is a {what} and not a file", "give a file, or replace it")
 
 
-def read_bytes(path: Path | str, most_bytes: int) -> bytes:
-    """The content of an ordinary file that is not larger than it can sensibly be.
+def open_to_read(
+    path: Path | str, missing: tuple[str, str] = ("the file does not exist", "check the folder that was given")
+) -> int:
+    """As `open_regular`, with every refusal of the system as a sentence.
+
+    Args:
+        missing: problem and remedy where there is no such file.
 
     Raises:
-        FileError: it is missing, is no ordinary file, is larger, or the system refuses to read it.
+        UserInputError: it is missing, is no ordinary file, or the system refuses to open it.
     """
     try:
-        descriptor = open_regular(path)
-        with open(descriptor, "rb") as file:
-            content = file.read(most_bytes + 1) if os.fstat(descriptor).st_size <= most_bytes else None
+        return open_regular(path)
     except FileNotFoundError:
-        raise FileError(path, "the file does not exist", "check the folder that was given") from None
+        raise FileError(path, *missing) from None
     except OSError as error:
         error.filename = str(path)
         raise UserInputError(sentence_of(error)) from error
@@ -117,6 +120,21 @@ def read_bytes(path: Path | str, most_bytes: int) -> bytes:
         if isinstance(error, UserInputError):
             raise
         raise FileError(repr(str(path)), "cannot be the name of a file", "correct it") from error
+
+
+def read_bytes(path: Path | str, most_bytes: int) -> bytes:
+    """The content of an ordinary file that is not larger than it can sensibly be.
+
+    Raises:
+        FileError: it is missing, is no ordinary file, is larger, or the system refuses to read it.
+    """
+    descriptor = open_to_read(path)
+    try:
+        with open(descriptor, "rb") as file:
+            content = file.read(most_bytes + 1) if os.fstat(descriptor).st_size <= most_bytes else None
+    except OSError as error:
+        error.filename = str(path)
+        raise UserInputError(sentence_of(error)) from error
     if content is None or len(content) > most_bytes:
         raise FileError(
             path, f"is larger than such a file can be ({most_bytes >> 20} MB)", "replace it by the right file"

@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import FileError, UserInputError, sentence_of
-from ..files import open_regular
+from ..files import open_to_read
 from ..schema import shown
 
 REMEDY = "copy it again from where it is whole, or train it again"
@@ -168,14 +168,5 @@ def open_checkpoint_file(path: Path) -> io.FileIO:
     Raises:
         UserInputError: there is none, or the system refuses to open it.
     """
-    try:
-        return _DirectorySizedFile(open_regular(path), "rb")
-    except FileNotFoundError:
-        raise FileError(path, "there is no such checkpoint", "train this fold or choose another checkpoint") from None
-    except OSError as error:
-        error.filename = str(path)
-        raise UserInputError(sentence_of(error)) from error
-    except ValueError as error:
-        if isinstance(error, UserInputError):
-            raise
-        raise FileError(repr(str(path)), "cannot be the name of a file", "correct it") from error
+    missing = ("there is no such checkpoint", "train this fold or choose another checkpoint")
+    return _DirectorySizedFile(open_to_read(path, missing), "rb")

@@ -177,7 +177,7 @@ def test_what_is_no_file_is_one_sentence(case):
     assert stored_stamps(case.parent, "liver_1") == ()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="NOT TESTED: no pipes in the file system here")
 def test_a_pipe_is_not_waited_for(case):
     case.unlink()
     os.mkfifo(case)

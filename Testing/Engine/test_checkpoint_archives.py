@@ -127,7 +127,7 @@ def test_an_archive_that_torch_did_not_write_is_a_sentence(what, tmp_path):
     refuses(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="NOT TESTED: no pipes in the file system here")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "checkpoint_final.pth")
     assert "pipe" in refuses(tmp_path / "checkpoint_final.pth")
