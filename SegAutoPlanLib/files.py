@@ -60,11 +60,13 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path, older_than_s: float = ABANDONED_S) -> None:
+def remove_abandoned(folder: Path, is_alone: bool = False) -> None:
     """Remove the temporary files that a writer left who was killed: only ours, and only those so old that he is gone.
 
-    Whoever holds the lock of the folder knows that nobody else writes there.
+    Args:
+        is_alone: whether nobody else can be writing there, because the caller holds the lock of the folder.
     """
+    older_than_s = 0.0 if is_alone else ABANDONED_S
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             with contextlib.suppress(OSError):

@@ -46,6 +46,8 @@ MOST_ATTEMPTS = 100
 class _Held:
     path: Path
     descriptor: int
+    by_system: bool
+    """Whether the system keeps others out; some disks cannot."""
     new_folders: tuple[Path, ...]
     """Those that were made for it, innermost first."""
 
@@ -55,8 +57,8 @@ _held: set[int] = set()
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, work: str) -> Iterator[None]:
-    """Hold the lock while the block runs.
+def exclusive(path: Path, work: str) -> Iterator[bool]:
+    """Hold the lock while the block runs; gives whether others are really kept out, which not every disk can.
 
     Args:
         path: the lock's file; it is there as long as the lock is held. Folders that are missing are made, and removed
@@ -70,13 +72,13 @@ def exclusive(path: Path, work: str) -> Iterator[None]:
     if held is None:
         raise UserInputError(f"{work} goes on already: {holder_of(path)}; wait until it has ended, or stop it.")
     try:
-        yield
+        yield held.by_system
     finally:
         _release(held)
 
 
 @contextlib.contextmanager
-def waiting_for(path: Path, work: str, reporter: Reporter = SILENT) -> Iterator[None]:
+def waiting_for(path: Path, work: str, reporter: Reporter = SILENT) -> Iterator[bool]:
     """As `exclusive`, but wait for whoever holds it; the reporter is told, and asked whether to stop.
 
     Raises:
@@ -91,7 +93,7 @@ def waiting_for(path: Path, work: str, reporter: Reporter = SILENT) -> Iterator[
             raise StopRequested(f"Stopped while waiting: {work} went on elsewhere.")
         time.sleep(LOOK_S)
     try:
-        yield
+        yield held.by_system
     finally:
         _release(held)
 
@@ -119,7 +121,8 @@ def _acquire(path: Path) -> _Held | None:
                 if attempt + 1 == MOST_ATTEMPTS:
                     raise
                 continue
-            if not _lock(descriptor):
+            locked = _lock(descriptor)
+            if locked is False:
                 os.close(descriptor)
                 return None
             # Whoever held it before may have removed the file between our opening and locking it.
@@ -131,7 +134,7 @@ def _acquire(path: Path) -> _Held | None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.write(descriptor, _our_name())
-    return _Held(path, descriptor, new_folders)
+    return _Held(path, descriptor, locked is True, new_folders)
 
 
 def _open(path: Path) -> int:
@@ -158,7 +161,8 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _lock(descriptor: int) -> bool:
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours; None where the disk cannot lock."""
     try:
         if sys.platform == "win32":
             os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
@@ -167,7 +171,7 @@ def _lock(descriptor: int) -> bool:
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno in CANNOT_LOCK
+        return None if error.errno in CANNOT_LOCK else False
     return True
 
 

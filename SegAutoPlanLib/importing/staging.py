@@ -38,12 +38,12 @@ def new_dataset(raw_root: Path | str, dataset_id: int, name: str) -> Iterator[tu
     _folder_name(root, dataset_id, name)
     with (
         in_sentences(),
-        exclusive(root / f".import_{dataset_id:03d}.lock", f"{root}: importing dataset {dataset_id}"),
+        exclusive(root / f".import_{dataset_id:03d}.lock", f"{root}: importing dataset {dataset_id}") as is_alone,
     ):
         # Again, because another import may have ended meanwhile.
         target = root / _folder_name(root, dataset_id, name)
         prefix = f".importing_{dataset_id:03d}_"
-        for left_by_a_kill in root.glob(f"{prefix}*"):
+        for left_by_a_kill in root.glob(f"{prefix}*") if is_alone else ():
             shutil.rmtree(left_by_a_kill, ignore_errors=True)
         building = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         try:

@@ -121,16 +121,19 @@ class ResultsFolder:
         """
         with contextlib.ExitStack() as locks:
             work = f"{self.path}: predicting into this folder"
-            locks.enter_context(exclusive(self.workplace / LOCK_FILE, work))
+            is_alone = locks.enter_context(exclusive(self.workplace / LOCK_FILE, work))
             # Only now: of two that begin at once, at least one sees the other.
             for folder in self._overlapping():
                 locks.enter_context(exclusive(folder / LOCK_FILE, work))
             remove_abandoned(self.path)
-            self._remove_half_written()
+            # Where the disk cannot lock, what seems left behind may be in the making.
+            if is_alone:
+                self._remove_half_written()
             try:
                 yield
             finally:
-                self._remove_half_written()
+                if is_alone:
+                    self._remove_half_written()
 
     def take(self, names: Sequence[str]) -> None:
         """Move files from the workplace to their places.

@@ -139,9 +139,9 @@ def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: Tr
 
 @contextlib.contextmanager
 def _held_fold(folder: Path) -> Iterator[None]:
-    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold"):
+    with exclusive(folder / LOCK_FILE, f"{folder}: training this fold") as is_alone:
         for written_to in (folder, folder / VALIDATION_FOLDER):
-            remove_abandoned(written_to, 0)
+            remove_abandoned(written_to, is_alone)
         yield
 
 

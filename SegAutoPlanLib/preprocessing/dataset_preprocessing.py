@@ -60,9 +60,9 @@ def preprocess_dataset(
     write_plan(plan, plan_path(root, plan.plans_name))
     # A training of another fold finds everything done: it waits for nobody then, and takes no lock.
     if not work.is_done():
-        with _held(sorted(set(folders.values())), wait, reporter):
+        with _held(sorted(set(folders.values())), wait, reporter) as is_alone:
             for folder in set(folders.values()):
-                remove_abandoned(folder, 0)
+                remove_abandoned(folder, is_alone)
                 _remove_cases_not_in_dataset(folder, dataset)
             todo = [case for case in dataset.cases if work.missing(case)]
             for _ in run_cases(
@@ -79,14 +79,15 @@ def preprocess_dataset(
 
 
 @contextlib.contextmanager
-def _held(folders: Sequence[Path], wait: bool, reporter: Reporter) -> Iterator[None]:
+def _held(folders: Sequence[Path], wait: bool, reporter: Reporter) -> Iterator[bool]:
     """All in one order, so that two who want several cannot wait for each other."""
+    is_alone = True
     with contextlib.ExitStack() as locks:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
             lock, work = folder / LOCK_FILE, f"{folder}: preprocessing into this folder"
-            locks.enter_context(waiting_for(lock, work, reporter) if wait else exclusive(lock, work))
-        yield
+            is_alone &= locks.enter_context(waiting_for(lock, work, reporter) if wait else exclusive(lock, work))
+        yield is_alone
 
 
 def ground_truth_folder(preprocessed: Path) -> Path:
@@ -192,8 +193,8 @@ def _copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> No
     if not _ground_truth_to_copy(dataset, folder):
         return
     # Whoever preprocesses another configuration copies the same files, and soon has done so.
-    with _held([folder], True, reporter):
-        remove_abandoned(folder, 0)
+    with _held([folder], True, reporter) as is_alone:
+        remove_abandoned(folder, is_alone)
         for source, target in _ground_truth_to_copy(dataset, folder):
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)

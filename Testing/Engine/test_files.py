@@ -32,6 +32,6 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     remove_abandoned(tmp_path)
     assert len(list(tmp_path.iterdir())) == len(ours) + len(others), "they may be in the making"
-    remove_abandoned(tmp_path, 0)
+    remove_abandoned(tmp_path, is_alone=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
     remove_abandoned(tmp_path / "not there")

@@ -18,6 +18,7 @@ import pytest
 
 from SegAutoPlanLib import locks
 from SegAutoPlanLib.errors import StopRequested, UserInputError
+from SegAutoPlanLib.importing.staging import new_dataset
 from SegAutoPlanLib.locks import exclusive, holder_of, waiting_for
 from SegAutoPlanLib.progress import Reporter
 
@@ -279,8 +280,26 @@ def test_on_a_disk_that_cannot_lock_work_goes_on_without(lock, monkeypatch):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(locks.fcntl, "flock", cannot)
-    with exclusive(lock, "work"), exclusive(lock, "work"):
-        pass
+    with exclusive(lock, "work") as first, exclusive(lock, "work") as second:
+        assert (first, second) == (False, False), "nobody may take himself for alone, and remove what another writes"
+
+
+@posix
+def test_on_a_disk_that_cannot_lock_nothing_of_others_is_removed(tmp_path, monkeypatch):
+    def cannot(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", cannot)
+    theirs = tmp_path / ".importing_004_theirs"
+    theirs.mkdir()
+    with new_dataset(tmp_path, 4, "Liver") as (folder, _):
+        (folder / "dataset.json").touch()
+    assert theirs.is_dir()
+
+
+def test_who_holds_a_lock_knows_that_he_is_alone(lock):
+    with exclusive(lock, "work") as is_alone:
+        assert is_alone
 
 
 @posix
