@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .instance_norm import instance_norm, is_channels_last
+
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED_CONV = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
@@ -46,7 +48,11 @@ class ConvBlock(nn.Module):
         self.activation = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.norm(self.conv(x)))
+        x = self.conv(x)
+        if x.device.type == "cpu" and is_channels_last(x):
+            slope = NEGATIVE_SLOPE if isinstance(self.activation, nn.LeakyReLU) else None
+            return instance_norm(x, self.norm.weight, self.norm.bias, self.norm.eps, slope)
+        return self.activation(self.norm(x))
 
 
 def stack(

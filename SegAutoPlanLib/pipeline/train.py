@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from ..preprocessing import preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
+from ..schema import one_of
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
+from ..training.format_choice import AUTOMATIC, PRECISION_CHOICES, choose_format
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
@@ -40,6 +42,7 @@ from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
+FORMATS_FILE = "number_formats.json"
 LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
 
@@ -71,6 +74,8 @@ class TrainOptions:
     checkpoints: bool = True
     """Whether to write any but the final one."""
     seed: int = 12345
+    precision: str = AUTOMATIC
+    """`auto`: the number format that is the fastest here; `full`: float32."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fold", fold_of(self.fold))
@@ -79,6 +84,7 @@ class TrainOptions:
         require_option("--iterations", self.iterations, LENGTH)
         require_option("--gpus", self.gpus, COUNT)
         require_option("--seed", self.seed, SEED)
+        require_option("--precision", self.precision, one_of(*PRECISION_CHOICES))
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,10 @@ def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, repor
     with ranks.main_first():
         task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
     if options.validate_only is None:
-        train_fold(task, reporter, ranks)
+        device = choose_device(options.device)
+        memory = workspace.preprocessed / raw.name / FORMATS_FILE
+        number_format = choose_format(task, device, memory, options.precision, reporter, ranks)
+        train_fold(replace(task, number_format=number_format), reporter, ranks)
     return task
 
 

@@ -6,7 +6,7 @@
 | grad_scaler_state | obeyed: null, or finite numbers above 0 |
 | logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
 | _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |
-| segautoplan | `iteration` and `losses_of_epoch` are obeyed: as many losses as iterations; the rest is for words only |
+| segautoplan | obeyed: `iteration` and as many `losses_of_epoch`, `number_format`; the rest is for words only |
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from ..errors import UserInputError
 from ..networks.checkpoint_gate import WEIGHTS, float_tensor
+from ..number_format import NUMBER_FORMAT
 from ..schema import (
     Mismatch,
     Rule,
@@ -94,7 +95,14 @@ SCALER = record(
         "_growth_tracker": whole(0, 2**31 - 1),
     }
 )
-OURS = record({}, {"iteration": whole(0, 10**9), "losses_of_epoch": array_of(number_or_nan)})
+OURS = record(
+    {},
+    {
+        "iteration": whole(0, 10**9),
+        "losses_of_epoch": array_of(number_or_nan),
+        "number_format": NUMBER_FORMAT,
+    },
+)
 
 
 def as_many_losses(ours: Mapping[str, Any]) -> None:

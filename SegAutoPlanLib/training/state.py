@@ -12,7 +12,9 @@ import torch
 
 from .. import __version__
 from ..networks import UNet, load_weights, read_checkpoint, require_fit, shapes_of, with_aliases, write_checkpoint
+from ..networks.casting import usual_format
 from ..networks.weights import require_finite_tensors
+from ..number_format import FULL_PRECISION, NumberFormat, number_format_of
 from ..planning import plan_to_json
 from ..schema import Rule
 from .epoch_log import EpochLog, from_nnunet, to_nnunet
@@ -38,12 +40,17 @@ class TrainingState:
     log: tuple[EpochLog, ...] = ()
     """The finished epochs, oldest first."""
     best_ema: float | None = None
+    number_format: NumberFormat = FULL_PRECISION
+    """What the steps are computed in; a training that goes on keeps it."""
 
     @classmethod
-    def fresh(cls, network: UNet, recipe: Recipe, device: torch.device) -> TrainingState:
-        """Before the first step."""
+    def fresh(
+        cls, network: UNet, recipe: Recipe, device: torch.device, number_format: NumberFormat | None = None
+    ) -> TrainingState:
+        """Before the first step; without a format, in the device's usual one."""
+        number_format = number_format or usual_format(device)
         optimizer = OPTIMIZERS[recipe.optimizer](network.parameters(), recipe)
-        return cls(network, optimizer, torch.amp.GradScaler() if device.type == "cuda" else None)
+        return cls(network, optimizer, _scaler_for(number_format, device), number_format=number_format)
 
     @property
     def ema_dice(self) -> float | None:
@@ -73,6 +80,7 @@ class TrainingState:
                     "python": platform.python_version(),
                     "recipe": vars(task.recipe),
                     "seed": task.seed,
+                    "number_format": vars(self.number_format),
                     "iteration": self.iteration,
                     "losses_of_epoch": self.losses,
                 },
@@ -90,6 +98,10 @@ class TrainingState:
         for state in content["optimizer_state"]["state"].values():
             require_finite_tensors(state, path)
         self.optimizer.load_state_dict(content["optimizer_state"])
+        ours = content.get("segautoplan", {})
+        if "number_format" in ours:
+            self.number_format = number_format_of(ours["number_format"])
+            self.scaler = _scaler_for(self.number_format, next(self.network.parameters()).device)
         if self.scaler and content.get("grad_scaler_state"):
             self.scaler.load_state_dict(content["grad_scaler_state"])
         self.epoch = content["current_epoch"]
@@ -97,7 +109,6 @@ class TrainingState:
         # Nothing is better than NaN, which nnU-Net's average becomes once an epoch saw no class.
         self.best_ema = None if best is None or math.isnan(best) else float(best)
         self.log = from_nnunet(content["logging"])
-        ours = content.get("segautoplan", {})
         self.iteration = ours.get("iteration", 0)
         self.losses = [float(loss) for loss in ours.get("losses_of_epoch", ())]
 
@@ -107,6 +118,11 @@ class TrainingState:
             require_fit(shapes_of(self.network), content["network_weights"], path)
 
         return check
+
+
+def _scaler_for(number_format: NumberFormat, device: torch.device) -> torch.amp.GradScaler | None:
+    """Small gradients are lost in float16 alone."""
+    return torch.amp.GradScaler(device.type) if number_format.precision == "float16" else None
 
 
 def _description(task: TrainingTask) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..labels import LabelScheme
+from ..networks.casting import as_input, computing_in
 from .recipe import Recipe
 from .state import TrainingState
 from .targets import full_resolution_target, supervision_targets
@@ -76,16 +76,14 @@ class TrainingStep:
         return self._forward(images, labels)
 
     def _forward(self, images: Tensor, labels: Tensor) -> Forward:
-        with self._autocast():
-            target = full_resolution_target(labels.to(self._device, non_blocking=True), self._label_scheme)
-            outputs = self._model(images.to(self._device, non_blocking=True))
-            if not self._recipe.deep_supervision:
-                outputs = [outputs]
-            targets = supervision_targets(target, self._label_scheme, [output.shape[2:] for output in outputs])
-            return Forward(self._loss(outputs, targets), outputs[0], target)
+        number_format = self._state.number_format
+        target = full_resolution_target(labels.to(self._device, non_blocking=True), self._label_scheme)
+        with computing_in(number_format, self._device):
+            outputs = self._model(as_input(images, number_format, self._device))
+        # The loss and its gradient are float32 in every format.
+        outputs = [output.float() for output in (outputs if self._recipe.deep_supervision else [outputs])]
+        targets = supervision_targets(target, self._label_scheme, [output.shape[2:] for output in outputs])
+        return Forward(self._loss(outputs, targets), outputs[0], target)
 
     def _clip(self) -> None:
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe.gradient_clip)
-
-    def _autocast(self) -> contextlib.AbstractContextManager:
-        return torch.autocast("cuda") if self._device.type == "cuda" else contextlib.nullcontext()

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..dataset_json import DatasetJson
 from ..labels import LabelScheme
 from ..models import checkpoint_path, fold_path
+from ..number_format import NumberFormat
 from ..planning.plan import Configuration, Plan
 from .recipe import Recipe
 
@@ -38,6 +39,8 @@ class TrainingTask:
     """A checkpoint whose weights, but for the segmentation heads, training starts from."""
     checkpoints: bool = True
     """Whether to write any but the final one."""
+    number_format: NumberFormat | None = None
+    """What a new training computes in; None is the device's usual format."""
 
     @property
     def configuration(self) -> Configuration:

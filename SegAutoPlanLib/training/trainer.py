@@ -66,7 +66,7 @@ class _Training:
         torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
-        self.state = TrainingState.fresh(network, self.recipe, device)
+        self.state = TrainingState.fresh(network, self.recipe, device, task.number_format)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)

@@ -34,6 +34,7 @@ HELPERS = {
     "locks",
     "machine",
     "names",
+    "number_format",
     "progress",
     "rank",
     "schema",

@@ -1,0 +1,120 @@
+"""Which number format was the fastest for a network on a machine: measured once, then read from a small file."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import UserInputError
+from ..files import read_json, write_json
+from ..number_format import NUMBER_FORMAT, NumberFormat, number_format_of
+from ..schema import mapping_of, number, problem_of, record, text
+
+MOST_BYTES = 1 << 20
+MOST_ENTRIES = 500
+CLEARLY = 0.9
+"""The share of the usual format's time below which another is taken: less is noise."""
+TIMED_RUNS = 2
+HOPELESS = 1.5
+"""A format that takes so many times the fastest's time is not run again."""
+
+FORMATS_FILE = mapping_of(
+    record({"number_format": NUMBER_FORMAT, "seconds": mapping_of(number(above=0), longest=20)}, others=()),
+    text(),
+    longest=MOST_ENTRIES,
+)
+"""By machine and work, the fastest format, and what each took, for people."""
+
+
+def machine_and(work: str, device: torch.device) -> str:
+    """What a measurement holds for: the processor, torch, its threads, and the work, described in full by `work`."""
+    if device.type == "cuda":
+        processor = torch.cuda.get_device_name(device)
+    else:
+        abilities = [name for name, has in _abilities() if has]
+        processor = " ".join([_processor_name(), *abilities, f"{torch.get_num_threads()} threads"])
+    digest = hashlib.sha256(work.encode()).hexdigest()[:16]
+    return f"{device.type}: {processor}; torch {torch.__version__}; {digest}"
+
+
+def remembered(file: Path, key: str) -> NumberFormat | None:
+    """The format that was found for the key; None if none was, or the file cannot be believed."""
+    entry = _entries(file).get(key)
+    return None if entry is None else number_format_of(entry["number_format"])
+
+
+def remember(file: Path, key: str, number_format: NumberFormat, seconds: dict[NumberFormat, float]) -> None:
+    """Write the result beside those for other keys; of too many, those written first go.
+
+    Raises:
+        UserInputError: the file cannot be written.
+    """
+    entries = {name: entry for name, entry in _entries(file).items() if name != key}
+    kept = dict(list(entries.items())[-(MOST_ENTRIES - 1) :])
+    times = {str(tried): round(its, 4) for tried, its in seconds.items()}
+    write_json(file, {**kept, key: {"number_format": vars(number_format), "seconds": times}})
+
+
+def measure(
+    formats: Sequence[NumberFormat], prepare: Callable[[NumberFormat], Callable[[], Any]]
+) -> tuple[NumberFormat, dict[NumberFormat, float]]:
+    """The fastest format, and the seconds of each that was tried.
+
+    Args:
+        formats: the usual one first; another is taken only if it is clearly faster.
+        prepare: what is to be run in a format; each is run a few times, the first one untimed.
+    """
+    seconds: dict[NumberFormat, float] = {}
+    for number_format in formats:
+        run = prepare(number_format)
+        warm_up = _timed(run)
+        fastest = min(seconds.values(), default=warm_up)
+        best = warm_up
+        for _ in range(TIMED_RUNS if warm_up < HOPELESS * 2 * fastest else 0):
+            best = min(best, _timed(run))
+            if best > HOPELESS * fastest:
+                break
+        seconds[number_format] = max(best, 1e-6)
+    usual, *_ = formats
+    fastest = min(seconds, key=seconds.__getitem__)
+    return (fastest if seconds[fastest] < CLEARLY * seconds[usual] else usual), seconds
+
+
+def _timed(run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def _entries(file: Path) -> dict[str, Any]:
+    # What can be measured again is no reason to stop.
+    try:
+        document = read_json(file, MOST_BYTES)
+    except UserInputError:
+        return {}
+    return document if problem_of(FORMATS_FILE, document) is None else {}
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _abilities() -> list[tuple[str, bool]]:
+    """What decides the speed of a format; virtual machines hide the processor's name."""
+    return [
+        (torch.backends.cpu.get_cpu_capability(), True),
+        ("bfloat16", torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        ("AVX512_BF16", torch.cpu._is_avx512_bf16_supported()),
+        ("AMX", torch.cpu._is_amx_tile_supported()),
+    ]

@@ -1,0 +1,114 @@
+"""The number format of a training: the fastest for its step on this machine, measured once and remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..losses import build_loss
+from ..losses.deep_supervision import DeepSupervision
+from ..networks import build_network
+from ..networks.casting import candidates, usual_format
+from ..networks.format_memory import machine_and, measure, remember, remembered
+from ..number_format import FORMATS, FULL_PRECISION, NumberFormat
+from ..planning.architecture_json import architecture_to_json
+from ..progress import SILENT, Reporter
+from .distributed import ALONE, Ranks
+from .sampling import positions_of_rank
+from .state import TrainingState
+from .step import TrainingStep
+from .task import TrainingTask
+
+WORTH_MEASURING = 150
+"""Steps of a training; measuring costs about as much time as five."""
+AUTOMATIC, FULL = "auto", "full"
+PRECISION_CHOICES = (AUTOMATIC, FULL)
+
+
+def choose_format(
+    task: TrainingTask,
+    device: torch.device,
+    memory: Path,
+    precision: str = AUTOMATIC,
+    reporter: Reporter = SILENT,
+    ranks: Ranks = ALONE,
+) -> NumberFormat:
+    """The format to train in; every process of a distributed run gets the main one's.
+
+    A short training is not worth a measurement, nor is one that goes on from a checkpoint, which has its own.
+
+    Args:
+        memory: the file that measurements are kept in.
+        precision: one of PRECISION_CHOICES.
+    """
+    place = 0
+    if ranks.is_main:
+        place = FORMATS.index(_choose(task, device, memory, precision, reporter, ranks))
+    return FORMATS[int(ranks.sum(torch.tensor([place])).item())]
+
+
+def _choose(
+    task: TrainingTask, device: torch.device, memory: Path, precision: str, reporter: Reporter, ranks: Ranks
+) -> NumberFormat:
+    if precision == FULL:
+        return FULL_PRECISION
+    formats = candidates(device)
+    key = machine_and(_work(task, ranks), device)
+    known = remembered(memory, key)
+    if known in formats:
+        return known
+    steps = task.recipe.epochs * task.recipe.iterations_per_epoch
+    if len(formats) == 1 or steps < WORTH_MEASURING or task.resume:
+        return usual_format(device)
+    with torch.random.fork_rng():
+        number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks))
+    remember(memory, key, number_format, seconds)
+    times = ", ".join(f"{tried}: {its:.2f} s" for tried, its in seconds.items())
+    reporter.event("number_format", message=f"Training in {number_format} (per step, {times}).")
+    return number_format
+
+
+def _work(task: TrainingTask, ranks: Ranks) -> str:
+    """Everything that a step's time depends on beside the machine."""
+    configuration, recipe = task.configuration, task.recipe
+    return json.dumps(
+        [
+            "training step",
+            architecture_to_json(configuration.architecture),
+            configuration.patch_size,
+            _batch_size(task, ranks),
+            task.channels,
+            task.label_scheme.head_count,
+            recipe.loss,
+            recipe.optimizer,
+            recipe.deep_supervision,
+        ],
+        sort_keys=True,
+    )
+
+
+def _batch_size(task: TrainingTask, ranks: Ranks) -> int:
+    return len(positions_of_rank(task.configuration.batch_size, ranks.rank, ranks.world))
+
+
+def _step_in(
+    number_format: NumberFormat, task: TrainingTask, device: torch.device, ranks: Ranks
+) -> Callable[[], float]:
+    """A step of a network of its own on made-up data."""
+    configuration, recipe, scheme = task.configuration, task.recipe, task.label_scheme
+    network = build_network(configuration.architecture, task.channels, scheme.head_count).to(device)
+    network.deep_supervision = recipe.deep_supervision
+    state = TrainingState.fresh(network, recipe, device, number_format)
+    loss = DeepSupervision(build_loss(recipe.loss, scheme, configuration.batch_dice))
+    step = TrainingStep(network, state, loss, recipe, scheme, device)
+    images = torch.randn(_batch_size(task, ranks), task.channels, *configuration.patch_size)
+    labels = (images[:, 0] > 1).to(torch.int16)
+
+    def run() -> float:
+        # The loss comes back as a number: whatever the device still had to do is done then.
+        return step.train(images, labels)
+
+    return run
