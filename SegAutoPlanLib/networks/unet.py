@@ -6,6 +6,7 @@ from torch import Tensor, cat, nn
 
 from ..planning.plan import Architecture
 from .blocks import CONV, NEGATIVE_SLOPE, TRANSPOSED_CONV, ConvStack, ResidualBlock, ResidualStage
+from .transposed_convolution import upsampled
 
 
 class PlainEncoder(nn.Module):
@@ -91,7 +92,7 @@ class Decoder(nn.Module):
         for depth, (upsample, stage, head) in enumerate(
             zip(self.transpconvs, self.stages, self.seg_layers, strict=True)
         ):
-            x = stage(cat((upsample(x), skips[-2 - depth]), dim=1))
+            x = stage(cat((upsampled(x, upsample), skips[-2 - depth]), dim=1))
             if every_resolution or depth == last:
                 outputs.append(head(x))
         return outputs[::-1] if every_resolution else outputs[-1]
