@@ -156,6 +156,11 @@ WRONG_PROGRESS: dict[str, Callable[[Content], None]] = {
     "more iterations than an epoch has": with_value(
         "segautoplan", value={"iteration": 300, "losses_of_epoch": [0.5] * 300}
     ),
+    "a number format of text": with_value("segautoplan", "number_format", value="bfloat16"),
+    "an unknown number format": with_value(
+        "segautoplan", "number_format", value={"precision": "float64", "channels_last": True, "compiled": False}
+    ),
+    "half a number format": with_value("segautoplan", "number_format", value={"precision": "float32"}),
     "more epochs than wanted": with_value("current_epoch", value=1001),
 }
 

@@ -179,6 +179,11 @@ WRONG_PROGRESS: dict[str, Callable[[Content], Any]] = {
     "losses-text": _set("segautoplan", "losses_of_epoch", value="x"),
     "losses-texts": _set("segautoplan", "losses_of_epoch", value=["x"]),
     "losses-number": _set("segautoplan", "losses_of_epoch", value=7),
+    "format-text": _set("segautoplan", "number_format", value="bfloat16"),
+    "format-unknown": _set("segautoplan", "number_format", value={
+        "precision": "float64", "channels_last": True, "compiled": False}),
+    "format-more": _set("segautoplan", "number_format", value={
+        "precision": "float32", "channels_last": True, "compiled": False, "code": "x"}),
 }  # fmt: skip
 HARMLESS: dict[str, Callable[[Content], Any]] = {
     "more-keys": _set("whatever", value={"a": [1, None, torch.zeros(2)]}),
