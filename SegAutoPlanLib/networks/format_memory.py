@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -64,7 +65,9 @@ def remember(file: Path, key: str, number_format: NumberFormat, seconds: dict[Nu
 
 
 def measure(
-    formats: Sequence[NumberFormat], prepare: Callable[[NumberFormat], Callable[[], Any]]
+    formats: Sequence[NumberFormat],
+    prepare: Callable[[NumberFormat], Callable[[], Any]],
+    allowed_s: float = math.inf,
 ) -> tuple[NumberFormat, dict[NumberFormat, float]]:
     """The fastest format, and the seconds of each that was tried.
 
@@ -72,7 +75,9 @@ def measure(
         formats: the usual one first, then by falling promise; another is taken only if it is clearly faster, and none
             is tried after one that is far faster.
         prepare: what is to be run in a format; each is run a few times, the first one untimed.
+        allowed_s: no other format is tried once this is spent.
     """
+    started = time.perf_counter()
     seconds: dict[NumberFormat, float] = {}
     usual, *_ = formats
     for number_format in formats:
@@ -85,7 +90,7 @@ def measure(
             if best > HOPELESS * fastest:
                 break
         seconds[number_format] = max(best, 1e-6)
-        if best < FAR_FASTER * seconds[usual]:
+        if best < FAR_FASTER * seconds[usual] or time.perf_counter() - started > allowed_s:
             break
     fastest = min(seconds, key=seconds.__getitem__)
     return (fastest if seconds[fastest] < CLEARLY * seconds[usual] else usual), seconds

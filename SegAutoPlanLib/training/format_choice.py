@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +20,7 @@ from ..number_format import FORMATS, FULL_PRECISION, NumberFormat
 from ..planning.architecture_json import architecture_to_json
 from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
+from .rehearsal import random_batch
 from .sampling import positions_of_rank
 from .state import TrainingState
 from .step import TrainingStep
@@ -24,6 +28,8 @@ from .task import TrainingTask
 
 WORTH_MEASURING = 150
 """Steps of a training; measuring costs about as much time as five."""
+SHARE_OF_BUDGET = 0.1
+"""What a measurement may take of a time budget; the faster format gives it back."""
 AUTOMATIC, FULL = "auto", "full"
 PRECISION_CHOICES = (AUTOMATIC, FULL)
 
@@ -47,7 +53,7 @@ def choose_format(
     place = 0
     if ranks.is_main:
         place = FORMATS.index(_choose(task, device, memory, precision, reporter, ranks))
-    return FORMATS[int(ranks.sum(torch.tensor([place])).item())]
+    return FORMATS[int(ranks.of_main(place))]
 
 
 def _choose(
@@ -63,9 +69,11 @@ def _choose(
     steps = task.recipe.epochs * task.recipe.iterations_per_epoch
     if len(formats) == 1 or steps < WORTH_MEASURING or task.resume:
         return usual_format(device)
+    allowed_s = SHARE_OF_BUDGET * (task.budget.ends - time.monotonic()) if task.budget else math.inf
     with torch.random.fork_rng():
-        number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks))
-    remember(memory, key, number_format, seconds)
+        number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks), allowed_s)
+    if len(seconds) > 1:
+        remember(memory, key, number_format, seconds)
     times = ", ".join(f"{tried}: {its:.2f} s" for tried, its in seconds.items())
     reporter.event("number_format", message=f"Training in {number_format} (per step, {times}).")
     return number_format
@@ -104,11 +112,5 @@ def _step_in(
     state = TrainingState.fresh(network, recipe, device, number_format)
     loss = DeepSupervision(build_loss(recipe.loss, scheme, configuration.batch_dice))
     step = TrainingStep(network, state, loss, recipe, scheme, device)
-    images = torch.randn(_batch_size(task, ranks), task.channels, *configuration.patch_size)
-    labels = (images[:, 0] > 1).to(torch.int16)
-
-    def run() -> float:
-        # The loss comes back as a number: whatever the device still had to do is done then.
-        return step.train(images, labels)
-
-    return run
+    # The loss comes back as a number: whatever the device still had to do is done then.
+    return partial(step.train, *random_batch(task, _batch_size(task, ranks)))

@@ -11,6 +11,7 @@ from ..models import checkpoint_path, fold_path
 from ..number_format import NumberFormat
 from ..planning.plan import Configuration, Plan
 from .recipe import Recipe
+from .time_budget import TimeBudget
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class TrainingTask:
     """Whether to write any but the final one."""
     number_format: NumberFormat | None = None
     """What a new training computes in; None is the device's usual format."""
+    budget: TimeBudget | None = None
+    """Until when, instead of the recipe's epochs."""
+    validation_tiles: int = 0
+    """Of the validation at the end, with their mirrored copies."""
 
     @property
     def configuration(self) -> Configuration:
