@@ -27,8 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DATASET = "Dataset004_Hippocampus"
 CONFIGURATION = "3d_fullres"
-WARM_UP = 2
-"""Steps that are not counted."""
+WARM_UP = 1
+"""Steps that are not counted: kernels are made and memory is got."""
 
 
 @dataclass

@@ -46,7 +46,7 @@ def choose(monkeypatch, number_format: NumberFormat) -> list[tuple[NumberFormat,
     """Every training is worth a measurement, and that comes out as given; the list of what was measured."""
     measured = []
 
-    def measure(formats, prepare):
+    def measure(formats, prepare, _allowed_s):
         measured.append(tuple(formats))
         assert np.isfinite(prepare(number_format)())
         return number_format, dict.fromkeys(formats, 1.0)
