@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dataset_json import DATASET_FILE
-from ..errors import FileError
+from ..errors import FileError, in_sentences
 from ..labels import LabelScheme
 from .model_folder import ModelFolder
 from .names import CHECKPOINTS, PLANS_FILE, checkpoint_path, fold_of_folder
@@ -39,6 +39,7 @@ class ChosenCheckpoint:
     """Of CHECKPOINTS."""
 
 
+@in_sentences()
 def choose_checkpoint(path: Path) -> ChosenCheckpoint:
     """The checkpoint to start from.
 

@@ -2,19 +2,18 @@
 
 from .checkpoint import read_checkpoint, write_checkpoint
 from .pretrained import load_pretrained, plan_start
-from .transfer import Ends, Transfer, ends_of
+from .transfer import Transfer
 from .unet import UNet, build_network
-from .weights import load_weights, require_fit, shapes_of, with_aliases, without_aliases
+from .weights import load_weights, planned_shapes, require_fit, shapes_of, with_aliases, without_aliases
 
 __all__ = [
-    "Ends",
     "Transfer",
     "UNet",
     "build_network",
-    "ends_of",
     "load_pretrained",
     "load_weights",
     "plan_start",
+    "planned_shapes",
     "read_checkpoint",
     "require_fit",
     "shapes_of",

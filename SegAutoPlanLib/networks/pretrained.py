@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ..errors import FileError
+from ..labels import LabelScheme
 from ..models.pretrained import PretrainedModel
 from ..schema import Rule, shown
 from .checkpoint import read_checkpoint
 from .checkpoint_gate import WEIGHTS
-from .transfer import Ends, Transfer, ends_of, inputs_of, listed, plan_transfer, transfer
+from .transfer import Transfer, ends_of, inputs_of, listed, plan_transfer, transfer
 from .weights import (
     CHOOSE_ANOTHER,
     Shaped,
@@ -27,17 +28,24 @@ from .weights import (
 
 LEAST_SHARE = 0.5
 """Of the network's parameters; with fewer the name of fine-tuning would promise too much."""
-TRY_ITS_PLAN = "plan this dataset with the plans of that model (plan --from-model FOLDER), or train without --pretrained"
+TRY_ITS_PLAN = "train with the plans that the weights were trained with, or without --pretrained"
 
 
-def plan_start(model: PretrainedModel, network: nn.Module, ends: Ends) -> Transfer:
-    """What a network will take from a model; it may be a network without numbers (on the meta device).
+def plan_start(
+    model: PretrainedModel, shapes: Mapping[str, tuple[int, ...]], channel_names: Sequence[str], scheme: LabelScheme
+) -> Transfer:
+    """What a network will take from a model.
+
+    Args:
+        shapes: of the network's tensors, by our names.
+        channel_names: of the images that it will see.
+        scheme: the labels that it will learn.
 
     Raises:
         FileError: so little of it fits that this would be no fine-tuning.
     """
     source = ends_of(model.channel_names, model.label_scheme, inputs_of(model.shapes))
-    plan = plan_transfer(model.shapes, source, shapes_of(network), ends)
+    plan = plan_transfer(model.shapes, source, shapes, ends_of(channel_names, scheme, inputs_of(shapes)))
     if plan.share < LEAST_SHARE:
         raise FileError(
             model.checkpoint,
@@ -48,8 +56,10 @@ def plan_start(model: PretrainedModel, network: nn.Module, ends: Ends) -> Transf
     return plan
 
 
-def load_pretrained(network: nn.Module, model: PretrainedModel, ends: Ends) -> Transfer:
-    """Start a network from a model's weights; what does not fit stays as it was initialised.
+def load_pretrained(
+    network: nn.Module, model: PretrainedModel, channel_names: Sequence[str], scheme: LabelScheme
+) -> Transfer:
+    """Start a network from a model's weights; what does not fit stays as it was initialised. See `plan_start`.
 
     Returns:
         What was taken.
@@ -57,7 +67,7 @@ def load_pretrained(network: nn.Module, model: PretrainedModel, ends: Ends) -> T
     Raises:
         UserInputError: almost nothing fits, or the file cannot be read or holds numbers that are not finite.
     """
-    plan = plan_start(model, network, ends)
+    plan = plan_start(model, shapes_of(network), channel_names, scheme)
     content = read_checkpoint(model.checkpoint, _is_still(model))
     weights = own_weights(content["network_weights"], model.checkpoint)
     require_finite_tensors({taken.source: weights[taken.source] for taken in plan.taken.values()}, model.checkpoint)

@@ -2,9 +2,9 @@
 
 | tensor | what is taken |
 |---|---|
-| of the same name and shape | all of it; the decoder's stages are counted from full resolution on, as the encoder's are |
+| of the same name and shape | all of it; the decoder's stages are counted from full resolution, as the encoder's |
 | first convolution | the filters of each channel, by the channel's name |
-| segmentation heads | the row of each class or region, by its name; between heads of one kind (softmax or sigmoid) only |
+| segmentation heads | the row of each class or region, by its name, if both are softmax or both sigmoid |
 | any other | nothing: it stays as it was initialised |
 
 A new channel beside known ones begins with filters of zero: the network answers as it did before, and its first step
@@ -31,6 +31,7 @@ FIRST_CONVOLUTIONS = ("encoder.stages.0.0.convs.0.conv.weight", "encoder.stem.co
 """Of the plain and of the residual encoder: the one tensor whose size depends on the channels, on axis 1."""
 DECODER_STAGE = re.compile(r"decoder\.(?:stages|transpconvs|seg_layers)\.([0-9]{1,4})\.")
 SHOWN_NAMES = 6
+BACKGROUND = "background"
 
 Shapes = Mapping[str, tuple[int, ...]]
 Row = int | Literal["mean", "zero", "fresh"]
@@ -224,7 +225,9 @@ def _take_channels(found: str, source: Ends, target: Ends, inputs: int, outputs:
     new = [name for place, name in enumerate(target.channels) if matched[place] is None]
     new += [f"mask of {name}" for name, row in zip(target.previous, masks, strict=True) if row is None]
     gone = [name for place, name in enumerate(source.channels) if place not in matched]
-    renamed = [f"{target.channels[place]} takes the filters of {source.channels[row]}" for place, row in by_place.items()]
+    renamed = [
+        f"{target.channels[place]} takes the filters of {source.channels[row]}" for place, row in by_place.items()
+    ]
     words = [f"{listed(kept)} kept"] * bool(kept) + ([listed(renamed)] if renamed else [])
     words += [f"{listed(new)} new" + (" (mean filter)" if missing == "mean" else "")] if new else []
     words += [f"{listed(gone)} dropped"] if gone else []
@@ -238,6 +241,9 @@ def _head_rows(source: Ends, target: Ends) -> tuple[tuple[Row, ...], str]:
     if source.classes is None or source.regions != target.regions:
         return ("fresh",) * len(classes), "new"
     rows = match_names(classes, source.classes)
+    if all(row is None or name == BACKGROUND for name, row in zip(classes, rows, strict=True)):
+        # A trained background beside untrained classes would outshout them.
+        return ("fresh",) * len(classes), "new"
     kept = [name for name, row in zip(classes, rows, strict=True) if row is not None]
     new = [name for name, row in zip(classes, rows, strict=True) if row is None]
     gone = [name for place, name in enumerate(source.classes) if place not in rows]

@@ -8,6 +8,7 @@ does not grow.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import FileError
+from ..planning.plan import Architecture
 from ..schema import shown
+from .unet import build_network
 
 Value = TypeVar("Value")
 
@@ -143,6 +146,13 @@ def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -
                 f"holds values that are not finite numbers ({name})",
                 CHOOSE_ANOTHER,
             )
+
+
+@functools.lru_cache(maxsize=4)
+def planned_shapes(architecture: Architecture, channels: int, heads: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of the network that a configuration describes, by our names; none is allocated."""
+    with torch.device("meta"):
+        return shapes_of(build_network(architecture, channels, heads))
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:

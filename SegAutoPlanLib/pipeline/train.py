@@ -19,9 +19,9 @@ from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
 from ..machine import core_count
-from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
+from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, PretrainedModel, fold_of, fold_path, write_model_files
 from ..names import safe_name
-from ..networks import read_checkpoint
+from ..networks import plan_start, planned_shapes
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -32,6 +32,7 @@ from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
+from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
@@ -39,6 +40,7 @@ from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
+from .pretrained import read_pretrained
 
 LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
@@ -65,6 +67,9 @@ class TrainOptions:
     """Processes, one per GPU (Linux)."""
     resume: bool = False
     pretrained: Path | None = None
+    """A checkpoint, a fold's folder or a model's: the weights that fit are where training starts."""
+    freeze: str | None = None
+    """Instead of the recipe's: `none`, `encoder` or `all_but_heads`."""
     save_probabilities: bool = False
     validate_only: str | None = None
     """`best` or `final`: no training, only the validation cases with that checkpoint."""
@@ -108,26 +113,29 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         RankFailed: one of several processes failed.
     """
     # What can be known to be wrong is said before minutes of preprocessing.
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
-    if options.pretrained is not None:
-        read_checkpoint(options.pretrained)
+    pretrained = None if options.pretrained is None else read_pretrained(options.pretrained)
+    if pretrained is None and not options.resume and options.validate_only is None:
+        require_weights_to_keep(recipe.freeze)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
     with contextlib.ExitStack() as held:
         if options.gpus > 1:
             # By this process, which outlives the others.
             held.enter_context(_held_fold(fold_folder))
-            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+            task = launch_ranks(
+                partial(_train_rank, workspace, options, pretrained), options.gpus, options.device, reporter
+            )
         else:
             with joined(rank, device) as ranks:
                 with ranks.main_first():
                     if ranks.is_main:
                         held.enter_context(_held_fold(fold_folder))
-                task = _train_rank(workspace, options, ranks, reporter)
+                task = _train_rank(workspace, options, pretrained, ranks, reporter)
         return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
 
 
@@ -145,12 +153,18 @@ def _held_fold(folder: Path) -> Iterator[None]:
         yield
 
 
-def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
+def _train_rank(
+    workspace: Workspace,
+    options: TrainOptions,
+    pretrained: PretrainedModel | None,
+    ranks: Ranks,
+    reporter: Reporter,
+) -> TrainingTask:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     raw = load_dataset(workspace.raw_folder(options.dataset))
     with ranks.main_first():
-        task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
+        task = _prepare(workspace, raw, recipe, options, pretrained, choose_device(options.device), reporter)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
     return task
@@ -161,6 +175,7 @@ def _prepare(
     raw: Dataset,
     recipe: Recipe,
     options: TrainOptions,
+    pretrained: PretrainedModel | None,
     device: torch.device,
     reporter: Reporter,
 ) -> TrainingTask:
@@ -176,6 +191,9 @@ def _prepare(
         )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    if pretrained is not None:
+        shapes = planned_shapes(chosen.architecture, len(raw.channel_names), raw.label_scheme.head_count)
+        plan_start(pretrained, shapes, raw.channel_names, raw.label_scheme)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
@@ -198,7 +216,7 @@ def _prepare(
         # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
-        pretrained=options.pretrained,
+        pretrained=pretrained,
         checkpoints=options.checkpoints,
     )
 

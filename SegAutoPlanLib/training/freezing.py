@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import UserInputError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -26,6 +28,19 @@ def freeze(network: UNet, choice: str) -> None:
     """Give the parts that stay no gradients."""
     for part in FROZEN[choice](network):
         part.requires_grad_(False)
+
+
+def require_weights_to_keep(choice: str) -> None:
+    """Refuse to freeze what would stay as it was drawn at random.
+
+    Raises:
+        UserInputError: the choice freezes something; call this where there are no trained weights to start from.
+    """
+    if choice != "none":
+        raise UserInputError(
+            f"--freeze {choice}: there are no trained weights that could stay as they are; "
+            "give them with --pretrained, or take --freeze none."
+        )
 
 
 def keep_frozen_statistics(network: UNet, choice: str) -> None:

@@ -20,6 +20,7 @@ from .batches import BatchStream, batch_order
 from .checkpoints import FoldCheckpoints
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
+from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .samples import SampleSource
 from .schedules import learning_rate_at
@@ -66,6 +67,7 @@ class _Training:
         torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
+        freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         loss = DeepSupervision(
@@ -121,10 +123,14 @@ class _Training:
                 self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
                 return
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
-        elif self.task.pretrained is not None:
-            load_pretrained(self.state.network, self.task.pretrained)
-            self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
+        if (source := self.task.pretrained) is not None:
+            taken = load_pretrained(
+                self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
+            )
+            self.reports.started_from(source, taken)
+        else:
+            require_weights_to_keep(self.recipe.freeze)
+        if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
 
     def _epoch(self, batches: BatchStream) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+from ..models import PretrainedModel
+from ..networks import Transfer
 from ..progress import Reporter
 from .epoch_log import EpochLog
 from .recipe import Recipe
@@ -20,6 +22,19 @@ class TrainingReports:
         self._reporter, self._recipe = reporter, recipe
         self._pace_from: tuple[int, float] | None = None
         self._last = 0.0
+
+    def started_from(self, source: PretrainedModel, taken: Transfer) -> None:
+        """After the start from trained weights: which were taken and which are new."""
+        self._reporter.event(
+            "pretrained",
+            message=f"Starting from the weights of {source.checkpoint}: {taken}.",
+            checkpoint=str(source.checkpoint),
+            tensors=len(taken.taken),
+            share=round(taken.share, 4),
+            channels=taken.channels,
+            heads=taken.heads,
+            not_taken=list(taken.left),
+        )
 
     def step(self, state: TrainingState) -> None:
         """After a step: how far the training is, every few seconds."""
