@@ -12,7 +12,7 @@ from ..labels import LabelScheme
 from .model_folder import ModelFolder
 from .names import CHECKPOINTS, PLANS_FILE, checkpoint_path, fold_of_folder
 
-A_MODEL = "choose a checkpoint, a folder fold_0 … of a model, or the model's folder (Trainer__Plans__configuration)"
+A_MODEL = "choose a checkpoint, or a fold or a model that has one"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,6 @@ def choose_checkpoint(path: Path) -> ChosenCheckpoint:
 
 
 def _of_model(folder: Path) -> ChosenCheckpoint:
-    if not _is_model(folder):
-        raise FileError(folder, "is no model folder", A_MODEL)
     model = ModelFolder.read(folder)
     name = model.best_checkpoint
     fold = next(fold for fold in model.folds if name in fold.checkpoints)

@@ -225,9 +225,7 @@ def _take_channels(found: str, source: Ends, target: Ends, inputs: int, outputs:
     new = [name for place, name in enumerate(target.channels) if matched[place] is None]
     new += [f"mask of {name}" for name, row in zip(target.previous, masks, strict=True) if row is None]
     gone = [name for place, name in enumerate(source.channels) if place not in matched]
-    renamed = [
-        f"{target.channels[place]} takes the filters of {source.channels[row]}" for place, row in by_place.items()
-    ]
+    renamed = [f"{target.channels[place]} as {source.channels[row]}" for place, row in by_place.items()]
     words = [f"{listed(kept)} kept"] * bool(kept) + ([listed(renamed)] if renamed else [])
     words += [f"{listed(new)} new" + (" (mean filter)" if missing == "mean" else "")] if new else []
     words += [f"{listed(gone)} dropped"] if gone else []

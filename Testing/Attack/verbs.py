@@ -152,6 +152,9 @@ VERBS: dict[str, Verb] = {
         (PREPROCESSED, RESULTS),
         _weights,
     ),
+    "pretrained model": Verb(
+        (*TRAIN, "--pretrained", "{model}"), (RAW, PREPROCESSED, "{model}"), (PREPROCESSED, RESULTS), _weights
+    ),
     "predict": Verb(PREDICT, MODEL_AND_IMAGES, ("{output}",), _segmented),
     "continue": Verb((*PREDICT, "--continue"), MODEL_AND_IMAGES, ("{output}",), _segmented),
     "continue finished": Verb(

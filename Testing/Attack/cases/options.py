@@ -36,6 +36,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--gpus", ("0", "-1", "x", "", str(2**70), "1000000"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
     ("train", "--pretrained", ("nowhere.pth", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
+    ("train", "--freeze", (*NAMES, "encoder", "all_but_heads", "os.system"), ()),  # without weights to keep
     ("train", "--validate-only", ("x", "../x"), ()),
     ("predict", "--step-size", (*REALS, "2", "1.01"), ()),
     ("predict", "--folds", ("x", "../x", "-1", "99", str(10**30), "{outside}", "", "all", "0/../0"),
