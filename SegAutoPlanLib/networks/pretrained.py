@@ -28,7 +28,7 @@ from .weights import (
 
 LEAST_SHARE = 0.5
 """Of the network's parameters; with fewer the name of fine-tuning would promise too much."""
-TRY_ITS_PLAN = "train with the plans that the weights were trained with, or without --pretrained"
+TRY_ITS_PLAN = "take the plan of that model (plan --from-model FOLDER), or train without --pretrained"
 
 
 def plan_start(

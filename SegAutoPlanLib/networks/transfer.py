@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ..labels import LabelScheme
+from ..matching import is_same_name, match_names, pair_channels
 from .weights import HEADS
 
 FIRST_CONVOLUTIONS = ("encoder.stages.0.0.convs.0.conv.weight", "encoder.stem.convs.0.conv.weight")
@@ -207,13 +207,12 @@ def _take_channels(found: str, source: Ends, target: Ends, inputs: int, outputs:
             return Taken(found), "as it is"
         rows: tuple[Row, ...] = ("mean",) * outputs
         return Taken(found, 1, rows, inputs), "the mean filter for every channel, whose names are not known"
-    matched = match_names(target.channels, source.channels)
-    by_place = {}
-    if len(target.channels) == len(source.channels):
-        # As many as before: those that are called otherwise follow in order, which is nnU-Net's rule.
-        unused = iter([place for place in range(len(source.channels)) if place not in matched])
-        by_place = {place: next(unused) for place, row in enumerate(matched) if row is None}
-        matched = tuple(by_place.get(place, row) for place, row in enumerate(matched))
+    matched = pair_channels(target.channels, source.channels)
+    by_place = {
+        place: row
+        for place, row in enumerate(matched)
+        if row is not None and not is_same_name(target.channels[place], source.channels[row])
+    }
     missing: Row = "zero" if any(row is not None for row in matched) else "mean"
     first = len(source.channels)
     masks = match_names(target.previous, source.previous)
@@ -247,24 +246,6 @@ def _head_rows(source: Ends, target: Ends) -> tuple[tuple[Row, ...], str]:
     gone = [name for place, name in enumerate(source.classes) if place not in rows]
     words = [f"{listed(names)} {what}" for names, what in ((kept, "kept"), (new, "new"), (gone, "dropped")) if names]
     return tuple("fresh" if row is None else row for row in rows), ", ".join(words)
-
-
-def match_names(wanted: Sequence[str], known: Sequence[str]) -> tuple[int | None, ...]:
-    """The place of each wanted name among the known ones, None where it is not; case does not matter.
-
-    Of names that occur several times the first stands for the first, the second for the second.
-    """
-    places = {key: place for place, key in enumerate(_numbered(known))}
-    return tuple(places.get(key) for key in _numbered(wanted))
-
-
-def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
-    seen: Counter[str] = Counter()
-    keys = []
-    for name in (name.strip().casefold() for name in names):
-        keys.append((name, seen[name]))
-        seen[name] += 1
-    return keys
 
 
 def _in_depth(name: str, source_shapes: Shapes, target_shapes: Shapes) -> str:

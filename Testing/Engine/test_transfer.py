@@ -9,9 +9,9 @@ import torch
 
 from SegAutoPlanLib.errors import FileError
 from SegAutoPlanLib.labels import LabelScheme
+from SegAutoPlanLib.matching import match_names
 from SegAutoPlanLib.models import PretrainedModel
 from SegAutoPlanLib.networks import UNet, build_network, load_pretrained, shapes_of, with_aliases, write_checkpoint
-from SegAutoPlanLib.networks.transfer import match_names
 from SegAutoPlanLib.planning.plan import Architecture
 
 BALL_AND_CORE = LabelScheme((("background", 0), ("ball", 1), ("core", 2)))

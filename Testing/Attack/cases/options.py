@@ -49,6 +49,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("predict", "--input", ("nowhere", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb", "{model}"), ()),
     ("plan", "--gpu-memory-gb", (*REALS,), ()),
     ("plan", "--spacing", (), ()),
+    ("plan", "--from-model", ("nowhere", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
     ("plan", "--planner", (*NAMES, "os.system"), ()),
     ("plan", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final"), ()),
     ("preprocess", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final"), ()),
