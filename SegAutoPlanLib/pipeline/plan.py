@@ -50,16 +50,14 @@ class PlanOptions(WorkersOptions):
         require_option("--gpu-memory-gb", self.gpu_memory_gb, GIGABYTES)
         require_option("--spacing", self.spacing, either(nothing, array_of(MILLIMETRES, length=3)))
         require_plans_name(self.plans_name)
-        planned = {
-            "--planner": self.planner != "plain",
-            "--gpu-memory-gb": self.gpu_memory_gb,
-            "--spacing": self.spacing,
-        }
-        for option, given in planned.items():
+        planned = (
+            ("--planner", self.planner != "plain"),
+            ("--gpu-memory-gb", self.gpu_memory_gb),
+            ("--spacing", self.spacing),
+        )
+        for option, given in planned:
             if given and self.from_model is not None:
-                raise UserInputError(
-                    f"{option}: the plan of a model (--from-model) is taken as it is; leave out {option}."
-                )
+                raise UserInputError(f"{option}: the plan of a model (--from-model) is taken as it is; leave this out.")
 
 
 def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:

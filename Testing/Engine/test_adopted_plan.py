@@ -74,7 +74,7 @@ def test_a_dataset_with_more_channels_gets_their_intensities_measured(workspace,
     [
         (["--spacing", "1", "1", "1"], "--spacing: the plan of a model"),
         (["--planner", "resenc_m"], "--planner: the plan of a model"),
-        (["--plans", "nnUNetPlans"], "--plans nnUNetPlans: is what a planner"),
+        (["--plans", "nnUNetPlans"], "--plans nnUNetPlans: is the name of a planner"),
     ],
 )
 def test_what_contradicts_the_models_plan_is_a_sentence(more, told, workspace, model, capsys):
