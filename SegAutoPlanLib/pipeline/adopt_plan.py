@@ -66,12 +66,14 @@ def adopt(model: ModelFolder, raw: Dataset, known: Fingerprint | None, name: str
     made = plan_from_json(plan_to_json(made), str(target))
     write_plan(made, target)
     write_json(target.with_name(DATASET_FILE), raw.dataset_json.document)
+    trained = model.name.configuration if model.name else ""
+    configuration = trained if trained in made.configurations else next(iter(made.configurations))
     return replace(
         made,
         explanation=(
             f"The plan of {model.path}: its voxel sizes, patches, networks and intensities, as the plan {name} of "
             f"{raw.name}.",
-            f"Fine-tune with: train {raw.name} {next(iter(made.configurations))} 0 --plans {name} --recipe finetune "
+            f"Fine-tune with: train {raw.name} {configuration} 0 --plans {name} --recipe finetune "
             f"--pretrained {model.path}",
         ),
     )

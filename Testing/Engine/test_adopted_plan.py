@@ -43,7 +43,7 @@ def test_the_plan_of_a_model_fits_its_weights_in_another_dataset(workspace, mode
     shapes = planned_shapes(after.architecture, 1, found.label_scheme.head_count)
     assert plan_start(found, shapes, found.channel_names, found.label_scheme).share == 1
     assert not (workspace.preprocessed / NAME / "dataset_fingerprint.json").exists(), "nothing had to be measured"
-    assert any("--recipe finetune" in sentence for sentence in made.explanation)
+    assert any(f"train {NAME} 3d_fullres 0 --plans" in sentence for sentence in made.explanation)
 
 
 def test_a_new_channel_is_normalised_as_its_own_name_and_images_ask(model):
