@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..dataset import Dataset
 from ..dataset_json import DatasetJson, parse_dataset_json
 from ..errors import FileError
 from ..inference import load_model
 from ..models.pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
-from ..networks import read_checkpoint
+from ..networks import plan_start, planned_shapes, read_checkpoint
 from ..networks.checkpoint_gate import WEIGHTS
 from ..networks.pretrained import stored_shapes
 from ..networks.transfer import heads_of
 from ..networks.weights import own_weights, require_finite_tensors
+from ..planning.plan import Architecture
 
 
 def read_pretrained(path: Path) -> PretrainedModel:
@@ -28,6 +30,25 @@ def read_pretrained(path: Path) -> PretrainedModel:
     """
     chosen = choose_checkpoint(path)
     return _alone(chosen.path) if chosen.model is None else _of_model(chosen)
+
+
+def pretrained_for(
+    path: Path | None, architecture: Architecture, channels: int, raw: Dataset
+) -> PretrainedModel | None:
+    """The network to start from, which fits the one that is to be trained; None without a path.
+
+    Args:
+        channels: of the network's input, more than the images have in a cascade's second stage.
+
+    Raises:
+        UserInputError: see `read_pretrained`; or almost nothing of it fits.
+    """
+    if path is None:
+        return None
+    model = read_pretrained(path)
+    shapes = planned_shapes(architecture, channels, raw.label_scheme.head_count)
+    plan_start(model, shapes, raw.channel_names, raw.label_scheme)
+    return model
 
 
 def _of_model(chosen: ChosenCheckpoint) -> PretrainedModel:

@@ -23,7 +23,6 @@ from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
-from ..networks import plan_start, planned_shapes
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -43,7 +42,7 @@ from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
-from .pretrained import read_pretrained
+from .pretrained import pretrained_for, read_pretrained
 
 LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
@@ -200,11 +199,7 @@ def _prepare(
         )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
-    pretrained = None
-    if options.pretrained is not None:
-        pretrained = read_pretrained(options.pretrained)
-        shapes = planned_shapes(chosen.architecture, len(raw.channel_names), raw.label_scheme.head_count)
-        plan_start(pretrained, shapes, raw.channel_names, raw.label_scheme)
+    pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]

@@ -31,7 +31,7 @@ from .state import Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 from .time_budget import Pace, fit_into, require_enough, words_of
-from .training_reports import TrainingReports
+from .training_reports import TrainingReports, report_start
 
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
@@ -155,7 +155,7 @@ class _Training:
             taken = load_pretrained(
                 self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
             )
-            self.reports.started_from(source, taken)
+            report_start(self.reporter, source, taken)
         else:
             require_weights_to_keep(self.recipe.freeze)
         if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:

@@ -16,6 +16,20 @@ from .state import TrainingState
 REPORT_EVERY_S = 2.0
 
 
+def report_start(reporter: Reporter, source: PretrainedModel, taken: Transfer) -> None:
+    """After the start from trained weights: which were taken and which are new."""
+    reporter.event(
+        "pretrained",
+        message=f"Starting from the weights of {source.checkpoint}: {taken}.",
+        checkpoint=str(source.checkpoint),
+        tensors=len(taken.taken),
+        share=round(taken.share, 4),
+        channels=taken.channels,
+        heads=taken.heads,
+        not_taken=list(taken.left),
+    )
+
+
 class TrainingReports:
     """The events of one run of a training."""
 
@@ -23,19 +37,6 @@ class TrainingReports:
         self._reporter, self._recipe, self._course = reporter, recipe, course
         self._pace_from: tuple[int, float] | None = None
         self._last = 0.0
-
-    def started_from(self, source: PretrainedModel, taken: Transfer) -> None:
-        """After the start from trained weights: which were taken and which are new."""
-        self._reporter.event(
-            "pretrained",
-            message=f"Starting from the weights of {source.checkpoint}: {taken}.",
-            checkpoint=str(source.checkpoint),
-            tensors=len(taken.taken),
-            share=round(taken.share, 4),
-            channels=taken.channels,
-            heads=taken.heads,
-            not_taken=list(taken.left),
-        )
 
     def step(self, state: TrainingState) -> None:
         """After a step: how far the training is, every few seconds."""
