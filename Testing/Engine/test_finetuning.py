@@ -132,6 +132,8 @@ def test_fine_tuning_says_what_it_takes_and_leaves_the_frozen_part_as_it_was_to_
     (told,) = [event for event in report.events if event["event"] == "pretrained"]
     assert "100 % of the weights" in told["message"]
     assert (told["share"], told["heads"]) == (1, "background, ball, core kept")
+    assert any(told["message"] in log.read_text(encoding="utf-8") for log in tuned.folder.glob("training_log_*.txt"))
+    assert read_json(tuned.folder / "debug.json")["pretrained"] == str(checkpoint_of(source))
     before, after = weights_in(checkpoint_of(source)), weights_in(tuned.checkpoint)
     for name, tensor in after.items():
         is_encoder = name.startswith(("encoder.", "decoder.encoder."))
