@@ -49,7 +49,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        if x.device.type == "cpu" and is_channels_last(x):
+        if x.device.type == "cpu" and is_channels_last(x) and isinstance(self.norm, tuple(INSTANCE_NORM.values())):
             slope = NEGATIVE_SLOPE if isinstance(self.activation, nn.LeakyReLU) else None
             return instance_norm(x, self.norm.weight, self.norm.bias, self.norm.eps, slope)
         return self.activation(self.norm(x))

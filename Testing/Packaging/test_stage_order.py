@@ -33,6 +33,7 @@ HELPERS = {
     "labels",
     "locks",
     "machine",
+    "matching",
     "names",
     "number_format",
     "progress",
