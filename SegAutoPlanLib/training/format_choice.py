@@ -20,6 +20,7 @@ from ..number_format import FORMATS, FULL_PRECISION, NumberFormat
 from ..planning.architecture_json import architecture_to_json
 from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
+from .freezing import freeze
 from .rehearsal import random_batch
 from .sampling import positions_of_rank
 from .state import TrainingState
@@ -93,6 +94,7 @@ def _work(task: TrainingTask, ranks: Ranks) -> str:
             recipe.loss,
             recipe.optimizer,
             recipe.deep_supervision,
+            recipe.freeze,
         ],
         sort_keys=True,
     )
@@ -109,6 +111,7 @@ def _step_in(
     configuration, recipe, scheme = task.configuration, task.recipe, task.label_scheme
     network = build_network(configuration.architecture, task.channels, scheme.head_count).to(device)
     network.deep_supervision = recipe.deep_supervision
+    freeze(network, recipe.freeze)
     state = TrainingState.fresh(network, recipe, device, number_format)
     loss = DeepSupervision(build_loss(recipe.loss, scheme, configuration.batch_dice))
     step = TrainingStep(network, state, loss, recipe, scheme, device)

@@ -212,7 +212,7 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     given = (
         f"train {NAME} 2d all --plans mine --recipe short --epochs 7 --iterations 8 --loss dice_bce --device cpu"
         " --gpus 2 --resume --pretrained a.pth --freeze encoder --save-probabilities"
-        " --validate-only best --no-checkpoints --seed 3"
+        " --validate-only best --no-checkpoints --seed 3 --precision full"
     )
     options = record(TrainOptions, build_parser().parse_args(given.split()))
     plain = TrainOptions("", "", 0)
