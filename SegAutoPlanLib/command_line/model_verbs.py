@@ -9,10 +9,11 @@ from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
-from ..training import RECIPES
 from ..workspace import Workspace
 from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
 from .verb import Result, Verb
+
+RECIPE_HELP = "of the table that `recipes` prints, nnU-Net's name of a trainer, or your own file (mine.toml)"
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +21,8 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres, 3d_lowres …")
     parser.add_argument("fold", metavar="FOLD", type=fold, help="0 to 4, or all")
     add_plans(parser)
-    parser.add_argument("--recipe", default="default", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("--epochs", type=int, metavar="N")
+    parser.add_argument("--recipe", default="default", metavar="NAME", help=RECIPE_HELP)
+    parser.add_argument("--epochs", type=int, metavar="N", help="the recipe's length (the schedule follows)")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
     parser.add_argument("--loss", metavar="NAME", help=f"one of {', '.join(LOSSES)} (default: what fits the labels)")
     add_device(parser)

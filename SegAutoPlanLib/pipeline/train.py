@@ -133,7 +133,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
     """Where the fold goes, known before anything is planned."""
-    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    name = ModelName(recipe.folder_name, options.plans_name, safe_name(options.configuration, "the configuration"))
     return fold_path(workspace.results / raw.name / str(name), options.fold)
 
 
@@ -167,14 +167,14 @@ def _prepare(
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
-    chosen = plan.configuration(options.configuration)
+    chosen = recipe.applied_to(plan.configuration(options.configuration))
     if chosen.previous_stage:
         raise FileError(
             plan_file,
             f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
             "train 3d_fullres or 3d_lowres",
         )
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")

@@ -100,6 +100,7 @@ class _Training:
             augmentation=recipe.augmentation,
             mirror_axes=task.mirror_axes,
             seed=task.seed,
+            oversampling=recipe.oversampling,
         )
         validation = replace(
             training,
