@@ -40,11 +40,16 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
-    from ..pipeline.train import TrainOptions, train
+    from ..pipeline.train import Benchmark, TrainOptions, train
 
     trained = train(workspace, record(TrainOptions, given), reporter)
     if trained is None:  # torchrun started this process, and another is the main one
         return Result("")
+    if isinstance(trained, Benchmark):
+        return Result(
+            f"{trained.result}\nFastest epoch: {trained.fastest_epoch_s:.2f} s.",
+            {"result": str(trained.result), "fastest_epoch_s": trained.fastest_epoch_s},
+        )
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
     return Result(
         f"{trained.checkpoint}\nDice on the fold's validation cases: {dice}.",

@@ -1,16 +1,16 @@
-"""The verb `recipes`: the table of recipes, or one of them as a file to begin one's own with."""
+"""The verb `recipes`: the table of recipes in words, or one of them as a file to begin one's own with."""
 
 from __future__ import annotations
 
 import argparse
 
+from ..pipeline.recipes import RecipesOptions, recipes
 from ..progress import Reporter
-from ..training import Recipe
-from ..training.find_recipe import find_recipe
+from ..training import RECIPES, Recipe
 from ..training.recipe_file import recipe_to_toml
 from ..training.recipe_rules import RULES, idle_fields
-from ..training.recipes import NAMED_RECIPES, RECIPES
 from ..workspace import Workspace
+from .arguments import record
 from .verb import Result, Verb
 
 DEFAULT = RECIPES["default"]
@@ -22,25 +22,25 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(_workspace: Workspace, given: argparse.Namespace, _reporter: Reporter) -> Result:
+def _run(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    rows = recipes(workspace, record(RecipesOptions, given), reporter)
     if given.name is not None:
-        recipe = find_recipe(given.name)
-        return Result(recipe_to_toml(recipe), vars(recipe))
-    rows = [
+        return Result(recipe_to_toml(rows[0].recipe), vars(rows[0].recipe))
+    table = [
         {
             "name": row.recipe.name,
             "trainer_name": row.recipe.trainer_name,
-            "differs": _differences(row.recipe),
+            "differs": differences(row.recipe),
             "advice": row.advice,
         }
-        for row in NAMED_RECIPES
+        for row in rows
     ]
-    lines = [f"{row['name']}  ({row['trainer_name']})\n    {row['differs']}\n    {row['advice']}" for row in rows]
-    return Result("\n".join(lines), {"recipes": rows})
+    lines = [f"{row['name']}  ({row['trainer_name']})\n    {row['differs']}\n    {row['advice']}" for row in table]
+    return Result("\n".join(lines), {"recipes": table})
 
 
-def _differences(recipe: Recipe) -> str:
-    """What differs from the default recipe, in words."""
+def differences(recipe: Recipe) -> str:
+    """What a recipe does otherwise than the default one, in words."""
     idle = idle_fields(recipe)
     changed = [field for field in RULES if field not in idle and getattr(recipe, field) != getattr(DEFAULT, field)]
     return ", ".join(f"{field.replace('_', ' ')} {_words(getattr(recipe, field))}" for field in changed) or "nothing"

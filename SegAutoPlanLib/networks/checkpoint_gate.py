@@ -2,7 +2,7 @@
 
 | entry | |
 |---|---|
-| network_weights | obeyed: finite tensors of the names and shapes of the plan's network; floating, but for counts of batches |
+| network_weights | obeyed: finite tensors of the network's names and shapes; floating, but for counts of batches |
 | init_args | `configuration` is obeyed: one of the plan's; the rest is kept and never read |
 | trainer_name | obeyed: a name; a trainer whose network is not the plan's is refused |
 | inference_allowed_mirroring_axes | obeyed: null, or axes of the patch |

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError
+from ..errors import FileError, UserInputError
 from ..evaluation import evaluate_folder
-from ..files import remove_abandoned
+from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
@@ -31,6 +31,7 @@ from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
+from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
@@ -96,8 +97,17 @@ class TrainedFold:
         return self.folder.parent
 
 
-def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
-    """Train one fold and segment its validation cases.
+@dataclass(frozen=True)
+class Benchmark:
+    """What a recipe that only measures came to."""
+
+    result: Path
+    """nnU-Net's `benchmark_result.json`."""
+    fastest_epoch_s: float
+
+
+def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | Benchmark | None:
+    """Train one fold and segment its validation cases; of a benchmark, only measure.
 
     With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
     main one get None.
@@ -109,6 +119,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     """
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    _require_possible(recipe, options)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
@@ -128,7 +139,19 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
                     if ranks.is_main:
                         held.enter_context(_held_fold(fold_folder))
                 task = _train_rank(workspace, options, ranks, reporter)
-        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+        if not rank.is_main:
+            return None
+        if recipe.is_benchmark:
+            return _measured(task)
+        return _validate(workspace, raw, task, options, reporter)
+
+
+def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
+    if recipe.is_benchmark and (options.resume or options.validate_only is not None):
+        option = "--resume" if options.resume else "--validate-only"
+        raise UserInputError(
+            f"{option}: --recipe {options.recipe} is a benchmark, which keeps no network; leave it out."
+        )
 
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
@@ -201,6 +224,12 @@ def _prepare(
         pretrained=options.pretrained,
         checkpoints=options.checkpoints,
     )
+
+
+def _measured(task: TrainingTask) -> Benchmark:
+    result = task.fold_folder / RESULT_FILE
+    [entry] = read_json(result).values()
+    return Benchmark(result, entry["fastest_epoch"])
 
 
 def _validate(

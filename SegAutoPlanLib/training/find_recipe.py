@@ -1,4 +1,4 @@
-"""From what a user names to the recipe: a row, nnU-Net's name of a trainer, or a file; and what options change of it."""
+"""From what a user names (a row, a trainer of nnU-Net, a file) to the recipe, and what options change of it."""
 
 from __future__ import annotations
 

@@ -72,6 +72,11 @@ class Recipe:
         )
 
     @property
+    def is_benchmark(self) -> bool:
+        """Whether only the time is asked for."""
+        return self.benchmark != BENCHMARKS[0]
+
+    @property
     def folder_name(self) -> str:
         """The first part of the name of the folder that its models go to."""
         return self.results_name or self.trainer_name

@@ -22,7 +22,7 @@ from .recipe_rules import RULES, conflict_in, idle_fields
 from .recipes import BY_TRAINER, RECIPES
 
 RECIPE_SUFFIX = ".toml"
-MOST_BYTES = 16 * 1024
+MOST_BYTES = 8 * 1024
 BASE = "base"
 CORRECT_IT = "correct the entry"
 

@@ -44,7 +44,7 @@ BELONGS_TO = {"momentum": ("optimizer", ("sgd",)), "polynomial_power": ("schedul
 
 
 def idle_fields(recipe: Recipe) -> dict[str, str]:
-    """The fields of a recipe that have no meaning in it, and the choice that makes them so, e.g. `optimizer = "adam"`."""
+    """The fields that have no meaning in a recipe, and the choice that makes them so: `optimizer = "adam"`."""
     return {
         name: f'{other} = "{getattr(recipe, other)}"'
         for name, (other, values) in BELONGS_TO.items()

@@ -20,6 +20,7 @@ from ..networks import build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
+from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
@@ -30,12 +31,13 @@ from .targets import full_resolution_target, supervision_targets
 from .task import TrainingTask
 
 REPORT_EVERY_S = 2.0
+KEPT = "everything learned so far is kept, resume to go on."
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
 
 
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
-    """Train one fold and return the path of its final checkpoint.
+    """Train one fold and return the path of its final checkpoint, or of a benchmark's result.
 
     `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
     with `resume` goes on as if nothing had happened.
@@ -75,6 +77,13 @@ class _Training:
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
         self.model = network
+        if ranks.world > 1 and self.recipe.normalization == "batch":
+            if device.type != "cuda":
+                raise UserInputError(
+                    f"--recipe {self.recipe.name}: normalises over the batch, which several processes can only do on "
+                    "GPUs; train in one process, or with another recipe."
+                )
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if ranks.world > 1:
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
             self.model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
@@ -84,14 +93,23 @@ class _Training:
         with self._batches() as batches:
             while self.state.epoch < self.recipe.epochs:
                 self._epoch(batches)
+        if self.recipe.is_benchmark:
+            return self._finish_benchmark()
         self._save("final")
         if self.ranks.is_main and self.task.checkpoints:
             self.task.checkpoint("latest").unlink(missing_ok=True)
         return self.task.checkpoint("final")
 
-    def _batches(self) -> BatchStream:
+    def _finish_benchmark(self) -> Path:
+        if self.ranks.is_main:
+            write_benchmark(self.task.fold_folder, self.state.log, self.device, self.ranks)
+        return self.task.fold_folder / RESULT_FILE
+
+    def _batches(self) -> BatchStream | RandomBatch:
         """Every batch from where the training stands to its end; each epoch takes its own."""
         task, recipe, state = self.task, self.recipe, self.state
+        if recipe.benchmark == "without_loading":
+            return RandomBatch(task, self.device, self.ranks)
         training = SampleSource(
             folder=task.preprocessed,
             identifiers=task.training_cases,
@@ -225,11 +243,12 @@ class _Training:
         self._save("latest")
         raise StopRequested(
             f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; "
-            "everything learned so far is kept, resume to go on."
+            + ("nothing is kept of a benchmark." if self.recipe.is_benchmark else KEPT)
         )
 
     def _save(self, name: str) -> None:
-        if not self.ranks.is_main or not (self.task.checkpoints or name == "final"):
+        is_wanted = not self.recipe.is_benchmark and (self.task.checkpoints or name == "final")
+        if not self.ranks.is_main or not is_wanted:
             return
         self.state.save(self.task.checkpoint(name), self.task)
         self.reporter.event("checkpoint", name=name, epoch=self.state.epoch)
