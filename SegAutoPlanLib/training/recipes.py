@@ -113,11 +113,11 @@ def _losses() -> Iterator[NamedRecipe]:
         (
             "dice_ce_nosmoothing",
             "DiceCELoss_noSmooth",
-            "dice_ce_no_smoothing",
+            "dice_ce_no_smooth",
             "small structures that many patches lack",
         ),
         ("topk", "Topk10Loss", "topk_ce", "only the hardest tenth of the voxels counts; sensitive to wrong labels"),
-        ("topk_smoothed", "Topk10LossLS01", "topk_ce_smoothed", "topk with labels that are not quite certain"),
+        ("topk_smoothed", "Topk10LossLS01", "topk_ce_ls01", "topk with labels that are not quite certain"),
         ("dice_topk", "DiceTopK10Loss", "dice_topk", "Dice, and the hardest tenth of the voxels"),
     ):
         yield _row(name, f"nnUNetTrainer{trainer}", advice, loss=loss)
