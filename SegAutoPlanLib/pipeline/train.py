@@ -222,7 +222,7 @@ def _prepare(
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
         pretrained=options.pretrained,
-        checkpoints=options.checkpoints,
+        checkpoints=options.checkpoints and not recipe.is_benchmark,
     )
 
 
