@@ -196,14 +196,8 @@ class _Training:
 
     def _stop(self) -> None:
         self.checkpoints.save("latest", self.state)
-        raise StopRequested(
-            f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; "
-            + (
-                "everything learned so far is kept, resume to go on."
-                if self.task.checkpoints
-                else "nothing of it is kept."
-            )
-        )
+        kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
+        raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; {kept}.")
 
     def _mean_over_ranks(self, values: list[float]) -> float:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))
