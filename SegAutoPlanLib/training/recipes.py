@@ -31,12 +31,12 @@ def _lengths() -> Iterator[NamedRecipe]:
         5: "does everything run, and does the loss fall?",
         10: "a first look on a GPU",
         20: "a first look on a GPU",
-        50: "enough to compare ideas on small data",
-        100: "close to the end result where the task is easy",
-        250: "nearly as good as 1000 in a quarter of the time; the usual choice for experiments",
-        500: "half the time for a little less",
-        750: "a quarter less time",
-        2000: "a little better on large datasets",
+        50: "for comparing ideas on small data",
+        100: "a tenth of nnU-Net's length: for comparing ideas",
+        250: "a quarter of nnU-Net's length: the usual choice for experiments",
+        500: "half of nnU-Net's length",
+        750: "three quarters of nnU-Net's length",
+        2000: "for large datasets",
         4000: "for large datasets and patience",
         8000: "for very large datasets and much patience",
     }
@@ -138,7 +138,10 @@ def _optimizers() -> Iterator[NamedRecipe]:
             changed = {"optimizer": optimizer, "learning_rate": rate}
             yield _row(name, f"nnUNetTrainer{trainer}{ending}", f"{words}{advice}", **changed)
     yield _row(
-        "cosine", "nnUNetTrainerCosAnneal", "stays higher at first and ends lower than the default", schedule="cosine"
+        "cosine",
+        "nnUNetTrainerCosAnneal",
+        "its rate stays higher than the default's at first and is lower at the end",
+        schedule="cosine",
     )
     yield _row("warmup", "nnUNetTrainer_warmup", "where the first epochs diverge", warmup_epochs=50)
 

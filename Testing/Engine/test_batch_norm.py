@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.inference import Segmenter, load_model
 from SegAutoPlanLib.networks import build_network, load_weights, read_checkpoint, with_aliases, write_checkpoint
+from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.planning import Architecture
+from SegAutoPlanLib.training import TrainingTask, find_recipe
+from SegAutoPlanLib.training.distributed import Ranks
+from SegAutoPlanLib.training.trainer import train_fold
 from Testing.Fixtures.batch_norm_weights import fill, image, sampled
 
 from .balls import NAME, ball_workspace
@@ -150,3 +155,22 @@ def spoiled(trained, folder: Path, content: dict) -> Path:
     (model / "fold_1").mkdir()
     write_checkpoint(model / "fold_1" / "checkpoint_final.pth", content)
     return model
+
+
+def test_several_processes_on_a_cpu_cannot_normalise_over_their_batch_and_say_so(workspace):
+    raw = load_dataset(workspace.raw / NAME)
+    task = TrainingTask(
+        plan=find_plan(workspace, raw, "nnUNetPlans"),
+        configuration_name="3d_fullres",
+        fold=0,
+        dataset_json=raw.dataset_json,
+        recipe=find_recipe("batchnorm"),
+        seed=1,
+        preprocessed=workspace.preprocessed,
+        training_cases=("ball_0",),
+        validation_cases=(),
+        model_folder=workspace.results / "none",
+        device="cpu",
+    )
+    with pytest.raises(UserInputError, match="only do on GPUs"):
+        train_fold(task, ranks=Ranks(0, 2, 0))
