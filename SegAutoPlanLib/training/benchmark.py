@@ -13,6 +13,7 @@ from torch import Tensor
 from ..files import write_json
 from .distributed import Ranks
 from .epoch_log import EpochLog
+from .rehearsal import random_batch
 from .sampling import positions_of_rank
 from .task import TrainingTask
 
@@ -26,12 +27,9 @@ class RandomBatch:
     """
 
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks) -> None:
-        configuration = task.configuration
-        size = len(positions_of_rank(configuration.batch_size, ranks.rank, ranks.world))
-        patch, values = configuration.patch_size, len(task.label_scheme.all_labels)
-        images = torch.rand(size, task.channels, *patch, device=device)
-        labels = torch.randint(values, (size, *patch), dtype=torch.int16, device=device)
-        self._batch = images, labels
+        size = len(positions_of_rank(task.configuration.batch_size, ranks.rank, ranks.world))
+        images, labels = random_batch(task, size)
+        self._batch = images.to(device), labels.to(device)
 
     def __enter__(self) -> RandomBatch:
         return self

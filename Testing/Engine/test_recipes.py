@@ -21,6 +21,7 @@ from SegAutoPlanLib.networks.blocks import NORMALIZATIONS
 from SegAutoPlanLib.schema import problem_of
 from SegAutoPlanLib.training import RECIPES, Recipe, find_recipe
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
+from SegAutoPlanLib.training.course import timed_recipe
 from SegAutoPlanLib.training.optimizers import OPTIMIZERS
 from SegAutoPlanLib.training.recipe_rules import RULES, idle_fields
 from SegAutoPlanLib.training.recipes import BY_TRAINER, LEFT_OUT, NAMED_RECIPES
@@ -262,3 +263,11 @@ def test_fields_that_another_choice_makes_idle_are_known():
 def test_a_schedule_fits_a_training_of_any_length():
     assert all(math.isfinite(learning_rate_at(find_recipe("default", epochs=n), n - 1)) for n in (1, 2, 10**6))
     assert set(AUGMENTATIONS) >= {"default", "none"}
+
+
+def test_a_warm_up_keeps_its_share_where_a_time_budget_sets_the_length():
+    fitted = timed_recipe(RECIPES["warmup"], steps=1000, iterations=25)
+    assert (fitted.epochs, fitted.warmup_epochs) == (40, 2)
+    assert learning_rate_at(fitted, 39.99) < 0.01 * fitted.learning_rate
+    shortest = timed_recipe(RECIPES["warmup"], steps=3, iterations=10)
+    assert (shortest.epochs, shortest.warmup_epochs) == (1, 0)
