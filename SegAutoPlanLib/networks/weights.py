@@ -34,8 +34,8 @@ LAYER_ALIASES = {"conv": "all_modules.0", "norm": "all_modules.1"}
 CHOOSE_ANOTHER = "the training went wrong or the file is damaged: use another checkpoint, or train it again"
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
-NEVER_NEGATIVE = (".running_var", ".num_batches_tracked")
-"""What batch normalisation keeps beside its parameters: variances and a count."""
+NEVER_NEGATIVE = (".running_var", ".num_batches_tracked", "exp_avg_sq", "step")
+"""What batch normalisation and Adam keep beside parameters: variances, second moments and counts."""
 HEADS = ".seg_layers."
 """In the names of the segmentation heads, the only layers whose size depends on the labels."""
 

@@ -12,12 +12,13 @@ from .recipe import BENCHMARKS, Recipe
 from .sampling import OVERSAMPLINGS
 from .schedules import SCHEDULES
 
-MOST_EPOCHS = 10**6
+LENGTH = whole(1, 10**6)
+"""Of epochs, or of steps per epoch."""
 
 RULES: dict[str, Rule] = {
-    "epochs": whole(1, MOST_EPOCHS),
-    "iterations_per_epoch": whole(1, 10**6),
-    "validation_iterations": whole(1, 10**6),
+    "epochs": LENGTH,
+    "iterations_per_epoch": LENGTH,
+    "validation_iterations": LENGTH,
     "batch_size": either(nothing, whole(1, 4096)),
     "optimizer": one_of(*OPTIMIZERS),
     "learning_rate": number(above=0, highest=100),
@@ -26,7 +27,7 @@ RULES: dict[str, Rule] = {
     "gradient_clip": number(above=0, highest=1e9),
     "schedule": one_of(*SCHEDULES),
     "polynomial_power": number(above=0, highest=100),
-    "warmup_epochs": whole(0, MOST_EPOCHS),
+    "warmup_epochs": whole(0, 10**6),
     "loss": either(nothing, one_of(*LOSSES)),
     "deep_supervision": flag,
     "normalization": one_of(*TRAINERS),
@@ -35,7 +36,7 @@ RULES: dict[str, Rule] = {
     "oversampling": one_of(*OVERSAMPLINGS),
     "oversample_foreground": number(0, 1),
     "benchmark": one_of(*BENCHMARKS),
-    "checkpoint_every": whole(1, MOST_EPOCHS),
+    "checkpoint_every": LENGTH,
 }
 """Every field but the names, which follow from the others."""
 

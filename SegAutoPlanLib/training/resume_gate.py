@@ -2,7 +2,7 @@
 
 | entry | |
 |---|---|
-| optimizer_state | obeyed: one group of all parameters, with finite settings; a momentum of the shape of each |
+| optimizer_state | obeyed: that of the recipe's optimiser, one group of all parameters, moments of the shape of each |
 | grad_scaler_state | obeyed: null, or finite numbers above 0 |
 | logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
 | _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
 import sys
 import time
 
 import pytest
 
+from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.training import RECIPES, find_recipe
 from SegAutoPlanLib.training.recipe_file import MOST_BYTES, recipe_to_toml
@@ -138,3 +141,26 @@ def test_an_old_python_that_cannot_read_toml_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tomllib", None)
     with pytest.raises(UserInputError, match=r"mine\.toml: reading a recipe file needs Python 3\.11"):
         find_recipe(str(written(tmp_path, "")))
+
+
+@needs_toml
+def test_the_verb_recipes_prints_one_as_a_file_that_gives_it_again(capsys, tmp_path):
+    assert main(["recipes", "nnUNetTrainer_warmup", "--workspace", str(tmp_path)]) == 0
+    path = written(tmp_path, capsys.readouterr().out)
+    assert find_recipe(str(path)).warmup_epochs == 50
+    assert main(["recipes", str(path), "--json", "--workspace", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["trainer_name"], shown["warmup_epochs"]) == ("mine", "nnUNetTrainer_warmup", 50)
+    assert main(["recipes", "wild", "--workspace", str(tmp_path)]) == 2
+    assert "list them with: recipes" in capsys.readouterr().err
+
+
+def test_listing_recipes_needs_no_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from SegAutoPlanLib.__main__ import main\n"
+        f"sys.exit(main(['recipes', '--workspace', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nnUNetTrainer_100epochs" in done.stdout
