@@ -98,10 +98,14 @@ class _Training:
     def run(self) -> Path:
         self._resume_or_start()
         self.course = self._set_course()
-        self.reports = TrainingReports(self.reporter, self.recipe, self.course)
+        self.reports = TrainingReports(
+            self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
+        )
+        self.reports.started(self.state)
         with self._batches() as batches:
             while not self.course.is_over(self.state):
                 self._epoch(batches)
+        self.reports.ended(self.state)
         if self.recipe.is_benchmark:
             return self._finish_benchmark()
         return self.checkpoints.finish(self.state)
@@ -205,7 +209,9 @@ class _Training:
     def _train_epoch(self, batches: BatchStream) -> bool:
         """Whether the epoch came to its end before the training did."""
         state = self.state
+        asked = time.perf_counter()
         for images, labels in islice(batches, self.recipe.iterations_per_epoch - state.iteration):
+            given = time.perf_counter()
             if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             if self.course.is_over(state):
@@ -214,7 +220,8 @@ class _Training:
             state.losses.append(self.step.train(images, labels))
             state.iteration += 1
             self.course.stepped(state)
-            self.reports.step(state)
+            self.reports.step(state, given - asked, time.perf_counter() - given)
+            asked = time.perf_counter()
         return True
 
     def _set_learning_rate(self, learning_rate: float) -> None:
@@ -233,6 +240,7 @@ class _Training:
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
     def _stop(self) -> None:
+        self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
         kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
         raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
