@@ -54,7 +54,22 @@ NNUNET_TRAINERS = (
 """Of nnU-Net 2.8.1 and of what came after it."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+LOSSES_TO_COME = {"ce", "dice", "dice_ce_no_smooth", "topk_ce", "topk_ce_ls01", "dice_topk"} - LOSSES.keys()
+AUGMENTATIONS_TO_COME = {
+    *("da5", "da5_order0", "da5_order0_labels", "order0_labels", "no_dummy_2d", "elastic"),
+} - AUGMENTATIONS.keys()
+TO_COME = pytest.mark.xfail(strict=True, reason="NOT TESTED: what the row names is yet to come")
+
+
+def row(recipe: Recipe):
+    is_to_come = recipe.loss in LOSSES_TO_COME or recipe.augmentation in AUGMENTATIONS_TO_COME
+    return pytest.param(recipe, id=recipe.name, marks=TO_COME if is_to_come else ())
+
+
+ROWS = [row(recipe) for recipe in RECIPES.values()]
+
+
+@pytest.mark.parametrize("recipe", ROWS)
 def test_whatever_a_recipe_names_is_there(recipe):
     assert {field: problem_of(rule, getattr(recipe, field)) for field, rule in RULES.items()} == dict.fromkeys(RULES)
     assert all(rate > 0 for rate in (learning_rate_at(recipe, 0), learning_rate_at(recipe, recipe.epochs - 1)))
