@@ -13,8 +13,14 @@ from .recipe_rules import RULES, conflict_in
 from .recipes import BY_TRAINER, LEFT_OUT, RECIPES
 
 
-def find_recipe(name: str, epochs: int | None = None, iterations: int | None = None, loss: str | None = None) -> Recipe:
-    """A recipe with its length or loss changed.
+def find_recipe(
+    name: str,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    loss: str | None = None,
+    freeze: str | None = None,
+) -> Recipe:
+    """A recipe with its length, its loss or what it freezes changed.
 
     A changed recipe keeps its trainer's name and folder: a longer training goes on where a shorter one ended.
 
@@ -25,10 +31,17 @@ def find_recipe(name: str, epochs: int | None = None, iterations: int | None = N
         UserInputError: no recipe has that name, the file is none, or a length cannot be.
     """
     recipe = base_recipe(name)
-    for option, field, value in (("--epochs", "epochs", epochs), ("--iterations", "iterations_per_epoch", iterations)):
+    given = (
+        ("--epochs", "epochs", epochs),
+        ("--iterations", "iterations_per_epoch", iterations),
+        ("--freeze", "freeze", freeze),
+    )
+    for option, field, value in given:
         problem = None if value is None else problem_of(RULES[field], value)
         if problem is not None:
             raise UserInputError(f"{option} {shown(value)}: {problem}.")
+    if freeze is not None:
+        recipe = replace(recipe, freeze=freeze)
     if loss is not None:
         recipe = replace(recipe, loss=loss)
     if epochs is not None:

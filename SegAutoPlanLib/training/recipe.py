@@ -54,6 +54,8 @@ class Recipe:
     """One of BENCHMARKS."""
     checkpoint_every: int = 50
     """Epochs between two `checkpoint_latest.pth`; a stop always writes one."""
+    freeze: str = "none"
+    """A name of freezing.FROZEN: what stays as it was at the start."""
     trainer_name: str = "nnUNetTrainer"
     """What nnU-Net's tools are told the trainer was: a class they know, whose network this one is."""
     results_name: str | None = None

@@ -6,6 +6,7 @@ from ..losses import LOSSES
 from ..models import TRAINERS
 from ..schema import Rule, either, flag, nothing, number, one_of, whole
 from .augmentation_presets import AUGMENTATIONS
+from .freezing import FROZEN
 from .mirroring import MIRRORINGS
 from .optimizers import OPTIMIZERS
 from .recipe import BENCHMARKS, Recipe
@@ -37,6 +38,7 @@ RULES: dict[str, Rule] = {
     "oversample_foreground": number(0, 1),
     "benchmark": one_of(*BENCHMARKS),
     "checkpoint_every": LENGTH,
+    "freeze": one_of(*FROZEN),
 }
 """Every field but the names, which follow from the others."""
 

@@ -97,13 +97,6 @@ def _augmentations() -> Iterator[NamedRecipe]:
             augmentation=preset,
             **IN_PLANE,
         )
-    yield _row(
-        "elastic",
-        "nnUNetTrainer",
-        "soft organs and few cases; slower",
-        augmentation="elastic",
-        results_name="nnUNetTrainer_elastic",
-    )
 
 
 def _losses() -> Iterator[NamedRecipe]:
@@ -192,20 +185,30 @@ def _own() -> Iterator[NamedRecipe]:
         learning_rate=5e-2,
         checkpoint_every=1,
     )
+    yield _row(
+        "elastic",
+        "nnUNetTrainer",
+        "soft organs and few cases; slower",
+        augmentation="elastic",
+        results_name="nnUNetTrainer_elastic",
+    )
+    # Large steps would forget what trained weights hold, and less is left to learn.
+    yield _row(
+        "finetune",
+        "nnUNetTrainer_100epochs",
+        "from trained weights (--pretrained)",
+        epochs=100,
+        learning_rate=1e-3,
+        results_name="nnUNetTrainer_finetune",
+    )
 
 
-NAMED_RECIPES = (
-    _row("default", "nnUNetTrainer", "nnU-Net's own; days on a CPU, a day or less on a GPU"),
-    *_own(),
-    *_lengths(),
-    *_augmentations(),
-    *_losses(),
-    *_optimizers(),
-    *_others(),
-)
+OF_NNUNET = (*_lengths(), *_augmentations(), *_losses(), *_optimizers(), *_others())
+DEFAULT = _row("default", "nnUNetTrainer", "nnU-Net's own; days on a CPU, a day or less on a GPU")
+NAMED_RECIPES = (DEFAULT, *_own(), *OF_NNUNET)
 RECIPES: dict[str, Recipe] = {row.recipe.name: row.recipe for row in NAMED_RECIPES}
-BY_TRAINER: dict[str, Recipe] = {recipe.trainer_name: recipe for recipe in reversed(RECIPES.values())}
-"""By nnU-Net's name of the trainer; of several, the first row."""
+BY_TRAINER: dict[str, Recipe] = {row.recipe.trainer_name: row.recipe for row in (DEFAULT, *OF_NNUNET)}
+"""By nnU-Net's name of the trainer."""
 
 _ADAN = (
     "its optimiser Adan comes from the package adan-pytorch, which has not been kept since 2022; "
