@@ -174,3 +174,13 @@ def test_several_processes_on_a_cpu_cannot_normalise_over_their_batch_and_say_so
     )
     with pytest.raises(UserInputError, match="only do on GPUs"):
         train_fold(task, ranks=Ranks(0, 2, 0))
+
+
+def test_fine_tuning_starts_from_its_statistics_and_a_frozen_encoder_keeps_them(trained, workspace):
+    options = TrainOptions(NAME, "3d_fullres", 2, recipe="batchnorm", epochs=1, iterations=2, device="cpu", seed=7)
+    tuned = train(workspace, dataclasses.replace(options, pretrained=trained.checkpoint, freeze="encoder"))
+    before, after = (read_checkpoint(fold.checkpoint)["network_weights"] for fold in (trained, tuned))
+    last = "decoder.stages.0.convs.0.norm.running_mean"
+    for name in (f"{FIRST}.running_mean", f"{FIRST}.running_var", f"{FIRST}.num_batches_tracked"):
+        assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(before[last], after[last])

@@ -173,7 +173,7 @@ def test_freezing_without_weights_to_keep_is_refused(workspace, tmp_path, capsys
     for more, told in (
         (["--freeze", "encoder"], "--freeze encoder: there are no trained weights"),
         (["--freeze", "encoder", "--resume"], "--freeze encoder: there are no trained weights"),
-        (["--freeze", "the rest"], "--freeze the rest: must be one of none, encoder, all_but_heads"),
+        (["--freeze", "the rest"], "--freeze 'the rest': must be 'none' or 'encoder' or 'all_but_heads'"),
     ):
         assert main([*bare, str(workspace.raw.parent), *more]) == 2
         assert told in capsys.readouterr().err
