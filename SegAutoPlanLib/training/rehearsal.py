@@ -37,7 +37,7 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
 
 
 def random_batch(task: TrainingTask, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Images and labels of the shape of a batch of the task, the same every time."""
+    """Images (b, c, *patch) float32 and labels (b, *patch) int16 of noise, the same each time."""
     generator = torch.Generator().manual_seed(0)
     patch = task.configuration.patch_size
     images = torch.randn((batch_size, task.channels, *patch), generator=generator)
