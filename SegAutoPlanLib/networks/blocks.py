@@ -22,6 +22,8 @@ NORMALIZATIONS = {
 """Of each sample's features, or of the whole batch's: in training; a trained network has running statistics."""
 AVERAGE_POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
+_INSTANCE_NORMS = tuple(NORMALIZATIONS["instance"].values())
+
 NEGATIVE_SLOPE = 0.01
 
 
@@ -54,7 +56,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        if x.device.type == "cpu" and is_channels_last(x) and isinstance(self.norm, tuple(INSTANCE_NORM.values())):
+        if x.device.type == "cpu" and is_channels_last(x) and isinstance(self.norm, _INSTANCE_NORMS):
             slope = NEGATIVE_SLOPE if isinstance(self.activation, nn.LeakyReLU) else None
             return instance_norm(x, self.norm.weight, self.norm.bias, self.norm.eps, slope)
         return self.activation(self.norm(x))
