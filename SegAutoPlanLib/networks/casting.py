@@ -33,6 +33,11 @@ def candidates(device: torch.device) -> tuple[NumberFormat, ...]:
     return (usual_format(device),)
 
 
+def can_compute(number_format: NumberFormat, device: torch.device) -> bool:
+    """Whether the device has kernels for the format: a training may go on on another machine than it began on."""
+    return number_format.precision == "float32" or number_format in candidates(device)
+
+
 def computing_in(number_format: NumberFormat, device: torch.device) -> contextlib.AbstractContextManager:
     """A block in which the layers compute in the format, whatever the type of their weights."""
     if number_format.precision == "float32":

@@ -12,7 +12,7 @@ import torch
 
 from .. import __version__
 from ..networks import UNet, load_weights, read_checkpoint, require_fit, shapes_of, with_aliases, write_checkpoint
-from ..networks.casting import usual_format
+from ..networks.casting import can_compute, usual_format
 from ..networks.weights import require_finite_tensors
 from ..number_format import FULL_PRECISION, NumberFormat, number_format_of
 from ..planning import plan_to_json
@@ -130,8 +130,10 @@ class TrainingState:
         self.optimizer.load_state_dict(content["optimizer_state"])
         ours = content.get("segautoplan", {})
         if "number_format" in ours:
-            self.number_format = number_format_of(ours["number_format"])
-            self.scaler = _scaler_for(self.number_format, next(self.network.parameters()).device)
+            device = next(self.network.parameters()).device
+            began_in = number_format_of(ours["number_format"])
+            self.number_format = began_in if can_compute(began_in, device) else usual_format(device)
+            self.scaler = _scaler_for(self.number_format, device)
         if self.scaler and content.get("grad_scaler_state"):
             self.scaler.load_state_dict(content["grad_scaler_state"])
         self.epoch = content["current_epoch"]

@@ -16,7 +16,7 @@ from SegAutoPlanLib.networks.format_memory import machine_and, measure, remember
 from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.training import format_choice
+from SegAutoPlanLib.training import format_choice, state
 
 from .balls import NAME, ball_workspace
 from .test_channels_last import needs_bfloat16
@@ -117,6 +117,15 @@ def test_a_resumed_training_keeps_the_format_it_began_in(wanted, workspace, memo
     resumed = train(workspace, dataclasses.replace(OPTIONS, resume=True))
     assert the_format(resumed) == wanted
     assert all(torch.equal(tensor, weights(resumed)[name]) for name, tensor in expected.items())
+
+
+def test_what_this_machine_cannot_compute_goes_on_in_its_usual_format(workspace, memory, monkeypatch):
+    choose(monkeypatch, CHANNELS_LAST)
+    train(workspace, OPTIONS)
+    memory.unlink()
+    monkeypatch.setattr(state, "can_compute", lambda number_format, device: False)
+    longer = train(workspace, dataclasses.replace(OPTIONS, epochs=3, resume=True))
+    assert the_format(longer) == FULL_PRECISION
 
 
 @needs_bfloat16
