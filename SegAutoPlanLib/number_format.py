@@ -18,28 +18,15 @@ class NumberFormat:
     """One of PRECISIONS."""
     channels_last: bool = False
     """Whether the channels of a voxel lie side by side in memory."""
-    compiled: bool = False
-    """Whether `torch.compile` makes the network's kernels."""
 
     def __str__(self) -> str:
-        parts = [self.precision]
-        parts += ["channels-last"] if self.channels_last else []
-        parts += ["compiled"] if self.compiled else []
-        return ", ".join(parts)
+        return f"{self.precision}, channels-last" if self.channels_last else self.precision
 
 
 FULL_PRECISION = NumberFormat()
-FORMATS = tuple(
-    NumberFormat(precision, channels_last, compiled)
-    for precision in PRECISIONS
-    for channels_last in (False, True)
-    for compiled in (False, True)
-)
+FORMATS = tuple(NumberFormat(precision, channels_last) for precision in PRECISIONS for channels_last in (False, True))
 """All there are: a format's place here is what the processes of a distributed run tell each other."""
-NUMBER_FORMAT = record(
-    {"precision": one_of(*PRECISIONS), "channels_last": flag, "compiled": flag},
-    others=(),
-)
+NUMBER_FORMAT = record({"precision": one_of(*PRECISIONS), "channels_last": flag}, others=())
 """The rule of a format in a file, as `vars` writes it."""
 
 

@@ -92,6 +92,7 @@ def measure(
         seconds[number_format] = max(best, 1e-6)
         if best < FAR_FASTER * seconds[usual] or time.perf_counter() - started > allowed_s:
             break
+        del run
     fastest = min(seconds, key=seconds.__getitem__)
     return (fastest if seconds[fastest] < CLEARLY * seconds[usual] else usual), seconds
 

@@ -46,7 +46,7 @@ def instance_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, negative_
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Sample by sample, so that what one pass has written is in the cache when the next one reads it."""
+    """Statistics sample by sample, all else of the whole batch: wherever torch is called, its threads wait for all."""
 
     @staticmethod
     def forward(
@@ -56,8 +56,8 @@ class _InstanceNorm(torch.autograd.Function):
         mean, rstd = (torch.empty(len(x), len(weight), dtype=weight.dtype) for _ in range(2))
         for sample, result, its_mean, its_rstd in zip(_each(x), _each(y), mean, rstd, strict=True):
             torch.native_batch_norm(sample, weight, bias, None, None, True, 0.0, eps, out=(result, its_mean, its_rstd))
-            if negative_slope is not None:
-                torch.nn.functional.leaky_relu_(result, negative_slope)
+        if negative_slope is not None:
+            torch.nn.functional.leaky_relu_(y, negative_slope)
         context.eps, context.negative_slope = eps, negative_slope
         # A leaky ReLU keeps the sign: its gradient can be told from its result, which the next layer keeps anyway.
         context.save_for_backward(x, weight, mean, rstd, None if negative_slope is None else y)
@@ -68,31 +68,16 @@ class _InstanceNorm(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, rstd, y = context.saved_tensors
         gradient = gradient.contiguous(memory_format=CHANNELS_LAST[x.ndim - 2])
-        of_x = torch.empty_like(x)
-        of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(weight)
-        for number, (sample, its_gradient, result) in enumerate(
-            zip(_each(x), _each(gradient), _each(of_x), strict=True)
-        ):
-            if y is not None:
-                its_gradient = torch.ops.aten.leaky_relu_backward(
-                    its_gradient, y[number : number + 1], context.negative_slope, True
-                )
-            inner, scale, shift = torch.ops.aten.native_batch_norm_backward(
-                its_gradient,
-                sample,
-                weight,
-                None,
-                None,
-                mean[number],
-                rstd[number],
-                True,
-                context.eps,
-                [True, True, True],
+        if y is not None:
+            gradient = torch.ops.aten.leaky_relu_backward(gradient, y, context.negative_slope, True)
+        parts = [
+            torch.ops.aten.native_batch_norm_backward(
+                its_gradient, sample, weight, None, None, its_mean, its_rstd, True, context.eps, [True, True, True]
             )
-            result.copy_(inner)
-            of_weight += scale
-            of_bias += shift
-        return of_x, of_weight, of_bias, None, None
+            for its_gradient, sample, its_mean, its_rstd in zip(_each(gradient), _each(x), mean, rstd, strict=True)
+        ]
+        of_x, of_weight, of_bias = zip(*parts, strict=True)
+        return torch.cat(of_x), torch.stack(of_weight).sum(0), torch.stack(of_bias).sum(0), None, None
 
 
 def _each(batch: Tensor) -> tuple[Tensor, ...]:

@@ -27,8 +27,10 @@ from .state import TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 
-WORTH_MEASURING = 150
-"""Steps of a training; measuring costs about as much time as five."""
+WORTH_MEASURING = 100
+"""Steps of a training; measuring costs about as much time as five, or less with a large batch."""
+SAMPLES_ON_A_CPU = 2
+"""Of a batch: which format is faster does not depend on their number there, what measuring costs does."""
 SHARE_OF_BUDGET = 0.1
 """What a measurement may take of a time budget; the faster format gives it back."""
 AUTOMATIC, FULL = "auto", "full"
@@ -75,8 +77,8 @@ def _choose(
         number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks), allowed_s)
     if len(seconds) > 1:
         remember(memory, key, number_format, seconds)
-    times = ", ".join(f"{tried}: {its:.2f} s" for tried, its in seconds.items())
-    reporter.event("number_format", message=f"Training in {number_format} (per step, {times}).")
+    times = ", ".join(f"{tried} {its / seconds[formats[0]]:.2f}" for tried, its in seconds.items())
+    reporter.event("number_format", message=f"Training in {number_format} (time of a step, relative: {times}).")
     return number_format
 
 
@@ -115,5 +117,8 @@ def _step_in(
     state = TrainingState.fresh(network, recipe, device, number_format)
     loss = DeepSupervision(build_loss(recipe.loss, scheme, configuration.batch_dice))
     step = TrainingStep(network, state, loss, recipe, scheme, device)
+    samples = _batch_size(task, ranks)
+    if device.type == "cpu":
+        samples = min(samples, SAMPLES_ON_A_CPU)
     # The loss comes back as a number: whatever the device still had to do is done then.
-    return partial(step.train, *random_batch(task, _batch_size(task, ranks)))
+    return partial(step.train, *random_batch(task, samples))

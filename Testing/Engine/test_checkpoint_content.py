@@ -154,7 +154,7 @@ WRONG_PROGRESS: dict[str, Callable[[Content], None]] = {
     ),
     "a number format of text": with_value("segautoplan", "number_format", value="bfloat16"),
     "an unknown number format": with_value(
-        "segautoplan", "number_format", value={"precision": "float64", "channels_last": True, "compiled": False}
+        "segautoplan", "number_format", value={"precision": "float64", "channels_last": True}
     ),
     "half a number format": with_value("segautoplan", "number_format", value={"precision": "float32"}),
     "more epochs than wanted": with_value("current_epoch", value=1001),

@@ -189,8 +189,8 @@ def test_what_was_measured_for_one_plan_stays_beside_that_for_another(tmp_path):
     [
         [],
         {"one": "float32"},
-        {"one": {"number_format": {"precision": "float64", "channels_last": True, "compiled": False}, "seconds": {}}},
-        {"one": {"number_format": {"precision": "float32", "channels_last": 1, "compiled": False}, "seconds": {}}},
+        {"one": {"number_format": {"precision": "float64", "channels_last": True}, "seconds": {}}},
+        {"one": {"number_format": {"precision": "float32", "channels_last": 1}, "seconds": {}}},
         {"one": {"number_format": {"precision": "float32"}, "seconds": {}}},
     ],
 )

@@ -202,9 +202,9 @@ WRONG_PROGRESS: dict[str, Callable[[Content], Any]] = {
     "losses-number": _set("segautoplan", "losses_of_epoch", value=7),
     "format-text": _set("segautoplan", "number_format", value="bfloat16"),
     "format-unknown": _set("segautoplan", "number_format", value={
-        "precision": "float64", "channels_last": True, "compiled": False}),
+        "precision": "float64", "channels_last": True}),
     "format-more": _set("segautoplan", "number_format", value={
-        "precision": "float32", "channels_last": True, "compiled": False, "code": "x"}),
+        "precision": "float32", "channels_last": True, "code": "x"}),
 }  # fmt: skip
 HARMLESS: dict[str, Callable[[Content], Any]] = {
     "more-keys": _set("whatever", value={"a": [1, None, torch.zeros(2)]}),
