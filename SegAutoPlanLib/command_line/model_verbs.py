@@ -25,7 +25,13 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
     parser.add_argument("--loss", metavar="NAME", help=f"one of {', '.join(LOSSES)} (default: what fits the labels)")
     add_device(parser)
-    parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
+    parser.add_argument(
+        "--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU, on each computer"
+    )
+    parser.add_argument(
+        "--nodes", type=positive, default=1, metavar="N", help="computers; the same command is started on each"
+    )
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="of one of the computers, where all of them meet")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--pretrained", type=path, metavar="PATH", help="checkpoint to start the weights from")
     parser.add_argument("--save-probabilities", action="store_true", help="of the validation cases, as npz")
@@ -42,7 +48,7 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
     from ..pipeline.train import TrainOptions, train
 
     trained = train(workspace, record(TrainOptions, given), reporter)
-    if trained is None:  # torchrun started this process, and another is the main one
+    if trained is None:  # another process, or another computer, has the result
         return Result("")
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
     return Result(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError
+from ..errors import FileError, UserInputError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
@@ -32,16 +30,19 @@ from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
+from ..training.elastic import Nodes
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
+from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name, require_rendezvous
 from .plan import find_plan, stored_plan
 
 LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
+RESTARTS = 3
+"""How often a training in several processes goes on from its last checkpoint after one of them has died."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ class TrainOptions:
     loss: str | None = None
     device: str = "auto"
     gpus: int = 1
-    """Processes, one per GPU (Linux)."""
+    """Processes, one per GPU, on each computer."""
+    nodes: int = 1
+    """Computers, on each of which the same training is started."""
+    rendezvous: str | None = None
+    """`HOST:PORT` of one of several computers, where they find each other."""
     resume: bool = False
     pretrained: Path | None = None
     save_probabilities: bool = False
@@ -78,6 +83,8 @@ class TrainOptions:
         require_option("--epochs", self.epochs, LENGTH)
         require_option("--iterations", self.iterations, LENGTH)
         require_option("--gpus", self.gpus, COUNT)
+        require_option("--nodes", self.nodes, COUNT)
+        require_rendezvous(self.nodes, self.rendezvous)
         require_option("--seed", self.seed, SEED)
 
 
@@ -99,13 +106,14 @@ class TrainedFold:
 def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
     """Train one fold and segment its validation cases.
 
-    With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
-    main one get None.
+    With `gpus` above 1, or on several nodes, the training runs in processes of its own, which go on from the last
+    checkpoint when one of them dies. Under torchrun every process calls this; all but the main one get None, as does a
+    node that does not hold the main process.
 
     Raises:
         UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
-        RankFailed: one of several processes failed.
+        RankFailed: one of several processes failed, and again when all had been started again.
     """
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
@@ -116,19 +124,17 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     if options.pretrained is not None:
         read_checkpoint(options.pretrained)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
-    rank = rank_from_environment()
-    with contextlib.ExitStack() as held:
-        if options.gpus > 1:
-            # By this process, which outlives the others.
-            held.enter_context(_held_fold(fold_folder))
-            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
-        else:
-            with joined(rank, device) as ranks:
-                with ranks.main_first():
-                    if ranks.is_main:
-                        held.enter_context(_held_fold(fold_folder))
-                task = _train_rank(workspace, options, ranks, reporter)
-        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+    if options.nodes > 1:
+        nodes = Nodes(options.nodes, options.rendezvous, str(fold_folder.relative_to(workspace.results)))
+        work = partial(_train_alone, workspace, options, fold_folder)
+        return launch_ranks(work, options.gpus, options.device, reporter, nodes, RESTARTS)
+    if options.gpus > 1:
+        # Held by this process, which outlives the others.
+        with _held_fold(fold_folder):
+            work = partial(_train_rank, workspace, options)
+            return launch_ranks(work, options.gpus, options.device, reporter, restarts=RESTARTS)
+    with joined(rank_from_environment(), device) as ranks:
+        return _train_alone(workspace, options, fold_folder, ranks, reporter)
 
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
@@ -145,15 +151,27 @@ def _held_fold(folder: Path) -> Iterator[None]:
         yield
 
 
-def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
-    """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
+def _train_alone(
+    workspace: Workspace, options: TrainOptions, fold_folder: Path, ranks: Ranks, reporter: Reporter
+) -> TrainedFold | None:
+    """`_train_rank` while the main process keeps all others from the fold."""
+    with contextlib.ExitStack() as held:
+        with ranks.main_first():
+            if ranks.is_main:
+                held.enter_context(_held_fold(fold_folder))
+        return _train_rank(workspace, options, ranks, reporter)
+
+
+def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainedFold | None:
+    """What each process of a training does, a lone one too. Only the main one prepares, reports and evaluates."""
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     raw = load_dataset(workspace.raw_folder(options.dataset))
+    options = replace(options, resume=options.resume or ranks.any_rank(ranks.is_continued))
     with ranks.main_first():
-        task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
+        task = _prepare(workspace, raw, recipe, options, ranks, reporter)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
-    return task
+    return _validate(workspace, raw, task, options, ranks, reporter)
 
 
 def _prepare(
@@ -161,18 +179,24 @@ def _prepare(
     raw: Dataset,
     recipe: Recipe,
     options: TrainOptions,
-    device: torch.device,
+    ranks: Ranks,
     reporter: Reporter,
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
+    device = choose_device(options.device)
     chosen = plan.configuration(options.configuration)
     if chosen.previous_stage:
         raise FileError(
             plan_file,
             f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
             "train 3d_fullres or 3d_lowres",
+        )
+    if ranks.world > chosen.batch_size:
+        raise UserInputError(
+            f"--gpus {options.gpus}: the plan's batch of {chosen.batch_size} cannot be shared out among "
+            f"{ranks.world} processes; use fewer, or plan with a larger batch."
         )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
@@ -204,19 +228,27 @@ def _prepare(
 
 
 def _validate(
-    workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, reporter: Reporter
-) -> TrainedFold:
+    workspace: Workspace,
+    raw: Dataset,
+    task: TrainingTask,
+    options: TrainOptions,
+    ranks: Ranks,
+    reporter: Reporter,
+) -> TrainedFold | None:
+    """The fold's own cases, shared out among the processes; the main one compares them with their references."""
     checkpoint = options.validate_only or "final"
-    model = load_model(task.model_folder, [task.fold], checkpoint)
     output = task.fold_folder / VALIDATION_FOLDER
-    segment_preprocessed_folder(
-        Segmenter(model, options.device),
-        task.preprocessed,
-        task.validation_cases,
-        output,
-        options.save_probabilities,
-        reporter,
-    )
+    with ranks.all_or_none():
+        segment_preprocessed_folder(
+            Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device),
+            task.preprocessed,
+            task.validation_cases[ranks.rank :: ranks.world],
+            output,
+            options.save_probabilities,
+            reporter,
+        )
+    if not ranks.is_main:
+        return None
     scheme = raw.label_scheme
     evaluation = evaluate_folder(
         ground_truth_folder(workspace.preprocessed / raw.name),

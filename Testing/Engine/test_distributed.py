@@ -31,12 +31,16 @@ from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.rank import Rank
 from SegAutoPlanLib.runs import RunFolder, RunReporter
 from SegAutoPlanLib.training.distributed import Ranks, joined
-from SegAutoPlanLib.training.launch import GRACE_S, HOST, RankFailed, launch_ranks
+from SegAutoPlanLib.training.elastic import Nodes
+from SegAutoPlanLib.training.launch import launch_ranks
+from SegAutoPlanLib.training.rank_process import RankFailed
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GRACE_S = 10.0
+"""How long those may live on whom nobody needs."""
 FOLD = f"results/{NAME}/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0"
 TRAIN = ["train", NAME, "3d_fullres", "0", "--recipe", "short", "--device", "cpu"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "SegAutoPlanLib"]
@@ -212,6 +216,7 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     given = (
         f"train {NAME} 2d all --plans mine --recipe short --epochs 7 --iterations 8 --loss dice_bce --device cpu"
         " --gpus 2 --resume --pretrained a.pth --save-probabilities --validate-only best --no-checkpoints --seed 3"
+        " --nodes 2 --rendezvous localhost:29400"
     )
     options = record(TrainOptions, build_parser().parse_args(given.split()))
     plain = TrainOptions("", "", 0)
@@ -219,8 +224,8 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     assert same == [], "the arguments above leave these options as they are by default"
     sent = []
 
-    def take(work: partial, count: int, device: str, _reporter: Reporter) -> None:
-        sent.append((pickle.loads(pickle.dumps(work)), count, device))
+    def take(work: partial, count: int, device: str, _reporter: Reporter, nodes: Nodes, _restarts: int) -> None:
+        sent.append((pickle.loads(pickle.dumps(work)), count, device, nodes.count, nodes.rendezvous))
         raise StopRequested
 
     monkeypatch.setattr(train_module, "find_loss", lambda *_, **__: None)
@@ -228,13 +233,14 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "launch_ranks", take)
     with pytest.raises(StopRequested):
         train(Workspace.at(tmp_path), options)
-    [(work, count, device)] = sent
-    assert (options in work.args, count, device) == (True, 2, "cpu")
+    [(work, *how)] = sent
+    assert options in work.args
+    assert how == [2, "cpu", 2, "localhost:29400"]
 
 
 def leave_twice(rank: Rank, port: int, folder: Path) -> None:
     """Join and leave by either way, and write which threads of the group are left."""
-    store = TCPStore(HOST, port, is_master=False)
+    store = TCPStore("127.0.0.1", port, is_master=False)
 
     def work(ranks: Ranks, fails: bool) -> None:
         network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
@@ -262,7 +268,7 @@ def thread_names() -> list[str]:
 
 def test_no_thread_of_the_group_outlives_it(tmp_path):
     """One that is late by then ends the process with `terminate called without an active exception`."""
-    store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     processes = [
         get_context("spawn").Process(target=leave_twice, args=(Rank(number, 2, number), store.port, tmp_path))
         for number in range(2)
