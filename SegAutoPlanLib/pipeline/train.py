@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError, UserInputError
+from ..errors import FileError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
@@ -32,7 +32,7 @@ from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
 from ..training.elastic import Nodes
 from ..training.launch import launch_ranks
-from ..training.requirements import require_training_fits
+from ..training.requirements import require_batch_for, require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
@@ -125,7 +125,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         read_checkpoint(options.pretrained)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     if options.nodes > 1:
-        nodes = Nodes(options.nodes, options.rendezvous, str(fold_folder.relative_to(workspace.results)))
+        nodes = Nodes(options.nodes, options.rendezvous, "-".join(fold_folder.parts[-3:]))
         work = partial(_train_alone, workspace, options, fold_folder)
         return launch_ranks(work, options.gpus, options.device, reporter, nodes, RESTARTS)
     if options.gpus > 1:
@@ -193,11 +193,7 @@ def _prepare(
             f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
             "train 3d_fullres or 3d_lowres",
         )
-    if ranks.world > chosen.batch_size:
-        raise UserInputError(
-            f"--gpus {options.gpus}: the plan's batch of {chosen.batch_size} cannot be shared out among "
-            f"{ranks.world} processes; use fewer, or plan with a larger batch."
-        )
+    require_batch_for(ranks.world, chosen.batch_size)
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import os
 import tempfile
 import threading
 import uuid
@@ -17,6 +18,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
     RendezvousConnectionError,
+    RendezvousError,
     RendezvousHandler,
     RendezvousParameters,
     RendezvousTimeoutError,
@@ -31,6 +33,9 @@ JOIN_S = 900
 """How long the first computer waits for the last one."""
 LEAVE_S = 15.0
 """How long a computer whose ranks have ended waits for the others."""
+
+NO_SHARED_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+TALKATIVE = ("torch.distributed.elastic", "torch.multiprocessing.spawn")
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,16 @@ class Agent(threading.Thread):
         super().__init__(daemon=True, name="elastic agent")
         self._call, self._count, self._nodes, self._restarts = call, count, nodes, restarts
         self._handler: RendezvousHandler | None = None
-        self._error: Exception | None = None
+        self._error: RendezvousError | RankFailed | None = None
+        self._has_ended_well = False
 
     def run(self) -> None:
         try:
-            with _quiet(), tempfile.TemporaryDirectory(prefix="segautoplan-ranks-") as logs:
+            with _quiet(), _new_store_at_each_start(), tempfile.TemporaryDirectory(prefix="segautoplan-ranks-") as logs:
                 self._run(logs)
-        except Exception as error:  # noqa: BLE001 - raised in the thread that asks for it
+            self._has_ended_well = True
+        except (RendezvousError, RankFailed) as error:
+            # Raised in the thread that asks for it. Any other is a mistake of ours, and is printed with its traceback.
             self._error = error
 
     def raise_error(self) -> None:
@@ -95,11 +103,11 @@ class Agent(threading.Thread):
             ) from error
         if isinstance(error, RendezvousClosedError):
             raise RankFailed("The training has ended on another computer, whose log may say why.") from error
-        if error is not None:
-            raise error
+        if not self._has_ended_well:
+            raise error or RankFailed("What starts the processes ended by an error; the log says by which.")
 
-    def allow_no_restart(self) -> None:
-        """The ranks of this computer end as if they had succeeded; whoever waits for them elsewhere need not."""
+    def leave(self) -> None:
+        """Nobody shall wait for the ranks of this computer any more, neither here nor elsewhere."""
         if self._nodes.count > 1 and self._handler is not None:
             self._handler.set_closed()
 
@@ -141,14 +149,29 @@ class Agent(threading.Thread):
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # It says on the terminal what the ranks' own sentences say.
-    logger = logging.getLogger("torch.distributed.elastic")
-    before, nowhere = logger.propagate, logging.NullHandler()
-    logger.propagate = False
-    logger.addHandler(nowhere)
+def _new_store_at_each_start() -> Iterator[None]:
+    # Otherwise the ranks of the second start find the addresses of those of the first.
+    before = os.environ.get(NO_SHARED_STORE)
+    os.environ[NO_SHARED_STORE] = "1"
     try:
         yield
     finally:
-        logger.removeHandler(nowhere)
-        logger.propagate = before
+        del os.environ[NO_SHARED_STORE]
+        if before is not None:
+            os.environ[NO_SHARED_STORE] = before
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # They say on the terminal what the ranks' own sentences say.
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before, nowhere = [logger.propagate for logger in loggers], logging.NullHandler()
+    for logger in loggers:
+        logger.propagate = False
+        logger.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        for logger, propagates in zip(loggers, before, strict=True):
+            logger.removeHandler(nowhere)
+            logger.propagate = propagates

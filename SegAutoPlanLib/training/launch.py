@@ -253,7 +253,7 @@ class _Launch:
         if (start.deaths or start.errors) and start.ending_at is None:
             start.ending_at = time.monotonic() + GRACE_S
             if start.is_over:
-                self._agent.allow_no_restart()
+                self._agent.leave()
 
     def _pass_on(self, event: Event) -> None:
         if event.name == "checkpoint" and event.fields.get("name") in GO_ON_FROM:
@@ -272,4 +272,5 @@ class _Launch:
             for each in start.ranks.values():
                 each.tell(STOP)
         if self._asked_to_stop and not self._has_begun:
+            self._agent.leave()
             raise StopRequested("Stopped while waiting for the other computers.")

@@ -6,11 +6,12 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.distributed import PrefixStore, TCPStore
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousTimeoutError
 
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.command_line import build_parser
@@ -30,10 +32,12 @@ from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.rank import Rank
 from SegAutoPlanLib.runs import RunFolder, RunReporter
+from SegAutoPlanLib.training import elastic
 from SegAutoPlanLib.training.distributed import Ranks, joined
 from SegAutoPlanLib.training.elastic import Nodes
 from SegAutoPlanLib.training.launch import launch_ranks
 from SegAutoPlanLib.training.rank_process import RankFailed
+from SegAutoPlanLib.training.requirements import require_batch_for
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace
@@ -52,9 +56,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread_per_process():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
+    torch.set_num_threads(before)
 
 
 def events_of(run: Path) -> list[dict]:
@@ -69,42 +76,92 @@ def wait_for(condition, what: str, limit_s: float = 60) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module", params=[("--gpus", True), ("torchrun", False)], ids=lambda param: param[0])
-def pair(request, tmp_path_factory):
-    """What one process learned, what two learned, and the run folder of the two."""
-    launcher, batch_dice = request.param
+@dataclass(frozen=True)
+class Pair:
+    """What one process learned, what two learned, and how the two validated."""
+
+    alone: dict
+    together: dict
+    run: Path
+    """The run folder of the two."""
+    summary: bytes
+    """Of the two."""
+    summary_of_one: bytes
+    """That one process makes of the same weights."""
+
+
+@pytest.fixture(scope="module", params=["--gpus", "torchrun", "--nodes"])
+def pair(request, tmp_path_factory) -> Pair:
     root = tmp_path_factory.mktemp("pair")
     path = ball_workspace(root).preprocessed / NAME / "nnUNetPlans.json"
     document = read_json(path)
-    document["configurations"]["3d_fullres"]["batch_dice"] = batch_dice
+    document["configurations"]["3d_fullres"]["batch_dice"] = request.param != "torchrun"
     write_json(path, document)
     arguments = [*TRAIN, "--epochs", "1", "--iterations", "3", "--workspace", str(root)]
     assert main(arguments) == 0
     alone = read_checkpoint(root / FOLD / "checkpoint_final.pth")
     run = root / "run"
-    arguments += ["--run-folder", str(run)]
-    if launcher == "--gpus":
-        assert main([*arguments, "--gpus", "2"]) == 0
-    else:
-        answer = subprocess.run(
-            [*TORCHRUN, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=240
-        )
+    two = [*arguments, "--run-folder", str(run)]
+    if request.param == "--gpus":
+        assert main([*two, "--gpus", "2"]) == 0
+    elif request.param == "torchrun":
+        answer = subprocess.run([*TORCHRUN, *two], cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout.count("finished") == 1, "the other process printed too"
-    return alone, read_checkpoint(root / FOLD / "checkpoint_final.pth"), run
+    else:
+        train_on_two_nodes(arguments, run)
+    summary = root / FOLD / "validation" / "summary.json"
+    written = summary.read_bytes()
+    assert main([*arguments, "--validate-only"]) == 0
+    return Pair(alone, read_checkpoint(root / FOLD / "checkpoint_final.pth"), run, written, summary.read_bytes())
+
+
+def train_on_two_nodes(arguments: list[str], run: Path) -> None:
+    """Two launchers, as on two computers; one rank is killed in the second step and all start again."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [*arguments, "--nodes", "2", "--rendezvous", f"127.0.0.1:{port}"]
+    runs = [run, run.with_name("run of the other")]
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "Testing.Engine.killed_rank", *arguments, "--run-folder", str(folder)],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for folder in runs
+    ]
+    for node in nodes:
+        error = node.communicate(timeout=240)[1]
+        assert node.returncode == 0, error
+    told = [[event.get("message", "") for event in events_of(folder)] for folder in runs]
+    assert sum("was killed by signal 9" in words for words in map(str, told)) == 1
+    assert all("All processes were started again" in words for words in map(str, told))
+    if "checkpoint" not in {event["event"] for event in events_of(run)}:
+        # Which of the nodes holds the main process is drawn by lot.
+        runs[0].rename(run.with_name("aside"))
+        runs[1].rename(run)
 
 
 def test_two_processes_equal_one(pair):
-    alone, together, _ = pair
-    for name, tensor in alone["network_weights"].items():
-        assert torch.allclose(tensor, together["network_weights"][name], atol=2e-5), name
-    assert together["logging"]["mean_fg_dice"] == pytest.approx(alone["logging"]["mean_fg_dice"], abs=1e-3)
+    for name, tensor in pair.alone["network_weights"].items():
+        assert torch.allclose(tensor, pair.together["network_weights"][name], atol=2e-5), name
+    dice = [content["logging"]["mean_fg_dice"] for content in (pair.alone, pair.together)]
+    assert dice[1] == pytest.approx(dice[0], abs=1e-3)
+
+
+def test_the_validation_that_two_share_out_is_that_of_one_to_the_bit(pair):
+    assert len(json.loads(pair.summary)["metric_per_case"]) == 2
+    assert pair.summary == pair.summary_of_one
 
 
 def test_only_the_main_process_reports_and_it_finishes_once_after_validation(pair):
-    *_, run = pair
+    run = pair.run
     names = [event["event"] for event in events_of(run)]
-    assert names.count("started") == names.count("preprocessed") == names.count("finished") == 1
+    assert names.count("started") == names.count("finished") == 1
+    assert names.count("preprocessed") == 1 + names.count("warning")
     last_validated, finished = events_of(run)[-2:]
     assert (last_validated["stage"], finished["event"]) == ("validating", "finished")
     assert last_validated["done"] == last_validated["total"]
@@ -144,7 +201,15 @@ def test_a_users_mistake_is_refused_once_and_as_by_one_process(tmp_path, capsys)
     assert "4d" in sentence
 
 
+def only_the_other_one_refuses(ranks: Ranks) -> None:
+    with ranks.all_or_none():
+        if not ranks.is_main:
+            raise UserInputError("what the other one found")
+
+
 def the_main_one_refuses(ranks: Ranks, _reporter: Reporter) -> None:
+    with pytest.raises(UserInputError, match="what the other one found"):
+        only_the_other_one_refuses(ranks)
     with ranks.main_first():
         if ranks.is_main:
             raise UserInputError(f"{time.monotonic()}")
@@ -181,9 +246,67 @@ def test_a_failure_of_another_process_is_the_runs_failure(tmp_path):
     assert "memory" in state.message
 
 
-def test_a_process_that_is_killed_ends_all_with_a_sentence():
-    with pytest.raises(RankFailed, match="Process 2 of 2 was killed by signal 9"):
-        launch_ranks(the_other_one_is_killed, 2, "cpu")
+def test_after_a_process_is_killed_all_start_again_and_at_last_a_sentence_says_so(tmp_path):
+    with (
+        pytest.raises(RankFailed, match=r"Process 2 of 2 was killed by signal 9.* started again 1 time"),
+        RunReporter(tmp_path, []) as reporter,
+    ):
+        launch_ranks(the_other_one_is_killed, 2, "cpu", reporter, restarts=1)
+    [warning] = [event["message"] for event in events_of(tmp_path) if event["event"] == "warning"]
+    assert "Process 2 of 2 was killed by signal 9" in warning
+    assert "from the beginning (1 of 1 times)" in warning
+
+
+class Stopping(Reporter):
+    """Asked to stop from the beginning."""
+
+    def stop_requested(self) -> bool:
+        return True
+
+
+def test_who_waits_for_the_other_computers_can_be_stopped():
+    before = threading.active_count()
+    with pytest.raises(StopRequested, match="waiting for the other computers"):
+        launch_ranks(the_main_one_refuses, 1, "cpu", Stopping(), Nodes(2, "127.0.0.1:29418"))
+    wait_for(lambda: threading.active_count() == before, "it waits on", GRACE_S)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RendezvousConnectionError, "--rendezvous node01:29400: nobody answers there"),
+        (RendezvousTimeoutError, "--rendezvous node01:29400: of 2 computers not all came within 15 minutes"),
+    ],
+)
+def test_computers_that_do_not_find_each_other_are_told_in_a_sentence(monkeypatch, error, sentence):
+    def fail(_parameters: object) -> None:
+        raise error
+
+    monkeypatch.setattr(elastic, "get_rendezvous_handler", fail)
+    with pytest.raises(UserInputError, match=sentence):
+        launch_ranks(the_main_one_refuses, 1, "cpu", nodes=Nodes(2, "node01:29400"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"nodes": 2}, "--rendezvous HOST:PORT"),
+        ({"rendezvous": "node01:29400"}, "--nodes N"),
+        ({"nodes": 2, "rendezvous": "node01"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "node01:99999"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "node01:²"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "a b:1"}, "from 1 to 65535"),
+    ],
+)
+def test_a_place_to_meet_that_is_none_is_refused(changes, named):
+    with pytest.raises(UserInputError, match=named):
+        TrainOptions("", "", 0, **changes)
+
+
+def test_more_processes_than_a_batch_has_samples_are_refused():
+    require_batch_for(2, 2)
+    with pytest.raises(UserInputError, match=r"--gpus: 3 processes.* batch of 2; give at most 2"):
+        require_batch_for(3, 2)
 
 
 def wait_in_a_collective(folder: Path, ranks: Ranks, _reporter: Reporter) -> None:
