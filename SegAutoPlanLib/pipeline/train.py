@@ -171,6 +171,8 @@ def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, repor
         task = _prepare(workspace, raw, recipe, options, ranks, reporter)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
+        # The main process has written the checkpoint that all of them validate.
+        ranks.any_rank(False)
     return _validate(workspace, raw, task, options, ranks, reporter)
 
 

@@ -70,7 +70,7 @@ def launch_ranks(
     with _listening(secret) as (listener, connections):
         call = RankCall(work, device, listener.address, secret)
         agent = Agent(call, count, nodes, restarts)
-        launch = _Launch(agent, connections, reporter, restarts, has_begun=nodes.count == 1)
+        launch = _Launch(agent, connections, reporter, has_begun=nodes.count == 1)
         agent.start()
         try:
             return launch.follow()
@@ -141,6 +141,7 @@ class _Launched:
 class _Start:
     """The ranks of this computer from one start of all to the next."""
 
+    name: str = ""
     ranks: dict[Connection, _Launched] = field(default_factory=dict)
     deaths: list[Exception] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
@@ -156,16 +157,14 @@ class _Start:
 class _Launch:
     """What the launching process hears and tells while the agent runs the ranks."""
 
-    def __init__(
-        self, agent: Agent, calls: list[Connection], reporter: Reporter, restarts: int, has_begun: bool
-    ) -> None:
-        self._agent, self._calls, self._reporter, self._restarts = agent, calls, reporter, restarts
+    def __init__(self, agent: Agent, calls: list[Connection], reporter: Reporter, has_begun: bool) -> None:
+        self._agent, self._calls, self._reporter = agent, calls, reporter
         self._has_begun = has_begun
         """Whether the computers have found each other."""
         self._known = 0
         """How many of the calls have been answered."""
         self._start = _Start()
-        self._restart = 0
+        self._restarted = 0
         self._asked_to_stop = False
         self._has_checkpoint = False
 
@@ -179,8 +178,8 @@ class _Launch:
         while any(not connection.closed for connection in self._start.ranks):
             self._hear()
         cause = self._start.cause()
-        if isinstance(cause, RankFailed) and self._restart:
-            raise RankFailed(f"{cause} All processes had been started again {self._restart} time(s).") from cause
+        if isinstance(cause, RankFailed) and self._restarted:
+            raise RankFailed(f"{cause} All processes had been started again {self._restarted} time(s).") from cause
         if cause is not None:
             raise cause
         self._agent.raise_error()
@@ -200,25 +199,27 @@ class _Launch:
             with suppress(OSError, EOFError):
                 hello: Hello = connection.recv()
                 self._has_begun = True
-                if hello.restarts > self._restart:
+                if self._start.name not in ("", hello.start):
                     if self._start.is_over:
                         connection.send(Welcome(self._has_checkpoint, is_over=True))
                         continue
-                    self._begin_again(hello.restarts)
+                    self._begin_again()
+                self._start.name = hello.start
                 process = next((child for child in multiprocessing.active_children() if child.pid == hello.pid), None)
                 connection.send(Welcome(self._has_checkpoint))
                 self._start.ranks[connection] = launched = _Launched(hello.rank, connection, process)
                 if self._asked_to_stop:
                     launched.tell(STOP)
 
-    def _begin_again(self, restart: int) -> None:
+    def _begin_again(self) -> None:
+        self._restarted += 1
         cause = self._start.cause() or "The connection to another computer was lost."
         how = "from the last checkpoint" if self._has_checkpoint else "from the beginning"
         self._reporter.event(
             "warning",
-            message=f"{cause} All processes were started again and go on {how} ({restart} of {self._restarts} times).",
+            message=f"{cause} All processes were started again and go on {how} (time {self._restarted}).",
         )
-        self._start, self._restart = _Start(), restart
+        self._start = _Start()
 
     def _hear(self) -> None:
         start = self._start

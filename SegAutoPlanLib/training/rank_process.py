@@ -52,8 +52,8 @@ class Hello:
 
     rank: Rank
     pid: int
-    restarts: int
-    """How often the ranks have been started again before it."""
+    start: str
+    """The same for all that were started together, and only for them."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ class _Pipe(Reporter):
         self._stop = threading.Event()
         self._verdicts: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ended = False
-        self._send(Hello(rank, os.getpid(), int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))))
+        # The agent's count does not tell: where a start follows one on another computer it stays the same.
+        self._send(Hello(rank, os.getpid(), f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"))
         self.welcome: Welcome = connection.recv()
         threading.Thread(target=self._listen, daemon=True, name="listen").start()
 

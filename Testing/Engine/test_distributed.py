@@ -254,7 +254,7 @@ def test_after_a_process_is_killed_all_start_again_and_at_last_a_sentence_says_s
         launch_ranks(the_other_one_is_killed, 2, "cpu", reporter, restarts=1)
     [warning] = [event["message"] for event in events_of(tmp_path) if event["event"] == "warning"]
     assert "Process 2 of 2 was killed by signal 9" in warning
-    assert "from the beginning (1 of 1 times)" in warning
+    assert "from the beginning (time 1)" in warning
 
 
 class Stopping(Reporter):
