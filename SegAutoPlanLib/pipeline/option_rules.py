@@ -16,6 +16,7 @@ SEED = whole(0, 2**31 - 1)
 """What every random generator takes, with room for what is added to it."""
 LENGTH = either(nothing, whole(1, 10**6))
 """Epochs, and steps per epoch; nnU-Net has 1000 and 250."""
+MINUTES = either(nothing, number(above=0, highest=10**6))
 GIGABYTES = either(nothing, number(above=0, highest=100_000))
 HOST_AND_PORT = re.compile(r"([\w.-]{1,253}|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", re.ASCII)
 MILLIMETRES = number(1e-3, 1e4)

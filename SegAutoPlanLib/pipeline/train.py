@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError
+from ..errors import FileError, UserInputError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
+from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
@@ -23,7 +27,7 @@ from ..networks import read_checkpoint
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
-from ..preprocessing import preprocess_dataset
+from ..preprocessing import open_training_case, preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
@@ -33,10 +37,11 @@ from ..training.distributed import Ranks, joined
 from ..training.elastic import Nodes
 from ..training.launch import launch_ranks
 from ..training.requirements import require_batch_for, require_training_fits
+from ..training.time_budget import TimeBudget
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name, require_rendezvous
+from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name, require_rendezvous
 from .plan import find_plan, stored_plan
 
 LOCK_FILE = ".training.lock"
@@ -61,6 +66,8 @@ class TrainOptions:
     iterations: int | None = None
     """Training steps per epoch."""
     loss: str | None = None
+    minutes: float | None = None
+    """How long everything may take, instead of epochs: as many steps are made as there is time for."""
     device: str = "auto"
     gpus: int = 1
     """Processes, one per GPU, on each computer."""
@@ -82,6 +89,9 @@ class TrainOptions:
         require_plans_name(self.plans_name)
         require_option("--epochs", self.epochs, LENGTH)
         require_option("--iterations", self.iterations, LENGTH)
+        require_option("--minutes", self.minutes, MINUTES)
+        if self.minutes is not None and (self.epochs is not None or self.iterations is not None):
+            raise UserInputError("--minutes: says how long to train, and so do --epochs and --iterations; give one.")
         require_option("--gpus", self.gpus, COUNT)
         require_option("--nodes", self.nodes, COUNT)
         require_rendezvous(self.nodes, self.rendezvous)
@@ -96,6 +106,9 @@ class TrainedFold:
     checkpoint: Path
     validation_dice: float
     dice_by_label: dict[str, float]
+    validated: int
+    """How many cases that is of; not all of the fold's where the time was up."""
+    validation_cases: int
 
     @property
     def model(self) -> Path:
@@ -115,6 +128,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed, and again when all had been started again.
     """
+    budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     device = choose_device(options.device)
@@ -126,15 +140,15 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     if options.nodes > 1:
         nodes = Nodes(options.nodes, options.rendezvous, "-".join(fold_folder.parts[-3:]))
-        work = partial(_train_alone, workspace, options, fold_folder)
+        work = partial(_train_alone, workspace, options, budget, fold_folder)
         return launch_ranks(work, options.gpus, options.device, reporter, nodes, RESTARTS)
     if options.gpus > 1:
         # Held by this process, which outlives the others.
         with _held_fold(fold_folder):
-            work = partial(_train_rank, workspace, options)
+            work = partial(_train_rank, workspace, options, budget)
             return launch_ranks(work, options.gpus, options.device, reporter, restarts=RESTARTS)
     with joined(rank_from_environment(), device) as ranks:
-        return _train_alone(workspace, options, fold_folder, ranks, reporter)
+        return _train_alone(workspace, options, budget, fold_folder, ranks, reporter)
 
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
@@ -152,23 +166,31 @@ def _held_fold(folder: Path) -> Iterator[None]:
 
 
 def _train_alone(
-    workspace: Workspace, options: TrainOptions, fold_folder: Path, ranks: Ranks, reporter: Reporter
+    workspace: Workspace,
+    options: TrainOptions,
+    budget: TimeBudget | None,
+    fold_folder: Path,
+    ranks: Ranks,
+    reporter: Reporter,
 ) -> TrainedFold | None:
     """`_train_rank` while the main process keeps all others from the fold."""
     with contextlib.ExitStack() as held:
         with ranks.main_first():
             if ranks.is_main:
                 held.enter_context(_held_fold(fold_folder))
-        return _train_rank(workspace, options, ranks, reporter)
+        return _train_rank(workspace, options, budget, ranks, reporter)
 
 
-def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainedFold | None:
+def _train_rank(
+    workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
+) -> TrainedFold | None:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and evaluates."""
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     raw = load_dataset(workspace.raw_folder(options.dataset))
     options = replace(options, resume=options.resume or ranks.any_rank(ranks.is_continued))
     with ranks.main_first():
         task = _prepare(workspace, raw, recipe, options, ranks, reporter)
+    task = replace(task, budget=budget)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
         # The main process has written the checkpoint that all of them validate.
@@ -205,7 +227,7 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
-    return TrainingTask(
+    task = TrainingTask(
         plan=plan,
         configuration_name=chosen.name,
         fold=options.fold,
@@ -223,6 +245,18 @@ def _prepare(
         pretrained=options.pretrained,
         checkpoints=options.checkpoints,
     )
+    return replace(task, validation_tiles=_validation_tiles(task, ranks))
+
+
+def _share(cases: Sequence[str], ranks: Ranks) -> Sequence[str]:
+    """The cases that one of the processes validates."""
+    return cases[ranks.rank :: ranks.world]
+
+
+def _validation_tiles(task: TrainingTask, ranks: Ranks) -> int:
+    cases = _share(task.validation_cases, ranks)
+    shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in cases)
+    return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
 
 
 def _validate(
@@ -237,14 +271,16 @@ def _validate(
     checkpoint = options.validate_only or "final"
     output = task.fold_folder / VALIDATION_FOLDER
     with ranks.all_or_none():
-        segment_preprocessed_folder(
+        written = segment_preprocessed_folder(
             Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device),
             task.preprocessed,
-            task.validation_cases[ranks.rank :: ranks.world],
+            _share(task.validation_cases, ranks),
             output,
             options.save_probabilities,
             reporter,
+            until=task.budget.ends if task.budget else None,
         )
+    validated = int(ranks.sum(torch.tensor(len(written))))
     if not ranks.is_main:
         return None
     scheme = raw.label_scheme
@@ -264,4 +300,6 @@ def _validate(
         checkpoint=task.checkpoint(checkpoint),
         validation_dice=evaluation.foreground_mean(),
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
+        validated=validated,
+        validation_cases=len(task.validation_cases),
     )

@@ -145,13 +145,15 @@ class _Start:
     ranks: dict[Connection, _Launched] = field(default_factory=dict)
     deaths: list[Exception] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    stops: list[Exception] = field(default_factory=list)
+    """Of those who stop because another one did, which says why; it may be on another computer."""
     is_over: bool = False
     """Whether another start would be of no use."""
     ending_at: float | None = None
 
     def cause(self) -> Exception | None:
         # The errors of others follow from a death, even where they were heard earlier.
-        return next(iter([*self.deaths, *self.errors]), None)
+        return next(iter([*self.deaths, *self.errors, *self.stops]), None)
 
 
 class _Launch:
@@ -244,9 +246,8 @@ class _Launch:
             if message.error is None:
                 continue
             start.is_over |= message.is_final
-            # Another rank stops because the main one did, which says why.
-            if sender.rank.is_main or not isinstance(message.error, StopRequested):
-                start.errors.append(message.error)
+            is_own = sender.rank.is_main or not isinstance(message.error, StopRequested)
+            (start.errors if is_own else start.stops).append(message.error)
             failed.append(sender)
         # Only now is known whether one of them has said what ends it all.
         for each in failed:
