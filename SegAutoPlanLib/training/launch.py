@@ -217,9 +217,10 @@ class _Launch:
         self._restarted += 1
         cause = self._start.cause() or "The connection to another computer was lost."
         how = "from the last checkpoint" if self._has_checkpoint else "from the beginning"
+        # On another computer than the main process's nobody knows.
+        going_on = f" and go on {how}" if any(each.rank.is_main for each in self._start.ranks.values()) else ""
         self._reporter.event(
-            "warning",
-            message=f"{cause} All processes were started again and go on {how} (time {self._restarted}).",
+            "warning", message=f"{cause} All processes were started again{going_on} (time {self._restarted})."
         )
         self._start = _Start()
 

@@ -97,7 +97,7 @@ def pair(request, tmp_path_factory) -> Pair:
     document = read_json(path)
     document["configurations"]["3d_fullres"]["batch_dice"] = request.param != "torchrun"
     write_json(path, document)
-    arguments = [*TRAIN, "--epochs", "1", "--iterations", "3", "--workspace", str(root)]
+    arguments = [*TRAIN, "--epochs", "2", "--iterations", "2", "--workspace", str(root)]
     assert main(arguments) == 0
     alone = read_checkpoint(root / FOLD / "checkpoint_final.pth")
     run = root / "run"
@@ -117,7 +117,7 @@ def pair(request, tmp_path_factory) -> Pair:
 
 
 def train_on_two_nodes(arguments: list[str], run: Path) -> None:
-    """Two launchers, as on two computers; one rank is killed in the second step and all start again."""
+    """Two launchers, as on two computers; one rank is killed in the second epoch and all go on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -139,6 +139,8 @@ def train_on_two_nodes(arguments: list[str], run: Path) -> None:
     told = [[event.get("message", "") for event in events_of(folder)] for folder in runs]
     assert sum("was killed by signal 9" in words for words in map(str, told)) == 1
     assert all("All processes were started again" in words for words in map(str, told))
+    assert sum("from the last checkpoint" in words for words in map(str, told)) == 1
+    assert sum("Continuing after epoch 1" in words for words in map(str, told)) == 1
     if "checkpoint" not in {event["event"] for event in events_of(run)}:
         # Which of the nodes holds the main process is drawn by lot.
         runs[0].rename(run.with_name("aside"))
@@ -161,7 +163,9 @@ def test_only_the_main_process_reports_and_it_finishes_once_after_validation(pai
     run = pair.run
     names = [event["event"] for event in events_of(run)]
     assert names.count("started") == names.count("finished") == 1
-    assert names.count("preprocessed") == 1 + names.count("warning")
+    assert names.count("preprocessed") == 1 + sum(
+        "started again" in event.get("message", "") for event in events_of(run)
+    )
     last_validated, finished = events_of(run)[-2:]
     assert (last_validated["stage"], finished["event"]) == ("validating", "finished")
     assert last_validated["done"] == last_validated["total"]
@@ -222,7 +226,9 @@ def the_other_one_crashes(ranks: Ranks, _reporter: Reporter) -> None:
     ranks.any_rank(False)
 
 
-def the_other_one_is_killed(ranks: Ranks, _reporter: Reporter) -> None:
+def the_other_one_is_killed(ranks: Ranks, reporter: Reporter) -> None:
+    reporter.event("checkpoint", name="latest", epoch=int(ranks.is_continued))
+    ranks.any_rank(False)
     if not ranks.is_main:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.any_rank(False)
@@ -254,7 +260,9 @@ def test_after_a_process_is_killed_all_start_again_and_at_last_a_sentence_says_s
         launch_ranks(the_other_one_is_killed, 2, "cpu", reporter, restarts=1)
     [warning] = [event["message"] for event in events_of(tmp_path) if event["event"] == "warning"]
     assert "Process 2 of 2 was killed by signal 9" in warning
-    assert "from the beginning (time 1)" in warning
+    assert "from the last checkpoint" in warning
+    seen = [event["epoch"] for event in events_of(tmp_path) if event["event"] == "checkpoint"]
+    assert seen == [0, 1], "only the second start goes on from the checkpoint of the first"
 
 
 class Stopping(Reporter):
@@ -344,7 +352,8 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     options = record(TrainOptions, build_parser().parse_args(given.split()))
     plain = TrainOptions("", "", 0)
     same = [field.name for field in fields(TrainOptions) if getattr(options, field.name) == getattr(plain, field.name)]
-    assert same == [], "the arguments above leave these options as they are by default"
+    # Which excludes two of the others.
+    assert same == ["minutes"], "the arguments above leave these options as they are by default"
     sent = []
 
     def take(work: partial, count: int, device: str, _reporter: Reporter, nodes: Nodes, _restarts: int) -> None:
