@@ -123,6 +123,11 @@ class _Launched:
     connection: Connection
     process: BaseProcess | None
     outcome: Outcome | None = None
+    was_ended: bool = False
+
+    def end(self) -> None:
+        self.was_ended = True
+        self.tell(END)
 
     def tell(self, word: str) -> None:
         with suppress(OSError):  # it may have ended meanwhile
@@ -192,7 +197,7 @@ class _Launch:
         """Leave no rank behind, whatever this process was interrupted by."""
         self._welcome()
         for each in self._start.ranks.values():
-            each.tell(END)
+            each.end()
 
     def _welcome(self) -> None:
         while self._known < len(self._calls):
@@ -237,7 +242,7 @@ class _Launch:
                 message = connection.recv()
             except (EOFError, OSError):
                 connection.close()
-                if sender.outcome is None:
+                if sender.outcome is None and not sender.was_ended:
                     start.deaths.append(sender.death())
                 continue
             if isinstance(message, Event):
@@ -269,7 +274,7 @@ class _Launch:
             start.ending_at = float("inf")
             for each in start.ranks.values():
                 if each.outcome is None:
-                    each.tell(END)
+                    each.end()
         if not self._asked_to_stop and self._reporter.stop_requested():
             self._asked_to_stop = True
             for each in start.ranks.values():

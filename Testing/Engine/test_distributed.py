@@ -161,7 +161,8 @@ def test_the_validation_that_two_share_out_is_that_of_one_to_the_bit(pair):
 
 def test_only_the_main_process_reports_and_it_finishes_once_after_validation(pair):
     run = pair.run
-    names = [event["event"] for event in events_of(run)]
+    events = events_of(run)
+    names = [event["event"] for event in events]
     assert names.count("started") == names.count("finished") == 1
     assert names.count("preprocessed") == 1 + sum(
         "started again" in event.get("message", "") for event in events_of(run)
