@@ -14,7 +14,7 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import FileError, UserInputError
 from ..evaluation import evaluate_folder
-from ..files import remove_abandoned
+from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
@@ -32,6 +32,7 @@ from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
+from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.elastic import Nodes
 from ..training.freezing import require_weights_to_keep
@@ -120,8 +121,17 @@ class TrainedFold:
         return self.folder.parent
 
 
-def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
-    """Train one fold and segment its validation cases.
+@dataclass(frozen=True)
+class Benchmark:
+    """What a recipe that only measures came to."""
+
+    result: Path
+    """nnU-Net's `benchmark_result.json`."""
+    fastest_epoch_s: float
+
+
+def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | Benchmark | None:
+    """Train one fold and segment its validation cases; of a benchmark, only measure.
 
     With `gpus` above 1, or on several nodes, the training runs in processes of its own, which go on from the last
     checkpoint when one of them dies. Under torchrun every process calls this; all but the main one get None, as does a
@@ -135,6 +145,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
+    _require_possible(recipe, options)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
@@ -157,9 +168,21 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         return _train_alone(workspace, options, budget, fold_folder, ranks, reporter)
 
 
+def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
+    given = {
+        "--resume": options.resume,
+        "--validate-only": options.validate_only is not None,
+        "--minutes": options.minutes is not None,
+    }
+    for option in (option for option, is_given in given.items() if is_given and recipe.is_benchmark):
+        raise UserInputError(
+            f"{option}: --recipe {options.recipe} is a benchmark, which keeps no network; leave it out."
+        )
+
+
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
     """Where the fold goes, known before anything is planned."""
-    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    name = ModelName(recipe.folder_name, options.plans_name, safe_name(options.configuration, "the configuration"))
     return fold_path(workspace.results / raw.name / str(name), options.fold)
 
 
@@ -178,7 +201,7 @@ def _train_alone(
     fold_folder: Path,
     ranks: Ranks,
     reporter: Reporter,
-) -> TrainedFold | None:
+) -> TrainedFold | Benchmark | None:
     """`_train_rank` while the main process keeps all others from the fold."""
     with contextlib.ExitStack() as held:
         with ranks.main_first():
@@ -189,7 +212,7 @@ def _train_alone(
 
 def _train_rank(
     workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
-) -> TrainedFold | None:
+) -> TrainedFold | Benchmark | None:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and evaluates."""
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     raw = load_dataset(workspace.raw_folder(options.dataset))
@@ -201,6 +224,8 @@ def _train_rank(
         train_fold(task, reporter, ranks)
         # The main process has written the checkpoint that all of them validate.
         ranks.any_rank(False)
+    if recipe.is_benchmark:
+        return _measured(task) if ranks.is_main else None
     return _validate(workspace, raw, task, options, ranks, reporter)
 
 
@@ -216,7 +241,7 @@ def _prepare(
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
     device = choose_device(options.device)
-    chosen = plan.configuration(options.configuration)
+    chosen = recipe.applied_to(plan.configuration(options.configuration))
     if chosen.previous_stage:
         raise FileError(
             plan_file,
@@ -224,7 +249,7 @@ def _prepare(
             "train 3d_fullres or 3d_lowres",
         )
     require_batch_for(ranks.world, chosen.batch_size)
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
     pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
@@ -250,7 +275,7 @@ def _prepare(
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
         pretrained=pretrained,
-        checkpoints=options.checkpoints,
+        checkpoints=options.checkpoints and not recipe.is_benchmark,
     )
     return replace(task, validation_tiles=_validation_tiles(task, ranks))
 
@@ -264,6 +289,12 @@ def _validation_tiles(task: TrainingTask, ranks: Ranks) -> int:
     cases = _share(task.validation_cases, ranks)
     shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in cases)
     return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
+
+
+def _measured(task: TrainingTask) -> Benchmark:
+    result = task.fold_folder / RESULT_FILE
+    [entry] = read_json(result).values()
+    return Benchmark(result, entry["fastest_epoch"])
 
 
 def _validate(
