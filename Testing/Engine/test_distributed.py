@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pickle
@@ -90,16 +91,34 @@ class Pair:
     """That one process makes of the same weights."""
 
 
-@pytest.fixture(scope="module", params=["--gpus", "torchrun", "--nodes"])
-def pair(request, tmp_path_factory) -> Pair:
-    root = tmp_path_factory.mktemp("pair")
+def balls_to_train_on(root: Path, batch_dice: bool) -> list[str]:
+    """Make a workspace; the arguments that train in it."""
     path = ball_workspace(root).preprocessed / NAME / "nnUNetPlans.json"
     document = read_json(path)
-    document["configurations"]["3d_fullres"]["batch_dice"] = request.param != "torchrun"
+    document["configurations"]["3d_fullres"]["batch_dice"] = batch_dice
     write_json(path, document)
-    arguments = [*TRAIN, "--epochs", "2", "--iterations", "2", "--workspace", str(root)]
-    assert main(arguments) == 0
-    alone = read_checkpoint(root / FOLD / "checkpoint_final.pth")
+    return [*TRAIN, "--epochs", "2", "--iterations", "2", "--workspace", str(root)]
+
+
+@pytest.fixture(scope="module")
+def learned_alone(tmp_path_factory):
+    """What one process learns, with or without batch Dice."""
+
+    @functools.cache
+    def learned(batch_dice: bool) -> dict:
+        root = tmp_path_factory.mktemp("alone")
+        assert main(balls_to_train_on(root, batch_dice)) == 0
+        return read_checkpoint(root / FOLD / "checkpoint_final.pth")
+
+    return learned
+
+
+@pytest.fixture(scope="module", params=["--gpus", "torchrun", "--nodes"])
+def pair(request, tmp_path_factory, learned_alone) -> Pair:
+    root = tmp_path_factory.mktemp("pair")
+    batch_dice = request.param != "torchrun"
+    arguments = balls_to_train_on(root, batch_dice)
+    alone = learned_alone(batch_dice)
     run = root / "run"
     two = [*arguments, "--run-folder", str(run)]
     if request.param == "--gpus":
