@@ -30,7 +30,7 @@ from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
-from ..training.augmentation import load_transforms
+from ..training.augmentation.elastic import load_elastic_deform
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
@@ -110,7 +110,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     device = choose_device(options.device)
-    load_transforms()
+    load_elastic_deform()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:

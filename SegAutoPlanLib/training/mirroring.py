@@ -15,5 +15,10 @@ def no_axis(_dimensions: int) -> tuple[int, ...]:
     return ()
 
 
-MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {"all": all_axes, "none": no_axis}
+def first_axes(dimensions: int) -> tuple[int, ...]:
+    """All but the last: nnU-Net's `onlyMirror01`, for bodies whose left and right lie along the last."""
+    return tuple(range(dimensions - 1))
+
+
+MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {"all": all_axes, "none": no_axis, "first": first_axes}
 """Number of spatial axes → those that are mirrored in training (transposed order), and may be in inference."""

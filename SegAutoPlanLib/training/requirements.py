@@ -7,7 +7,7 @@ import math
 from ..labels import LabelScheme
 from ..planning.budget import VALUE_BYTES, require_memory, require_network_fits
 from ..planning.plan import Configuration
-from .augmentation import augmentation_geometry
+from .augmentation.geometry import augmentation_geometry
 
 
 def require_training_fits(

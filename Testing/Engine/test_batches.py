@@ -23,11 +23,13 @@ from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.preprocessing import TrainingCase, open_training_case
 from SegAutoPlanLib.preprocessing.storage import ENDING
 from SegAutoPlanLib.training import Recipe
-from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
+from SegAutoPlanLib.training.augmentation.apply import apply_changes
+from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
+from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
 from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
-from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground, positions_of_rank
+from SegAutoPlanLib.training.sampling import Patch, cut_patch, draw_corner, must_hold_foreground, positions_of_rank
 
 from .balls import NAME, ball_workspace
 
@@ -90,6 +92,10 @@ def one_case(shape=(10, 12, 14)) -> TrainingCase:
     return TrainingCase(data, segmentation, {1: np.array([[9, 11, 13]])})
 
 
+def draw_patch(case: TrainingCase, rng: np.random.Generator, crop, final, forced: bool) -> Patch:
+    return cut_patch(case, draw_corner(case, rng, crop, final, forced), crop)
+
+
 def test_a_forced_patch_holds_its_voxel_even_at_the_border():
     case = one_case()
     for seed in range(20):
@@ -114,18 +120,32 @@ def test_random_patches_reach_every_voxel():
 
 
 @pytest.mark.parametrize("patch", [(16, 16, 16), (6, 24, 24), (24, 16)])
-def test_augmentation_is_decided_by_its_seed_alone(patch):
-    geometry = augmentation_geometry(patch)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_is_decided_by_its_seed_alone(patch, name):
+    preset = AUGMENTATIONS[name]
+    geometry = augmentation_geometry(patch, preset.space)
+    subject = Subject(2, geometry, tuple(range(len(patch))))
     rng = np.random.default_rng(0)
-    image = rng.normal(size=(2, *geometry.crop_size)).astype(np.float32)
-    labels = rng.integers(-1, 3, geometry.crop_size).astype(np.int16)
-    augment = Augmentation(geometry, AUGMENTATIONS["default"], tuple(range(len(patch))))
-    results = [augment(Patch(image.copy(), labels.copy()), seed) for seed in (1, 1, 2)]
-    assert results[0].image.shape == (2, *patch)
-    assert results[0].labels.shape == patch
-    np.testing.assert_array_equal(results[0].image, results[1].image)
-    assert not np.array_equal(results[0].image, results[2].image)
-    assert set(np.unique(results[0].labels)) <= {-1, 0, 1, 2}
+    image = torch.from_numpy(rng.normal(size=(2, *geometry.crop_size)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(-1, 3, geometry.crop_size).astype(np.int16))
+    before = image.clone()
+
+    def augment(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn = draw_changes(preset.space, preset.steps, subject, np.random.default_rng(seed))
+        return apply_changes(image, labels, drawn, patch)
+
+    different = 0
+    for seed in range(12):
+        (seen, named), again, other = augment(seed), augment(seed), augment(seed + 100)
+        assert seen.shape == (2, *patch)
+        assert named.shape == patch
+        assert torch.isfinite(seen).all()
+        assert torch.equal(seen, again[0])
+        assert torch.equal(named, again[1])
+        assert set(named.unique().tolist()) <= {-1, 0, 1, 2}
+        different += not torch.equal(seen, other[0])
+    assert different >= 6
+    assert torch.equal(image, before)
 
 
 def test_batches_do_not_depend_on_the_number_of_workers(source):
