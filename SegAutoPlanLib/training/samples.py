@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,10 @@ class RawSample:
         image, labels = self.image.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
         return apply_changes(image, labels, self.changes, self.patch_size, self.masked_channels)
 
+    def pin_memory(self) -> RawSample:
+        """The same in memory that a graphics card reads by itself; torch's loader asks for it by this name."""
+        return replace(self, image=self.image.pin_memory(), labels=self.labels.pin_memory())
+
 
 class PatchDataset(Dataset):
     """Samples by (source, number): image (c, *patch) float32 and labels (*patch) int16, -1 outside the image.
@@ -73,12 +77,12 @@ class PatchDataset(Dataset):
     """
 
     def __init__(self, sources: Sequence[SampleSource], augments: bool = True) -> None:
-        self._sources, self._augments = tuple(sources), augments
+        self.sources, self._augments = tuple(sources), augments
         self._open = functools.lru_cache(maxsize=OPEN_CASES)(open_training_case)
 
     def __getstate__(self) -> dict:
         # Worker processes started by spawn receive the dataset pickled; the cache is made anew there.
-        return {"sources": self._sources, "augments": self._augments}
+        return {"sources": self.sources, "augments": self._augments}
 
     def __setstate__(self, state: dict) -> None:
         self.__init__(**state)
@@ -86,7 +90,7 @@ class PatchDataset(Dataset):
     def __getitem__(self, place: tuple[int, int]) -> Sample | RawSample | UserInputError:
         which, number = place
         try:
-            raw = draw_sample(self._sources[which], number, self._open)
+            raw = draw_sample(self.sources[which], number, self._open)
         except UserInputError as error:
             return error
         return raw.augmented() if self._augments else raw

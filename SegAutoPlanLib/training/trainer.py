@@ -16,7 +16,7 @@ from ..losses.deep_supervision import DeepSupervision
 from ..networks import build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
-from .batches import BatchStream, batch_order
+from .batches import BatchStream, LoaderDied, batch_order
 from .checkpoints import FoldCheckpoints
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
@@ -82,8 +82,12 @@ class _Training:
     def run(self) -> Path:
         self._resume_or_start()
         with self._batches() as batches:
-            while self.state.epoch < self.recipe.epochs:
-                self._epoch(batches)
+            try:
+                while self.state.epoch < self.recipe.epochs:
+                    self._epoch(batches)
+            except LoaderDied:
+                self.checkpoints.save("latest", self.state)
+                raise
         return self.checkpoints.finish(self.state)
 
     def _batches(self) -> BatchStream:
@@ -105,13 +109,16 @@ class _Training:
             mirror_axes=(),
             seed=task.seed + VALIDATION_SEED_OFFSET,
         )
+        on_gpu = self.device.type == "cuda"
         return BatchStream(
             (training, validation),
             batch_order(recipe, state.epoch, state.iteration),
             task.workers,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=on_gpu,
             rank=self.ranks.rank,
             world=self.ranks.world,
+            augments_on=self.device if on_gpu else None,
+            warn=lambda sentence: self.reporter.event("warning", message=sentence),
         )
 
     def _resume_or_start(self) -> None:

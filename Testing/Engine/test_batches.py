@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from SegAutoPlanLib.training.augmentation.apply import apply_changes
 from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
 from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
-from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
+from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, LoaderDied, batch_order
 from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
 from SegAutoPlanLib.training.sampling import Patch, cut_patch, draw_corner, must_hold_foreground, positions_of_rank
 
@@ -237,6 +238,55 @@ def test_loader_processes_end_when_the_training_is_killed(source, tmp_path):
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
+
+
+def kill_a_loader() -> None:
+    os.kill(min(loader_pids()), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGKILL")
+def test_where_a_loader_is_killed_the_batches_go_on_as_if_nothing_had_happened(source):
+    both = (source, validation_of(source))
+    with BatchStream(both, batch_order(THREE_EPOCHS)) as batches:
+        undisturbed = list(batches)
+    told = []
+    with BatchStream(both, batch_order(THREE_EPOCHS), workers=2, warn=told.append) as batches:
+        seen = [next(batches)]
+        before = loader_pids()
+        kill_a_loader()
+        # Nothing is raised here, in the middle of what might be a step or a save.
+        time.sleep(0.2)
+        started = time.monotonic()
+        seen.append(next(batches))
+        assert time.monotonic() - started < 60
+        assert len(loader_pids()) == 2
+        assert not loader_pids() & before
+        seen.extend(batches)
+    assert loader_pids() == set()
+    (sentence,) = told
+    assert "SIGKILL" in sentence
+    assert "memory ran out" in sentence
+    assert len(seen) == len(undisturbed)
+    for (image, labels), (other_image, other_labels) in zip(undisturbed, seen, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGKILL")
+def test_loaders_that_die_again_and_again_are_one_sentence(source, monkeypatch):
+    monkeypatch.setattr("SegAutoPlanLib.training.batches.MAX_RESTARTS", 0)
+    with BatchStream((source,), [(TRAINING, n) for n in range(99)], workers=1) as batches:
+        next(batches)
+        kill_a_loader()
+        with pytest.raises(LoaderDied, match=r"SIGKILL, probably because memory ran out.*--resume"):
+            list(batches)
+    assert loader_pids() == set()
+
+
+def test_a_case_that_is_not_preprocessed_is_named_with_the_remedy(source):
+    gone = dataclasses.replace(source, identifiers=("ball_77",))
+    with pytest.raises(UserInputError, match=r"ball_77.*preprocess"), BatchStream((gone,), [(TRAINING, 0)]) as batches:
+        next(batches)
 
 
 def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):
