@@ -113,7 +113,7 @@ class BatchStream:
             try:
                 if self._batches is None:
                     self._start()
-                if not self._somebody_died():
+                if not (dead := self._dead()):
                     return next(self._batches)
                 trace = None
             except StopIteration:
@@ -121,13 +121,16 @@ class BatchStream:
                 raise
             except (RuntimeError, OSError, EOFError) as error:
                 # Whatever is in the way of a batch when a worker is gone: a queue that ended, memory nobody holds.
-                if not self._somebody_died(within_s=SECONDS_TO_DIE):
+                if not (dead := self._dead(within_s=SECONDS_TO_DIE)):
                     raise
                 trace = error.__traceback__
-            self._replace_workers(trace)
+            self._replace_workers(dead[0], trace)
 
-    def _somebody_died(self, within_s: float = 0) -> bool:
-        return bool(wait([process.sentinel for process in self._processes], within_s)) if self._processes else False
+    def _dead(self, within_s: float = 0) -> list[BaseProcess]:
+        if not self._processes:
+            return []
+        ended = wait([process.sentinel for process in self._processes], within_s)
+        return [process for process in self._processes if process.sentinel in ended]
 
     def _start(self) -> None:
         self._due, due = deque(), tuple(self._due)
@@ -152,8 +155,8 @@ class BatchStream:
             batch_size = self._dataset.sources[which].configuration.batch_size
             yield [(which, number * batch_size + place) for place in positions_of_rank(batch_size, *self._share)]
 
-    def _replace_workers(self, trace: TracebackType | None) -> None:
-        reason = next(_reason_of_death(process) for process in self._processes if not process.is_alive())
+    def _replace_workers(self, dead: BaseProcess, trace: TracebackType | None) -> None:
+        reason = _reason_of_death(dead)
         self._end_workers(trace)
         self._deaths = 1 if self._taken_since_death >= BATCHES_TO_FORGET_A_DEATH else self._deaths + 1
         self._taken_since_death = 0
@@ -195,6 +198,7 @@ def _without_signal_of_a_death() -> Iterator[None]:
 
 
 def _reason_of_death(process: BaseProcess) -> str:
+    process.join(SECONDS_TO_DIE)
     code = process.exitcode
     if code is None or code >= 0:
         return f"ended by itself (exit code {code})"
