@@ -25,12 +25,20 @@ from SegAutoPlanLib.preprocessing import TrainingCase, open_training_case
 from SegAutoPlanLib.preprocessing.storage import ENDING
 from SegAutoPlanLib.training import Recipe
 from SegAutoPlanLib.training.augmentation.apply import apply_changes
+from SegAutoPlanLib.training.augmentation.changes import AddedNoise, Flip
 from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
 from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, LoaderDied, batch_order
-from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
-from SegAutoPlanLib.training.sampling import Patch, cut_patch, draw_corner, must_hold_foreground, positions_of_rank
+from SegAutoPlanLib.training.samples import PatchDataset, SampleSource, draw_sample
+from SegAutoPlanLib.training.sampling import (
+    OVERSAMPLING,
+    Patch,
+    cut_patch,
+    draw_corner,
+    must_hold_foreground,
+    positions_of_rank,
+)
 
 from .balls import NAME, ball_workspace
 
@@ -104,6 +112,79 @@ def test_a_forced_patch_holds_its_voxel_even_at_the_border():
         assert (patch.labels == 1).any()
 
 
+ANNOTATED = (-1, 0, 1)
+
+
+def slab_case(foreground: bool = True) -> TrainingCase:
+    """One of 33 slices is annotated; with foreground in it, or without. The ignore label is 2."""
+    segmentation = np.full((33, 30, 30), 2, np.int16)
+    segmentation[16] = 0
+    if foreground:
+        segmentation[16, 4:8, 4:8] = 1
+    locations = {1: np.argwhere(segmentation == 1), ANNOTATED: np.argwhere(segmentation < 2)}
+    return TrainingCase(np.zeros((1, 33, 30, 30), np.float32), segmentation, locations)
+
+
+def patches_of(case: TrainingCase, forced: bool, number: int = 200) -> list[np.ndarray]:
+    return [
+        draw_patch(case, np.random.default_rng(seed), (14, 14, 14), (8, 8, 8), forced).labels for seed in range(number)
+    ]
+
+
+def middle(labels: np.ndarray) -> np.ndarray:
+    """What is left of a crop of 14 after augmentation."""
+    return labels[3:11, 3:11, 3:11]
+
+
+def test_every_patch_of_a_case_annotated_by_three_percent_holds_an_annotated_voxel():
+    case = slab_case()
+    assert (case.segmentation < 2).mean() == pytest.approx(0.03, abs=0.001)
+    annotated = [np.isin(middle(labels), (0, 1)).any() for labels in patches_of(case, forced=False)]
+    assert all(annotated)
+    # They lie around any annotated voxel: most see nothing of the small foreground.
+    assert np.mean([(middle(labels) == 1).any() for labels in patches_of(case, forced=False)]) < 0.5
+
+
+def test_forced_patches_lie_around_foreground_and_not_around_what_is_only_annotated():
+    assert all((middle(labels) == 1).any() for labels in patches_of(slab_case(), forced=True))
+
+
+def test_forced_patches_lie_around_what_is_annotated_where_there_is_no_foreground():
+    assert all((middle(labels) == 0).any() for labels in patches_of(slab_case(foreground=False), forced=True))
+
+
+def test_a_case_without_any_annotated_voxel_is_cropped_at_random():
+    case = slab_case()
+    blank = TrainingCase(
+        case.data, np.full_like(case.segmentation, 2), {1: np.empty((0, 3)), ANNOTATED: np.empty((0, 3))}
+    )
+    corners = {draw_corner(blank, np.random.default_rng(seed), (8,) * 3, (8,) * 3, forced=False) for seed in range(50)}
+    assert len(corners) > 40
+
+
+def test_a_coin_per_sample_forces_foreground_as_often_as_asked_for_anywhere_in_the_batch():
+    rng = np.random.default_rng(0)
+    forced = np.array([[OVERSAMPLING["coin"](place, 4, 0.33, rng) for place in range(4)] for _ in range(2500)])
+    np.testing.assert_allclose(forced.mean(0), 0.33, atol=0.03)
+    assert OVERSAMPLING["last"](3, 4, 0.33, rng) is True
+    assert OVERSAMPLING["last"](0, 4, 0.33, rng) is False
+
+
+def test_the_coin_of_a_sample_is_its_own(source):
+    tossed = dataclasses.replace(source, oversampling="coin", augmentation="none", oversample_foreground=0.5)
+    one, other = (PatchDataset((tossed,)) for _ in range(2))
+    assert all(torch.equal(one[TRAINING, n][0], other[TRAINING, n][0]) for n in range(6))
+
+
+def test_no_two_samples_have_the_same_chances(source):
+    drawn = [draw_sample(source, number).changes for number in range(300)]
+    noises = [step.seed for sample in drawn for step in sample.steps if isinstance(step, AddedNoise)]
+    assert len(noises) > 10
+    assert len(set(noises)) == len(noises)
+    flips = [step.axes for sample in drawn for step in sample.steps if isinstance(step, Flip)]
+    assert len(set(flips)) == 7
+
+
 def test_a_patch_larger_than_the_image_is_padded_with_zero_and_minus_one():
     patch = draw_patch(one_case(), np.random.default_rng(0), (16, 16, 16), (16, 16, 16), forced=False)
     inside = patch.labels >= 0
@@ -157,6 +238,18 @@ def test_batches_do_not_depend_on_the_number_of_workers(source):
     alone, helped = three_epochs(0), three_epochs(2)
     assert len(alone) == 3 * (3 + 1)
     for (image, labels), (other_image, other_labels) in zip(alone, helped, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+def test_batches_augmented_by_the_training_itself_are_those_of_a_worker(source):
+    """As on a graphics card; here the device is the processor, so that they are equal to the bit."""
+    order = [(TRAINING, number) for number in range(6)]
+    with BatchStream((source,), order) as batches:
+        by_workers = list(batches)
+    with BatchStream((source,), order, augments_on=torch.device("cpu")) as batches:
+        by_device = list(batches)
+    for (image, labels), (other_image, other_labels) in zip(by_workers, by_device, strict=True):
         assert torch.equal(image, other_image)
         assert torch.equal(labels, other_labels)
 
