@@ -15,10 +15,17 @@ def no_axis(_dimensions: int) -> tuple[int, ...]:
     return ()
 
 
-def first_axes(dimensions: int) -> tuple[int, ...]:
-    """All but the last: nnU-Net's `onlyMirror01`, for bodies whose left and right lie along the last."""
+def all_but_last(dimensions: int) -> tuple[int, ...]:
+    """The first two axes of a volume, the first of a slice: nnU-Net's `onlyMirror01`.
+
+    The last axis of images without a transposition runs from one side of the body to the other.
+    """
     return tuple(range(dimensions - 1))
 
 
-MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {"all": all_axes, "none": no_axis, "first": first_axes}
+MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {
+    "all": all_axes,
+    "none": no_axis,
+    "all_but_last": all_but_last,
+}
 """Number of spatial axes → those that are mirrored in training (transposed order), and may be in inference."""

@@ -19,7 +19,7 @@ from .augmentation.changes import Changes
 from .augmentation.drawing import Subject, draw_changes
 from .augmentation.geometry import augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
-from .sampling import OVERSAMPLING, cut_patch, draw_corner
+from .sampling import OVERSAMPLINGS, cut_patch, draw_corner
 
 OPEN_CASES = 128
 """Cases kept memory-mapped per process; opening costs little, but not nothing."""
@@ -41,7 +41,7 @@ class SampleSource:
     mirror_axes: tuple[int, ...]
     seed: int
     oversampling: str = "last"
-    """A name of sampling.OVERSAMPLING: which samples must contain foreground."""
+    """A name of sampling.OVERSAMPLINGS: which samples must contain foreground."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RawSample:
     image: torch.Tensor
     """(c, *crop) float32"""
     labels: torch.Tensor
-    """(*crop) int16, -1 outside the image"""
+    """(1, *crop) int16, -1 outside the image"""
     changes: Changes
     patch_size: tuple[int, ...]
     masked_channels: tuple[int, ...]
@@ -59,7 +59,8 @@ class RawSample:
     def augmented(self, device: torch.device | str = "cpu") -> Sample:
         """Image (c, *patch) and labels (*patch), made on that device."""
         image, labels = self.image.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
-        return apply_changes(image, labels, self.changes, self.patch_size, self.masked_channels)
+        image, labels = apply_changes(image, labels, self.changes, self.patch_size, self.masked_channels)
+        return image, labels[0]
 
     def pin_memory(self) -> RawSample:
         """The same in memory that a graphics card reads by itself; torch's loader asks for it by this name."""
@@ -112,7 +113,7 @@ def draw_sample(
     patch_size = configuration.patch_size
     geometry = augmentation_geometry(patch_size, preset.space)
     position = number % configuration.batch_size
-    oversamples = OVERSAMPLING[source.oversampling]
+    oversamples = OVERSAMPLINGS[source.oversampling]
     forced = oversamples(position, configuration.batch_size, source.oversample_foreground, rng)
     crop, final = _in_space(geometry.crop_size), _in_space(patch_size)
     lower = draw_corner(case, rng, crop, final, forced)
@@ -123,9 +124,9 @@ def draw_sample(
         lower = [low + whole // 2 - part // 2 for low, whole, part in zip(lower, crop, final, strict=True)]
         crop = final
     patch = cut_patch(case, lower, crop)
-    image, labels = torch.from_numpy(patch.image), torch.from_numpy(patch.labels)
+    image, labels = torch.from_numpy(patch.image), torch.from_numpy(patch.labels)[None]
     if len(patch_size) == 2:
-        image, labels = image[:, 0], labels[0]
+        image, labels = image[:, 0], labels[:, 0]
     # nnU-Net leaves them as they are where it does not augment.
     masked = () if preset.space is None else _masked_channels(configuration)
     return RawSample(image, labels, changes, patch_size, masked)

@@ -31,20 +31,27 @@ def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
 
 
 def last_of_batch(position: int, batch_size: int, share: float, _rng: np.random.Generator) -> bool:
-    """The last samples of each batch, nnU-Net's default."""
+    """The last samples of each batch, so many as the share comes to: nnU-Net's rule."""
     return must_hold_foreground(position, batch_size, share)
 
 
-def coin_per_sample(_position: int, _batch_size: int, share: float, rng: np.random.Generator) -> bool:
-    """Each sample with that probability (nnU-Net's probabilistic oversampling)."""
-    return bool(rng.random() < share)
+def coin(_position: int, _batch_size: int, share: float, rng: np.random.Generator) -> bool:
+    """Each sample by chance: nnU-Net's probabilistic oversampling."""
+    return rng.random() < share
 
 
-OVERSAMPLING: dict[str, Callable[[int, int, float, np.random.Generator], bool]] = {
+def coin_as_last(position: int, batch_size: int, share: float, rng: np.random.Generator) -> bool:
+    """Each sample by chance, and as many as `last` forces: in batches of two, half of them."""
+    forced = sum(must_hold_foreground(place, batch_size, share) for place in range(batch_size))
+    return coin(position, batch_size, forced / batch_size, rng)
+
+
+OVERSAMPLINGS: dict[str, Callable[[int, int, float, np.random.Generator], bool]] = {
     "last": last_of_batch,
-    "coin": coin_per_sample,
+    "coin": coin,
+    "coin_as_last": coin_as_last,
 }
-"""Place in the batch, size of the batch, share that is forced → whether this sample must contain foreground."""
+"""Place in the (global) batch, its size, the share, the sample's generator → whether it must contain foreground."""
 
 
 def positions_of_rank(batch_size: int, rank: int, world: int) -> range:

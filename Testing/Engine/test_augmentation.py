@@ -205,7 +205,7 @@ def test_order_0_takes_the_nearest_voxel(name, image, labels):
 
 def test_only_the_first_axes_are_mirrored_where_a_recipe_says_so():
     for patch, axes in (((8, 8, 8), {0, 1}), ((8, 8), {0})):
-        samples = drawn("default", patch, samples=200, mirrored="first")
+        samples = drawn("default", patch, samples=200, mirrored="all_but_last")
         assert {axis for sample in samples for flip in steps(sample, changes.Flip) for axis in flip.axes} == axes
 
 
@@ -289,7 +289,7 @@ def recorded_labels(shape: tuple[int, ...]) -> torch.Tensor:
     labels[tuple(slice(extent // 4, extent // 2 + 2) for extent in shape)] = 1
     labels[tuple(slice(extent // 2, extent // 4 * 3 + 1) for extent in shape)] = 2
     labels[0] = -1
-    return torch.from_numpy(labels)
+    return torch.from_numpy(labels)[None]
 
 
 BUMP = Bump((0.3 * 9, -0.2 * 10, 1.2 * 12), (3.0, 4.0, 9.0))
@@ -331,7 +331,7 @@ def test_turned_and_zoomed_patches_are_nnunets(crop, patch, angles, nearest):
     image, labels = apply_changes(recorded_image(crop), recorded_labels(crop), Changes(change, ()), patch)
     key = f"space_{len(patch)}_{'nearest' if nearest else 'bilinear'}"
     np.testing.assert_allclose(image.numpy(), RECORDED[f"{key}_image"], atol=1e-5)
-    np.testing.assert_array_equal(labels.numpy(), RECORDED[f"{key}_labels"])
+    np.testing.assert_array_equal(labels[0].numpy(), RECORDED[f"{key}_labels"])
 
 
 def test_slices_changed_in_plane_are_changed_alike():
@@ -341,15 +341,26 @@ def test_slices_changed_in_plane_are_changed_alike():
     whole, named = apply_changes(image, labels, Changes(flat, ()), patch)
     for z in range(3):
         alone = dataclasses.replace(flat, in_plane_only=False)
-        slice_image, slice_labels = apply_changes(image[:, z], labels[z], Changes(alone, ()), patch[1:])
+        slice_image, slice_labels = apply_changes(image[:, z], labels[:, z], Changes(alone, ()), patch[1:])
         assert torch.equal(whole[:, z], slice_image)
-        assert torch.equal(named[z], slice_labels)
+        assert torch.equal(named[:, z], slice_labels)
+
+
+def test_all_label_maps_are_changed_alike():
+    crop, patch = (9, 11, 10), (5, 7, 6)
+    labels = recorded_labels(crop)
+    two = torch.cat([labels, 2 - labels.clamp(min=0)])
+    for name in ("default", "order0_labels"):
+        for sample in drawn(name, patch, channels=1, samples=40):
+            _, alone = apply_changes(recorded_image(crop), labels, sample, patch)
+            _, named = apply_changes(recorded_image(crop), two, sample, patch)
+            assert torch.equal(named[:1], alone)
 
 
 def test_bending_moves_as_far_as_it_says_and_nowhere_on_average():
     size = (12, 14, 16)
     ramp = torch.stack(torch.meshgrid(*(torch.arange(1.0, extent + 9) for extent in size), indexing="ij"))
-    labels = torch.zeros(ramp.shape[1:], dtype=torch.int16)
+    labels = torch.zeros((1, *ramp.shape[1:]), dtype=torch.int16)
     elastic = changes.ElasticChange(3, (3.0, 3.0, 3.0), (1.5, 1.0, 0.5))
     change = SpaceChange((0.0,) * 3, (1.0,) * 3, elastic, False, False, False)
     bent_ramp, _ = apply_changes(ramp, labels, Changes(change, ()), size)
@@ -391,16 +402,16 @@ def test_boxes_become_their_mean_and_brightness_its_factor():
 
 def test_image_and_labels_move_together():
     image = torch.arange(27.0).reshape(1, 3, 3, 3)
-    labels = image[0].to(torch.int16)
+    labels = image.to(torch.int16)
     moves = (changes.QuarterTurn((0, 2), 3), changes.AxisOrder((2, 0, 1)), changes.Flip((0, 1)))
     moved, named = apply_changes(image, labels, Changes(None, moves), (3, 3, 3))
-    assert torch.equal(moved[0].to(torch.int16), named)
+    assert torch.equal(moved.to(torch.int16), named)
     assert not torch.equal(named, labels)
 
 
 def test_masked_channels_are_zero_outside():
-    image, labels = torch.ones(2, 4, 4), torch.zeros(4, 4, dtype=torch.int16)
-    labels[:2] = -1
+    image, labels = torch.ones(2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int16)
+    labels[0, :2] = -1
     seen, _ = apply_changes(image, labels, Changes(None, ()), (4, 4), masked_channels=(1,))
     assert seen[0].sum() == 16
     assert seen[1].sum() == 8

@@ -20,30 +20,30 @@ def apply_changes(
 
     Args:
         image: (c, *crop) float32; the crop is at least as large as the patch.
-        labels: (*crop) int16, -1 outside the image.
-        masked_channels: are set to 0 where the label is -1, as their normalisation did.
+        labels: (maps, *crop) int16, -1 outside the image; all maps are changed alike.
+        masked_channels: are set to 0 where the first map is -1, as their normalisation did.
 
     Returns:
-        Image (c, *patch) and labels (*patch), contiguous.
+        Image (c, *patch) and labels (maps, *patch), contiguous.
     """
     image, labels = change_space(image, labels, drawn.space, patch_size)
     for change in drawn.steps:
         if isinstance(change, QuarterTurn | AxisOrder | Flip):
-            image, labels = _moved(image, change, first=1), _moved(labels, change, first=0)
+            image, labels = _moved(image, change), _moved(labels, change)
         else:
             change_values(change, image)
     image, labels = image.contiguous(), labels.contiguous()
     for channel in masked_channels:
-        image[channel] *= labels >= 0
+        image[channel] *= labels[0] >= 0
     return image, labels
 
 
-def _moved(array: Tensor, change: Change, first: int) -> Tensor:
-    """Voxels in other places, none interpolated; `first` is the first spatial axis."""
+def _moved(array: Tensor, change: Change) -> Tensor:
+    """Voxels of (channels, …) in other places, none interpolated."""
     match change:
         case Flip(axes):
-            return array.flip([first + axis for axis in axes])
+            return array.flip([1 + axis for axis in axes])
         case QuarterTurn(axes, times):
-            return torch.rot90(array, times, [first + axis for axis in axes]).contiguous()
+            return torch.rot90(array, times, [1 + axis for axis in axes]).contiguous()
         case AxisOrder(axes):
-            return array.permute([*range(first), *(first + axis for axis in axes)]).contiguous()
+            return array.permute([0, *(1 + axis for axis in axes)]).contiguous()

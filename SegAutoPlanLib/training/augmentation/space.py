@@ -32,31 +32,28 @@ def change_space(
 
     Args:
         image: (c, *crop) float32.
-        labels: (*crop) int16.
+        labels: (maps, *crop) int16.
         change: None only crops.
 
     Returns:
-        Image (c, *patch), 0 outside the crop, and labels (*patch), -1 outside.
+        Image (c, *patch), 0 outside the crop, and labels (maps, *patch), -1 outside.
     """
     if change is None:
         return middle_of(image, patch_size).clone(), middle_of(labels, patch_size).clone()
     if not change.in_plane_only:
         return _sample(image, labels, change, patch_size)
     # Slices become channels, so that every slice is changed alike in its plane.
-    channels, depth = image.shape[:2]
-    seen, named = _sample(image.flatten(0, 1), labels, change, patch_size[1:])
-    return seen.view(channels, depth, *patch_size[1:]), named
+    in_plane = patch_size[1:]
+    seen, named = _sample(image.flatten(0, 1), labels.flatten(0, 1), change, in_plane)
+    return seen.view(*image.shape[:2], *in_plane), named.view(*labels.shape[:2], *in_plane)
 
 
 def _sample(image: Tensor, labels: Tensor, change: SpaceChange, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     grid = _sampling_grid(change, size, image.shape[1:]).to(image.device)
     mode = "nearest" if change.nearest_image else "bilinear"
     seen = grid_sample(image[None], grid, mode=mode, align_corners=False)[0]
-    # Slices of a patch that is changed in plane are channels here; elsewhere there is one.
-    stacked = labels if change.in_plane_only else labels[None]
     read = _nearest_labels if change.nearest_labels else _interpolated_labels
-    named = read(stacked, grid)
-    return seen, named if change.in_plane_only else named[0]
+    return seen, read(labels, grid)
 
 
 def _nearest_labels(labels: Tensor, grid: Tensor) -> Tensor:
