@@ -33,6 +33,6 @@ def load_elastic_deform() -> Callable[..., np.ndarray]:
     except ModuleNotFoundError as error:
         raise UserInputError(
             f"Training needs the Python package batchgenerators, and {error.name} is not installed; "
-            "install it with: pip install batchgenerators"
+            "install it with: pip install batchgenerators==0.25.5"
         ) from error
     return elastic_deform_coordinates_2
