@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kstest
+from torch.nn.functional import grid_sample
 
 from SegAutoPlanLib.training.augmentation import changes
 from SegAutoPlanLib.training.augmentation.apply import apply_changes
@@ -19,6 +20,7 @@ from SegAutoPlanLib.training.augmentation.changes import Bump, Changes, SpaceCha
 from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
 from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation.intensity import blur_kernel, bump_weights, change_values
+from SegAutoPlanLib.training.augmentation.label_reading import read_labels
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.mirroring import MIRRORINGS
 
@@ -344,6 +346,28 @@ def test_slices_changed_in_plane_are_changed_alike():
         slice_image, slice_labels = apply_changes(image[:, z], labels[:, z], Changes(alone, ()), patch[1:])
         assert torch.equal(whole[:, z], slice_image)
         assert torch.equal(named[:, z], slice_labels)
+
+
+@pytest.mark.parametrize("size", [(7, 8, 9), (8, 9)])
+def test_labels_are_those_whose_interpolated_indicator_is_the_largest(size):
+    rng = np.random.default_rng(3)
+    labels = torch.from_numpy(rng.integers(-1, 6, (2, *size)).astype(np.int16))
+    places = [torch.from_numpy(rng.uniform(-2, extent + 1, (30, 20)).astype(np.float32)) for extent in size]
+    grid = torch.stack([(2 * p + 1) / extent - 1 for p, extent in zip(places, size, strict=True)][::-1], -1)
+    grid = grid.reshape(1, *(1,) * (len(size) - 2), *grid.shape)
+    scores = {
+        label: grid_sample((labels == label).float()[None], grid, align_corners=False)[0].view(2, 30, 20)
+        for label in range(6)
+    }
+    scores[-1] = 1 - sum(scores.values())
+    names = sorted(scores)
+    stacked = torch.stack([scores[name] for name in names])
+    first, second = stacked.topk(2, dim=0).values
+    clear = first - second > 1e-4
+    expected = torch.tensor(names, dtype=torch.int16)[stacked.argmax(0)]
+    read = read_labels(labels, places, interpolated=True)
+    assert clear.float().mean() > 0.99
+    assert torch.equal(read[clear], expected[clear])
 
 
 def test_all_label_maps_are_changed_alike():

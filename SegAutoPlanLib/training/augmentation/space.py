@@ -8,14 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
-from ..sampling import PADDING_LABEL
-from .changes import ElasticChange, SpaceChange
+from .changes import SpaceChange
 from .elastic import displacements
-
-LABELS_AT_ONCE = 4
-"""How many labels are interpolated in one go: the crop is held as often, as numbers."""
+from .label_reading import read_labels
 
 
 def middle_of(array: Tensor, size: Sequence[int]) -> Tensor:
@@ -49,54 +46,29 @@ def change_space(
 
 
 def _sample(image: Tensor, labels: Tensor, change: SpaceChange, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    grid = _sampling_grid(change, size, image.shape[1:]).to(image.device)
+    crop = image.shape[1:]
+    places = [axis.to(image.device) for axis in _places_from_the_middle(change, size)]
+    # torch wants x first, and the crop's ends at -1 and 1.
+    grid = torch.stack([place * (2 / extent) for place, extent in zip(places, crop, strict=True)][::-1], dim=-1)
     mode = "nearest" if change.nearest_image else "bilinear"
-    seen = grid_sample(image[None], grid, mode=mode, align_corners=False)[0]
-    read = _nearest_labels if change.nearest_labels else _interpolated_labels
-    return seen, read(labels, grid)
+    seen = grid_sample(image[None], grid[None], mode=mode, align_corners=False)[0]
+    voxels = [place + (extent - 1) / 2 for place, extent in zip(places, crop, strict=True)]
+    return seen, read_labels(labels, voxels, interpolated=not change.nearest_labels)
 
 
-def _nearest_labels(labels: Tensor, grid: Tensor) -> Tensor:
-    shifted = (labels - PADDING_LABEL).float()
-    read = grid_sample(shifted[None], grid, mode="nearest", align_corners=False)[0]
-    return read.round().to(labels.dtype) + PADDING_LABEL
-
-
-def _interpolated_labels(labels: Tensor, grid: Tensor) -> Tensor:
-    """The label whose indicator, interpolated, is the largest; the padding's is what the others leave of 1."""
-    shape = (labels.shape[0], *grid.shape[1:-1])
-    winner = torch.full(shape, PADDING_LABEL, dtype=labels.dtype, device=labels.device)
-    best = torch.zeros(shape, device=labels.device)
-    total = torch.zeros(shape, device=labels.device)
-    present = [value for value in torch.unique(labels).tolist() if value != PADDING_LABEL]
-    for start in range(0, len(present), LABELS_AT_ONCE):
-        values = present[start : start + LABELS_AT_ONCE]
-        indicators = torch.stack([labels == value for value in values]).float()
-        scores = grid_sample(indicators.flatten(0, 1)[None], grid, mode="bilinear", align_corners=False)[0]
-        for value, score in zip(values, scores.view(len(values), *shape), strict=True):
-            total += score
-            winner.masked_fill_(score > best, value)
-            torch.maximum(best, score, out=best)
-    return winner.masked_fill_(1 - total > best, PADDING_LABEL)
-
-
-def _sampling_grid(change: SpaceChange, size: Sequence[int], crop: Sequence[int]) -> Tensor:
-    """torch's grid (1, *patch, axes): for each voxel of the patch its place in the crop, x first, -1 … 1."""
+def _places_from_the_middle(change: SpaceChange, size: Sequence[int]) -> list[Tensor]:
+    """For each voxel of the patch its place in the crop, per axis (*patch), in voxels from the crop's middle."""
     matrix = affine_matrix(change.angles, change.scales)
-    patch_halves, crop_halves = np.array(size) / 2, np.array(crop) / 2
-    of_patch = matrix * patch_halves / crop_halves[:, None]
-    theta = np.concatenate([of_patch[::-1, ::-1], np.zeros((len(size), 1))], axis=1)
-    grid = affine_grid(torch.from_numpy(theta).float()[None], [1, 1, *size], align_corners=False)
-    if change.elastic is not None:
-        grid = grid + torch.from_numpy(_bent(change.elastic, matrix / crop_halves[:, None], size))
-    return grid
-
-
-def _bent(elastic: ElasticChange, to_crop: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    moved = np.einsum("ij,j...->...i", to_crop, displacements(elastic, size))
+    shapes = [[-1 if other == axis else 1 for other in range(len(size))] for axis in range(len(size))]
+    from_middle = [torch.arange(length) - (length - 1) / 2 for length in size]
+    offsets = [axis.view(shape) for axis, shape in zip(from_middle, shapes, strict=True)]
+    places = [sum(float(weight) * offset for weight, offset in zip(row, offsets, strict=True)) for row in matrix]
+    if change.elastic is None:
+        return places
+    moved = np.einsum("ij,j...->i...", matrix, displacements(change.elastic, size))
     # The patch stays where it is on average.
-    moved -= moved.mean(axis=tuple(range(len(size))))
-    return np.ascontiguousarray(moved[..., ::-1], dtype=np.float32)
+    moved -= moved.mean(axis=tuple(range(1, moved.ndim)), keepdims=True)
+    return [place + torch.from_numpy(shift).float() for place, shift in zip(places, moved, strict=True)]
 
 
 def affine_matrix(angles: Sequence[float], scales: Sequence[float]) -> np.ndarray:
