@@ -36,55 +36,75 @@ class SpaceChange:
 
 @dataclass(frozen=True)
 class QuarterTurn:
+    """So many times 90° in the plane of two axes."""
+
     axes: tuple[int, int]
     times: int
 
 
 @dataclass(frozen=True)
 class AxisOrder:
+    """Which axis stands where now."""
+
     axes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Flip:
+    """Axes turned over."""
+
     axes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class AddedNoise:
+    """Gaussian noise; the seed decides it, per kind of device."""
+
     deviation: float
     seed: int
 
 
 @dataclass(frozen=True)
 class Blurred:
+    """A Gaussian filter."""
+
     sigmas_voxels: tuple[tuple[float, ...] | None, ...]
     """Per channel and axis."""
 
 
 @dataclass(frozen=True)
 class MedianFiltered:
+    """The median of cubes of so many voxels along an edge."""
+
     edges_voxels: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Brightened:
+    """Values times a factor."""
+
     factors: PerChannel
 
 
 @dataclass(frozen=True)
 class Shifted:
+    """A number added to all values."""
+
     shifts: PerChannel
 
 
 @dataclass(frozen=True)
 class Contrasted:
+    """Distances from the mean times a factor; values beyond the old range are cut off, if it is kept."""
+
     factors: PerChannel
     keeps_range: bool
 
 
 @dataclass(frozen=True)
 class LowResolved:
+    """Shrunk by a zoom and enlarged again."""
+
     zooms: PerChannel
     axes: tuple[int, ...]
     """The spatial axes that are shrunk."""
@@ -92,18 +112,24 @@ class LowResolved:
 
 @dataclass(frozen=True)
 class GammaCorrected:
+    """A power of the values between their extremes, dark and bright exchanged if inverted."""
+
     exponents: PerChannel
     inverted: bool
 
 
 @dataclass(frozen=True)
 class Box:
+    """Voxels from `lower` to below `upper`, per axis."""
+
     lower: tuple[int, ...]
     upper: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Blanked:
+    """Boxes filled with their mean."""
+
     boxes: tuple[tuple[Box, ...], ...]
     """Per channel."""
 
@@ -118,18 +144,24 @@ class Bump:
 
 @dataclass(frozen=True)
 class GradientAdded:
+    """A bump times a strength, added."""
+
     bumps: tuple[Bump | None, ...]
     strengths: PerChannel
 
 
 @dataclass(frozen=True)
 class GammaCorrectedLocally:
+    """A power of the values where the bump is high."""
+
     bumps: tuple[Bump | None, ...]
     exponents: PerChannel
 
 
 @dataclass(frozen=True)
 class Sharpened:
+    """The Laplacian, subtracted so many times."""
+
     strengths: PerChannel
 
 
