@@ -44,6 +44,13 @@ class AugmentationPreset:
         Mirror(),
     )
 
+    @property
+    def suits_a_gpu(self) -> bool:
+        """Whether a graphics card can do all of it: bending and median filters are computed by the processor."""
+        steps = [choice for step in self.steps for choice in (step.choices if isinstance(step, OneOf) else (step,))]
+        is_bent = self.space is not None and self.space.p_elastic > 0
+        return not is_bent and not any(isinstance(step, MedianFilter) for step in steps)
+
 
 DEFAULT = AugmentationPreset()
 

@@ -17,6 +17,7 @@ from ..losses.deep_supervision import DeepSupervision
 from ..networks import build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
+from .augmentation_presets import AUGMENTATIONS
 from .batches import BatchStream, LoaderDied, batch_order
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
@@ -151,7 +152,7 @@ class _Training:
             pin_memory=on_gpu,
             rank=self.ranks.rank,
             world=self.ranks.world,
-            augments_on=self.device if on_gpu else None,
+            augments_on=self.device if on_gpu and AUGMENTATIONS[recipe.augmentation].suits_a_gpu else None,
             warn=lambda sentence: self.reporter.event("warning", message=sentence),
         )
 

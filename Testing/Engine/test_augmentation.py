@@ -211,6 +211,11 @@ def test_only_the_first_axes_are_mirrored_where_a_recipe_says_so():
         assert {axis for sample in samples for flip in steps(sample, changes.Flip) for axis in flip.axes} == axes
 
 
+def test_only_what_a_graphics_card_can_do_is_given_to_it():
+    suited = {name for name, preset in AUGMENTATIONS.items() if preset.suits_a_gpu}
+    assert suited == {"default", "none", "order0_labels", "no_dummy_2d"}
+
+
 def test_without_augmentation_nothing_but_mirroring_is_left():
     samples = drawn("none", samples=300)
     assert all(sample.space is None for sample in samples)

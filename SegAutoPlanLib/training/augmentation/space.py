@@ -47,7 +47,7 @@ def change_space(
 
 def _sample(image: Tensor, labels: Tensor, change: SpaceChange, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     crop = image.shape[1:]
-    places = [axis.to(image.device) for axis in _places_from_the_middle(change, size)]
+    places = _places_from_the_middle(change, size, image.device)
     # torch wants x first, and the crop's ends at -1 and 1.
     grid = torch.stack([place * (2 / extent) for place, extent in zip(places, crop, strict=True)][::-1], dim=-1)
     mode = "nearest" if change.nearest_image else "bilinear"
@@ -56,11 +56,11 @@ def _sample(image: Tensor, labels: Tensor, change: SpaceChange, size: Sequence[i
     return seen, read_labels(labels, voxels, interpolated=not change.nearest_labels)
 
 
-def _places_from_the_middle(change: SpaceChange, size: Sequence[int]) -> list[Tensor]:
+def _places_from_the_middle(change: SpaceChange, size: Sequence[int], device: torch.device) -> list[Tensor]:
     """For each voxel of the patch its place in the crop, per axis (*patch), in voxels from the crop's middle."""
     matrix = affine_matrix(change.angles, change.scales)
     shapes = [[-1 if other == axis else 1 for other in range(len(size))] for axis in range(len(size))]
-    from_middle = [torch.arange(length) - (length - 1) / 2 for length in size]
+    from_middle = [torch.arange(length, device=device) - (length - 1) / 2 for length in size]
     offsets = [axis.view(shape) for axis, shape in zip(from_middle, shapes, strict=True)]
     places = [sum(float(weight) * offset for weight, offset in zip(row, offsets, strict=True)) for row in matrix]
     if change.elastic is None:
@@ -68,7 +68,8 @@ def _places_from_the_middle(change: SpaceChange, size: Sequence[int]) -> list[Te
     moved = np.einsum("ij,j...->i...", matrix, displacements(change.elastic, size))
     # The patch stays where it is on average.
     moved -= moved.mean(axis=tuple(range(1, moved.ndim)), keepdims=True)
-    return [place + torch.from_numpy(shift).float() for place, shift in zip(places, moved, strict=True)]
+    shifts = torch.from_numpy(moved).float().to(device)
+    return [place + shift for place, shift in zip(places, shifts, strict=True)]
 
 
 def affine_matrix(angles: Sequence[float], scales: Sequence[float]) -> np.ndarray:
