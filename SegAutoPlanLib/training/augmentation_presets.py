@@ -45,11 +45,15 @@ class AugmentationPreset:
     )
 
     @property
+    def bends(self) -> bool:
+        """Whether some patches are deformed elastically, for which batchgenerators is needed."""
+        return self.space is not None and self.space.p_elastic > 0
+
+    @property
     def suits_a_gpu(self) -> bool:
         """Whether a graphics card can do all of it: bending and median filters are computed by the processor."""
         steps = [choice for step in self.steps for choice in (step.choices if isinstance(step, OneOf) else (step,))]
-        is_bent = self.space is not None and self.space.p_elastic > 0
-        return not is_bent and not any(isinstance(step, MedianFilter) for step in steps)
+        return not self.bends and not any(isinstance(step, MedianFilter) for step in steps)
 
 
 DEFAULT = AugmentationPreset()

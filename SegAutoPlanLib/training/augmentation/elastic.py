@@ -32,7 +32,7 @@ def load_elastic_deform() -> Callable[..., np.ndarray]:
         from batchgenerators.augmentations.utils import elastic_deform_coordinates_2
     except ModuleNotFoundError as error:
         raise UserInputError(
-            f"Training needs the Python package batchgenerators, and {error.name} is not installed; "
+            f"Elastic deformation needs the Python package batchgenerators, and {error.name} is not installed; "
             "install it with: pip install batchgenerators==0.25.5"
         ) from error
     return elastic_deform_coordinates_2
