@@ -227,7 +227,9 @@ def _prepare(
             "train 3d_fullres or 3d_lowres",
         )
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
-    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    require_training_fits(
+        chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file), recipe.augmentation
+    )
     pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
