@@ -20,7 +20,7 @@ from ..networks import build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
-from .distributed import ALONE, Ranks, SumOverRanks
+from .distributed import ALONE, OverRanks, Ranks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .samples import SampleSource
@@ -70,7 +70,7 @@ class _Training:
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
         self.state = TrainingState.fresh(network, self.recipe, device)
-        over_ranks = SumOverRanks.apply if ranks.world > 1 else None
+        over_ranks = OverRanks() if ranks.world > 1 else None
         self.loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )

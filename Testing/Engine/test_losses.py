@@ -97,7 +97,7 @@ def test_without_a_name_the_loss_is_the_one_that_fits_the_labels():
 
 
 def test_a_loss_that_fits_both_kinds_of_labels_is_nobodys_default(monkeypatch):
-    monkeypatch.setitem(LOSSES, "new", NamedLoss("new", lambda *_: torch.nn.Identity()))
+    monkeypatch.setitem(LOSSES, "new", NamedLoss("new", lambda _terms: torch.nn.Identity(), "Never."))
     for labels, default in ((LABELS, "dice_ce"), (REGIONS, "dice_bce")):
         assert find_loss("new", labels).name == "new"
         assert find_loss(None, labels).name == default

@@ -1,0 +1,53 @@
+"""Combo: weighted cross-entropy less Dice (Taghanaki 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .dice import minus_dice
+from .heads import Heads
+from .over_ranks import OverRanks, mean_of
+from .overlap import mean_of_overlaps, overlap_of
+
+SMALLEST_PROBABILITY = 1e-7
+"""ε: float32 cannot tell 1 − 1e-9 from 1, whose logarithm the other side would need."""
+
+
+class Combo(nn.Module):
+    """α · [ −1/N Σ ( β g ln p + (1 − β) (1 − g) ln (1 − p) ) ] − (1 − α) · Dice, over the foreground channels.
+
+    N counts voxels and channels; p is kept within [ε, 1 − ε] for the logarithms.
+
+    Args:
+        alpha: share of the cross-entropy; the rest is Dice.
+        beta: what a foreground voxel weighs against the others; above 1/2, missing one is worse.
+        smooth: of the Dice.
+    """
+
+    def __init__(
+        self,
+        heads: Heads,
+        whole_batch: bool,
+        over_ranks: OverRanks | None = None,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        smooth: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.heads, self.whole_batch, self.over_ranks = heads, whole_batch, over_ranks
+        self.alpha, self.beta, self.smooth = alpha, beta, smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """logits (b, c, *space); the target of those heads."""
+        reference = self.heads.reference(logits, target)
+        probabilities = self.heads.foreground(self.heads.probabilities(logits))
+        one_hot, counted = self.heads.foreground(reference.one_hot), reference.counted
+        overlap = overlap_of(probabilities, one_hot, counted, self.whole_batch, self.over_ranks)
+        dice = mean_of_overlaps(minus_dice(overlap, self.smooth), self.whole_batch, self.over_ranks)
+        clamped = probabilities.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+        values = -torch.where(one_hot, self.beta * clamped.log(), (1 - self.beta) * (1 - clamped).log())
+        count: Tensor | int = values.numel()
+        if counted is not None:
+            values, count = values * counted, counted.sum() * values.shape[1]
+        return self.alpha * mean_of(values.sum(), count, self.over_ranks) + (1 - self.alpha) * dice
