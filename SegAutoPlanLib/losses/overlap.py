@@ -75,9 +75,7 @@ class OverlapLoss(nn.Module):
         whole_batch: sum over the batch before the ratio is taken (nnU-Net does so for 2d), else one ratio per sample.
     """
 
-    def __init__(
-        self, heads: Heads, measure: Measure, whole_batch: bool, over_ranks: OverRanks | None = None
-    ) -> None:
+    def __init__(self, heads: Heads, measure: Measure, whole_batch: bool, over_ranks: OverRanks | None = None) -> None:
         super().__init__()
         self.heads, self.measure, self.whole_batch, self.over_ranks = heads, measure, whole_batch, over_ranks
 
