@@ -27,7 +27,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         metavar="NAME",
-        help=f"one of {', '.join(LOSSES)} (default: dice_ce, for regions dice_bce; the verb losses says when to take which)",
+        help=f"one of {', '.join(LOSSES)}; the verb losses says when to take which (default: what fits the labels)",
     )
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")

@@ -40,14 +40,17 @@ class Combo(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits (b, c, *space); the target of those heads."""
-        reference = self.heads.reference(logits, target)
-        probabilities = self.heads.foreground(self.heads.probabilities(logits))
-        one_hot, counted = self.heads.foreground(reference.one_hot), reference.counted
-        overlap = overlap_of(probabilities, one_hot, counted, self.whole_batch, self.over_ranks)
+        reference, probabilities = self.heads.reference(logits, target), self.heads.probabilities(logits)
+        foreground, one_hot = map(self.heads.foreground, (probabilities, reference.one_hot))
+        others = self.heads.foreground(self.heads.complements(logits, probabilities))
+        overlap = overlap_of(foreground, one_hot, reference.counted, self.whole_batch, self.over_ranks)
         dice = mean_of_overlaps(minus_dice(overlap, self.smooth), self.whole_batch, self.over_ranks)
-        clamped = probabilities.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-        values = -torch.where(one_hot, self.beta * clamped.log(), (1 - self.beta) * (1 - clamped).log())
+        values = -torch.where(one_hot, self.beta * _log(foreground), (1 - self.beta) * _log(others))
         count: Tensor | int = values.numel()
-        if counted is not None:
-            values, count = values * counted, counted.sum() * values.shape[1]
+        if reference.counted is not None:
+            values, count = values * reference.counted, reference.counted.sum() * values.shape[1]
         return self.alpha * mean_of(values.sum(), count, self.over_ranks) + (1 - self.alpha) * dice
+
+
+def _log(probabilities: Tensor) -> Tensor:
+    return probabilities.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).log()

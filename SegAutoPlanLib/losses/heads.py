@@ -31,6 +31,10 @@ class Heads(Protocol):
         """(b, c, *space) in [0, 1]."""
         ...
 
+    def complements(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        """1 − p, with all its digits where p is nearly 1 too, of which 1 − p in float32 would leave few."""
+        ...
+
     def reference(self, logits: Tensor, target: Tensor) -> Reference:
         """The target as one channel per head."""
         ...
@@ -61,6 +65,11 @@ class LabelHeads:
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return in_float32(logits).softmax(1)
+
+    def complements(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        # One channel at most is above one half; all others together are its complement.
+        leads = probabilities > 0.5
+        return torch.where(leads, torch.where(leads, 0, probabilities).sum(1, keepdim=True), 1 - probabilities)
 
     def reference(self, logits: Tensor, target: Tensor) -> Reference:
         labels, counted = target.long(), None
@@ -96,6 +105,9 @@ class RegionHeads:
 
     def probabilities(self, logits: Tensor) -> Tensor:
         return in_float32(logits).sigmoid()
+
+    def complements(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        return (-in_float32(logits)).sigmoid()
 
     def reference(self, logits: Tensor, target: Tensor) -> Reference:
         if not self.has_ignore:

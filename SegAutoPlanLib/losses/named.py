@@ -157,8 +157,10 @@ def find_loss(name: str | None, label_scheme: LabelScheme) -> NamedLoss:
         return fitting[0]
     if LOSSES[name] not in fitting:
         kind = "overlap (regions)" if label_scheme.has_regions else "exclude each other (no regions)"
-        names = " or ".join(loss.name for loss in fitting)
-        raise UserInputError(f"--loss {name}: is not for labels that {kind}, as this dataset's do; use {names}.")
+        *names, last = (loss.name for loss in fitting)
+        raise UserInputError(
+            f"--loss {name}: is not for labels that {kind}, as this dataset's do; use {', '.join(names)} or {last}."
+        )
     return LOSSES[name]
 
 
