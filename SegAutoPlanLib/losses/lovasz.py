@@ -9,7 +9,7 @@ from .heads import Heads
 from .over_ranks import OverRanks, mean_of
 
 
-def jaccard_steps(reference: Tensor) -> Tensor:
+def jaccard_steps(reference: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """How much the Jaccard loss 1 − I/U grows with each voxel that is got wrong, in the order given.
 
     The sequence J_i of Berman's algorithm 1 is not built and subtracted, which would cancel in float32: a foreground
@@ -20,12 +20,12 @@ def jaccard_steps(reference: Tensor) -> Tensor:
         reference: (..., n) of bool.
 
     Returns:
-        (..., n) float32, summing to 1.
+        (..., n), summing to 1.
     """
     total = reference.sum(-1, keepdim=True, dtype=torch.int32)
     seen = reference.cumsum(-1, dtype=torch.int32)
     place = torch.arange(1, reference.shape[-1] + 1, dtype=torch.int32, device=reference.device)
-    union = (total + place - seen).float()
+    union = (total + place - seen).to(dtype)
     steps = torch.where(reference, 1 / union, (total - seen) / (union - 1).clamp_min(1) / union)
     steps[..., :1] += total == 0
     return steps
@@ -37,7 +37,7 @@ def lovasz_extension(errors: Tensor, reference: Tensor) -> Tensor:
     Errors below 0 count nothing, so that is what ignored voxels are given.
     """
     errors, order = errors.sort(dim=-1, descending=True)
-    steps = jaccard_steps(reference.gather(-1, order)).to(errors.dtype)
+    steps = jaccard_steps(reference.gather(-1, order), errors.dtype)
     return (errors.clamp_min(0) * steps).sum(-1)
 
 
