@@ -45,12 +45,9 @@ class Combo(nn.Module):
         others = self.heads.foreground(self.heads.complements(logits, probabilities))
         overlap = overlap_of(foreground, one_hot, reference.counted, self.whole_batch, self.over_ranks)
         dice = mean_of_overlaps(minus_dice(overlap, self.smooth), self.whole_batch, self.over_ranks)
-        values = -torch.where(one_hot, self.beta * _log(foreground), (1 - self.beta) * _log(others))
+        given = torch.where(one_hot, foreground, others).clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+        values = given.log() * torch.where(one_hot, -self.beta, self.beta - 1)
         count: Tensor | int = values.numel()
         if reference.counted is not None:
             values, count = values * reference.counted, reference.counted.sum() * values.shape[1]
         return self.alpha * mean_of(values.sum(), count, self.over_ranks) + (1 - self.alpha) * dice
-
-
-def _log(probabilities: Tensor) -> Tensor:
-    return probabilities.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY).log()
