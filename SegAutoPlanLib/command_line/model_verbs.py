@@ -33,7 +33,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss",
         metavar="NAME",
-        help=f"one of {', '.join(LOSSES)}; the verb losses says when to take which (default: what fits the labels)",
+        help="default: what fits the labels; the verb losses says when to take which; one of " + ", ".join(LOSSES),
     )
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
