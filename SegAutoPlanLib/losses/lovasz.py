@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -49,65 +52,72 @@ def _largest_first(values: Tensor) -> Tensor:
     return torch.from_numpy(np.argsort(-values.numpy(), axis=-1))
 
 
-class _Lovasz(nn.Module):
-    """What both forms share: the errors of the channels → a loss per image, or one of the batch.
+@dataclass(frozen=True)
+class Errors:
+    """How wrong each voxel is, (b, c, *space) all."""
+
+    values: Tensor
+    reference: Tensor
+    """Of bool."""
+    counted: Tensor | None
+    """(b, 1, *space), where a voxel counts; None means everywhere."""
+
+
+def probability_errors(heads: Heads, logits: Tensor, target: Tensor) -> Errors:
+    """Lovász softmax: |g − p| of every channel, background among them as in the paper."""
+    reference, probabilities = heads.reference(logits, target), heads.probabilities(logits)
+    values = torch.where(reference.one_hot, 1 - probabilities, probabilities)
+    return Errors(values, reference.one_hot, reference.counted)
+
+
+def hinge_errors(heads: Heads, logits: Tensor, target: Tensor) -> Errors:
+    """Lovász hinge: 1 − m (2 g − 1) of every foreground channel, m its margin.
+
+    The margin is the logit of a region, and of a label its logit less the largest other one: the sign of either is
+    what the network decides.
+    """
+    reference = heads.reference(logits, target)
+    one_hot, margins = map(heads.foreground, (reference.one_hot, heads.margins(logits)))
+    return Errors(1 - torch.where(one_hot, margins, -margins), one_hot, reference.counted)
+
+
+class Lovasz(nn.Module):
+    """The extension over the errors of each channel: the mean over channels and images, or over those of the batch.
 
     Args:
+        errors_of: which errors.
         whole_batch: one sorted list of the whole batch per channel, else one per image.
-        only_present: mean over the channels that occur in the reference of the image (or batch), else over all. An
-            image without any gives 0.
+        only_present: mean over the channels that occur in the reference of the image (or batch), else over all. Where
+            none occurs it is 0.
     """
 
     def __init__(
-        self, heads: Heads, whole_batch: bool, only_present: bool, over_ranks: OverRanks | None = None
+        self,
+        heads: Heads,
+        errors_of: Callable[[Heads, Tensor, Tensor], Errors],
+        whole_batch: bool,
+        only_present: bool,
+        over_ranks: OverRanks | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.over_ranks = heads, over_ranks
+        self.heads, self.errors_of, self.over_ranks = heads, errors_of, over_ranks
         self.whole_batch, self.only_present = whole_batch, only_present
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits (b, c, *space); the target of those heads."""
-        errors, reference, counted = self._errors(logits, target)
-        if counted is not None:
-            errors, reference = errors.masked_fill(~counted, -1), reference & counted
-        errors, reference = errors.flatten(2), reference.flatten(2)
+        errors = self.errors_of(self.heads, logits, target)
+        values, reference = errors.values, errors.reference
+        if errors.counted is not None:
+            values, reference = values.masked_fill(~errors.counted, -1), reference & errors.counted
+        values, reference = values.flatten(2), reference.flatten(2)
         if self.whole_batch:
             if self.over_ranks is not None:
-                errors, reference = self.over_ranks.gather(errors), self.over_ranks.gather(reference)
-            errors, reference = (values.transpose(0, 1).flatten(1)[None] for values in (errors, reference))
-        values = self._mean_of_channels(lovasz_extension(errors, reference), reference.any(-1))
-        if self.whole_batch:
-            return values[0]
-        return mean_of(values.sum(), len(values), self.over_ranks)
+                values, reference = self.over_ranks.gather(values), self.over_ranks.gather(reference)
+            values, reference = (each.transpose(0, 1).flatten(1)[None] for each in (values, reference))
+        losses = self._mean_of_channels(lovasz_extension(values, reference), reference.any(-1))
+        return losses[0] if self.whole_batch else mean_of(losses.sum(), len(losses), self.over_ranks)
 
     def _mean_of_channels(self, values: Tensor, present: Tensor) -> Tensor:
         if not self.only_present:
             return values.mean(1)
         return (values * present).sum(1) / present.sum(1).clamp_min(1)
-
-    def _errors(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Errors and references (b, c, *space), and where they count."""
-        raise NotImplementedError
-
-
-class LovaszSoftmax(_Lovasz):
-    """On the errors |g − p| of every channel's probabilities, background among them as in the paper."""
-
-    def _errors(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        reference = self.heads.reference(logits, target)
-        probabilities = self.heads.probabilities(logits)
-        errors = torch.where(reference.one_hot, 1 - probabilities, probabilities)
-        return errors, reference.one_hot, reference.counted
-
-
-class LovaszHinge(_Lovasz):
-    """On the hinge errors 1 − m (2 g − 1) of every foreground channel, m its margin.
-
-    The margin is the logit of a region, and of a label its logit less the largest other one: the sign of either is
-    what the network decides.
-    """
-
-    def _errors(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        reference = self.heads.reference(logits, target)
-        one_hot, margins = map(self.heads.foreground, (reference.one_hot, self.heads.margins(logits)))
-        return 1 - torch.where(one_hot, margins, -margins), one_hot, reference.counted

@@ -14,7 +14,7 @@ from .dice import dice_loss, minus_dice
 from .focal import Focal
 from .heads import Heads, LabelHeads, RegionHeads
 from .iou import iou_loss
-from .lovasz import LovaszHinge, LovaszSoftmax
+from .lovasz import Lovasz, hinge_errors, probability_errors
 from .over_ranks import OverRanks
 from .overlap import Measure, OverlapLoss
 from .topk import TopKCrossEntropy
@@ -68,10 +68,10 @@ class Terms:
     def lovasz_softmax(self) -> nn.Module:
         # Labels have their background to answer for a class that is not there; a region has only itself.
         only_present = not self._scheme.has_regions
-        return LovaszSoftmax(self._heads, self._whole_batch, only_present, self._over_ranks)
+        return Lovasz(self._heads, probability_errors, self._whole_batch, only_present, self._over_ranks)
 
     def lovasz_hinge(self) -> nn.Module:
-        return LovaszHinge(self._heads, self._whole_batch, only_present=False, over_ranks=self._over_ranks)
+        return Lovasz(self._heads, hinge_errors, self._whole_batch, False, self._over_ranks)
 
     def combo(self) -> nn.Module:
         return Combo(self._heads, self._whole_batch, self._over_ranks)

@@ -13,7 +13,7 @@ from SegAutoPlanLib.losses.dice import dice_loss, minus_dice
 from SegAutoPlanLib.losses.focal import Focal
 from SegAutoPlanLib.losses.heads import LabelHeads, RegionHeads
 from SegAutoPlanLib.losses.iou import iou_loss
-from SegAutoPlanLib.losses.lovasz import LovaszSoftmax, jaccard_steps
+from SegAutoPlanLib.losses.lovasz import Lovasz, jaccard_steps, probability_errors
 from SegAutoPlanLib.losses.overlap import OverlapLoss
 from SegAutoPlanLib.losses.powers import power
 from SegAutoPlanLib.losses.topk import TopKCrossEntropy
@@ -81,7 +81,8 @@ def test_lovasz_at_a_hard_prediction_is_the_jaccard_loss():
     decided = torch.nn.functional.one_hot(logits.argmax(1), 3).movedim(-1, 1)
     expected = 1 - sum(hard_iou(decided[:, c].bool(), target == c) for c in range(3)) / 3
     for whole_batch in (False, True):
-        found = LovaszSoftmax(LabelHeads(None), whole_batch, only_present=True)(1e4 * decided.double(), target)
+        loss = Lovasz(LabelHeads(None), probability_errors, whole_batch, only_present=True)
+        found = loss(1e4 * decided.double(), target)
         assert found.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
