@@ -85,10 +85,14 @@ class _Training:
     def run(self) -> Path:
         self._resume_or_start()
         self.course = self._set_course()
-        self.reports = TrainingReports(self.reporter, self.recipe, self.course)
+        self.reports = TrainingReports(
+            self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
+        )
+        self.reports.started(self.state)
         with self._batches() as batches:
             while not self.course.is_over(self.state):
                 self._epoch(batches)
+        self.reports.ended(self.state)
         return self.checkpoints.finish(self.state)
 
     def _set_course(self) -> Course:
@@ -182,7 +186,9 @@ class _Training:
     def _train_epoch(self, batches: BatchStream) -> bool:
         """Whether the epoch came to its end before the training did."""
         state = self.state
+        asked = time.perf_counter()
         for images, labels in islice(batches, self.recipe.iterations_per_epoch - state.iteration):
+            given = time.perf_counter()
             if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             if self.course.is_over(state):
@@ -191,7 +197,8 @@ class _Training:
             state.losses.append(self.step.train(images, labels))
             state.iteration += 1
             self.course.stepped(state)
-            self.reports.step(state)
+            self.reports.step(state, given - asked, time.perf_counter() - given)
+            asked = time.perf_counter()
         return True
 
     def _set_learning_rate(self, learning_rate: float) -> None:
@@ -210,6 +217,7 @@ class _Training:
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
     def _stop(self) -> None:
+        self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
         raise StopRequested(
             f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; "
