@@ -39,7 +39,7 @@ def write_debug(folder: Path, task: TrainingTask, device: str) -> None:
             "seed": task.seed,
             "fold": task.fold,
             "minutes": task.budget.minutes if task.budget else None,
-            "pretrained": str(task.pretrained) if task.pretrained else None,
+            "pretrained": str(task.pretrained.checkpoint) if task.pretrained else None,
             "dataset": task.plan.dataset_name,
             "preprocessed": str(task.preprocessed),
             "training_cases": list(task.training_cases),

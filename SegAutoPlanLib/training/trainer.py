@@ -14,15 +14,18 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import StopRequested, UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
-from ..networks import build_network, load_pretrained
+from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
+from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
 from .distributed import ALONE, OverRanks, Ranks
 from .epoch_log import EpochLog
+from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .recipe import Recipe
 from .rehearsal import rehearse
 from .samples import SampleSource
 from .sampling import positions_of_rank
@@ -30,14 +33,14 @@ from .state import Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 from .time_budget import Pace, fit_into, require_enough, words_of
-from .training_reports import TrainingReports
+from .training_reports import TrainingReports, report_start
 
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
 
 
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
-    """Train one fold and return the path of its final checkpoint.
+    """Train one fold and return the path of its final checkpoint, or of a benchmark's result.
 
     `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
     with `resume` goes on as if nothing had happened.
@@ -61,6 +64,15 @@ class _Follower(Reporter):
         self.stop_requested = leader.stop_requested
 
 
+def _normalized_over_ranks(network: UNet, device: torch.device, recipe: Recipe) -> UNet:
+    if device.type != "cuda":
+        raise UserInputError(
+            f"--recipe {recipe.name}: normalises over the batch, which several processes can only do on GPUs; "
+            "train in one process, or with another recipe."
+        )
+    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
 class _Training:
     """One run of `train_fold`: what stays the same in every epoch."""
 
@@ -70,11 +82,14 @@ class _Training:
         torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
+        freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = OverRanks() if ranks.world > 1 else None
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
+        if ranks.world > 1 and self.recipe.normalization == "batch":
+            network = _normalized_over_ranks(network, device, self.recipe)
         model = network
         if ranks.world > 1:
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
@@ -83,16 +98,18 @@ class _Training:
         self.checkpoints = FoldCheckpoints(task, ranks, reporter)
 
     def run(self) -> Path:
-        self._resume_or_start()
+        start = self._resume_or_start()
         self.course = self._set_course()
         self.reports = TrainingReports(
             self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
         )
-        self.reports.started(self.state)
+        self.reports.started(self.state, start)
         with self._batches() as batches:
             while not self.course.is_over(self.state):
                 self._epoch(batches)
         self.reports.ended(self.state)
+        if self.recipe.is_benchmark:
+            return self._finish_benchmark()
         return self.checkpoints.finish(self.state)
 
     def _set_course(self) -> Course:
@@ -118,9 +135,16 @@ class _Training:
     def _local_batch_size(self) -> int:
         return len(positions_of_rank(self.task.configuration.batch_size, self.ranks.rank, self.ranks.world))
 
-    def _batches(self) -> BatchStream:
+    def _finish_benchmark(self) -> Path:
+        if self.ranks.is_main:
+            write_benchmark(self.task.fold_folder, self.state.log, self.device, self.ranks)
+        return self.task.fold_folder / RESULT_FILE
+
+    def _batches(self) -> BatchStream | RandomBatch:
         """Every batch from where the training stands to its end; each epoch takes its own."""
         task, recipe, state = self.task, self.recipe, self.state
+        if recipe.benchmark == "without_loading":
+            return RandomBatch(task, self.device, self.ranks)
         training = SampleSource(
             folder=task.preprocessed,
             identifiers=task.training_cases,
@@ -129,6 +153,7 @@ class _Training:
             augmentation=recipe.augmentation,
             mirror_axes=task.mirror_axes,
             seed=task.seed,
+            oversampling=recipe.oversampling,
         )
         validation = replace(
             training,
@@ -146,18 +171,25 @@ class _Training:
             world=self.ranks.world,
         )
 
-    def _resume_or_start(self) -> None:
+    def _resume_or_start(self) -> str:
+        """What to say of weights that come from another training, if they do."""
+        start = ""
         if self.task.resume:
             if (newest := self.checkpoints.newest()) is not None:
                 self.state.load(newest, self.recipe)
                 self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
-                return
+                return start
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
-        elif self.task.pretrained is not None:
-            load_pretrained(self.state.network, self.task.pretrained)
-            self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
+        if (source := self.task.pretrained) is not None:
+            taken = load_pretrained(
+                self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
+            )
+            start = report_start(self.reporter, source, taken)
+        else:
+            require_weights_to_keep(self.recipe.freeze)
+        if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
+        return start
 
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
@@ -219,10 +251,8 @@ class _Training:
     def _stop(self) -> None:
         self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
-        raise StopRequested(
-            f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; "
-            "everything learned so far is kept, resume to go on."
-        )
+        kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
+        raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
 
     def _mean_over_ranks(self, values: list[float]) -> float:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import UserInputError, sentence_of
+from ..models import PretrainedModel
+from ..networks import Transfer
 from ..progress import Reporter
 from .course import Course
 from .epoch_log import EpochLog
@@ -28,6 +30,22 @@ from .warning_signs import Watched, signs_of
 REPORT_EVERY_S = 2.0
 DRAW_EVERY_S = 10.0
 """Drawing takes a quarter of a second, an epoch sometimes not much longer."""
+
+
+def report_start(reporter: Reporter, source: PretrainedModel, taken: Transfer) -> str:
+    """After the start from trained weights: which were taken and which are new; the sentence that says it."""
+    words = f"Starting from the weights of {source.checkpoint}: {taken}."
+    reporter.event(
+        "pretrained",
+        message=words,
+        checkpoint=str(source.checkpoint),
+        tensors=len(taken.taken),
+        share=round(taken.share, 4),
+        channels=taken.channels,
+        heads=taken.heads,
+        not_taken=list(taken.left),
+    )
+    return words
 
 
 class TrainingReports:
@@ -57,13 +75,15 @@ class TrainingReports:
         self._working_s = self._waiting_s = 0.0
         self._told: set[str] = set()
 
-    def started(self, state: TrainingState) -> None:
-        """Before the first step."""
+    def started(self, state: TrainingState, start: str = "") -> None:
+        """Before the first step; `start` says which weights it begins with, where they are others' (`report_start`)."""
         if not self._writes:
             return
         with self._or_a_warning():
             write_debug(self._task.fold_folder, self._task, str(self._device))
             self._log.say(f"{self._task.recipe.name}, {self._course.epochs(state)} epochs, on {self._device}")
+            if start:
+                self._log.say(start)
             if state.epoch:
                 self._log.say(f"Continuing after epoch {state.epoch}")
         if not picture_is_possible():
