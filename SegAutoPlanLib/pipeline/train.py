@@ -31,7 +31,8 @@ from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
-from ..training.augmentation import load_transforms
+from ..training.augmentation.elastic import load_elastic_deform
+from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.elastic import Nodes
@@ -147,7 +148,8 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     _require_possible(recipe, options)
     device = choose_device(options.device)
-    load_transforms()
+    if AUGMENTATIONS[recipe.augmentation].bends:
+        load_elastic_deform()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:
@@ -250,7 +252,9 @@ def _prepare(
         )
     require_batch_for(ranks.world, chosen.batch_size)
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
-    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    require_training_fits(
+        chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file), recipe.augmentation
+    )
     pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
