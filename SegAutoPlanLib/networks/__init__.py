@@ -1,12 +1,13 @@
 """Architecture → network, with nnU-Net's parameter names; its weights and their file, the checkpoint."""
 
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import describe_checkpoint, read_checkpoint, write_checkpoint
 from .unet import UNet, build_network
 from .weights import load_pretrained, load_weights, require_fit, shapes_of, with_aliases, without_aliases
 
 __all__ = [
     "UNet",
     "build_network",
+    "describe_checkpoint",
     "load_pretrained",
     "load_weights",
     "read_checkpoint",

@@ -142,6 +142,8 @@ def _held_fold(folder: Path) -> Iterator[None]:
     with exclusive(folder / LOCK_FILE, f"{folder}: training this fold") as is_alone:
         for written_to in (folder, folder / VALIDATION_FOLDER):
             remove_abandoned(written_to, is_alone)
+        # Other folds write there as well.
+        remove_abandoned(folder.parent)
         yield
 
 
@@ -210,7 +212,8 @@ def _validate(
     model = load_model(task.model_folder, [task.fold], checkpoint)
     output = task.fold_folder / VALIDATION_FOLDER
     segment_preprocessed_folder(
-        Segmenter(model, options.device),
+        # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
+        Segmenter(model, options.device, mirroring=True),
         task.preprocessed,
         task.validation_cases,
         output,

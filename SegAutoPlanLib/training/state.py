@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import __version__
 from ..networks import UNet, load_weights, read_checkpoint, require_fit, shapes_of, with_aliases, write_checkpoint
 from ..networks.weights import require_finite_tensors
 from ..planning import plan_to_json
@@ -19,7 +17,12 @@ from .epoch_log import EpochLog, from_nnunet, to_nnunet
 from .optimizers import OPTIMIZERS
 from .recipe import Recipe
 from .resume_gate import resumable
+from .resume_record import ResumeRecord
 from .task import TrainingTask
+
+
+class NotFinite(ArithmeticError):
+    """A loss, a gradient or a weight is not a finite number any more."""
 
 
 @dataclass
@@ -38,6 +41,8 @@ class TrainingState:
     log: tuple[EpochLog, ...] = ()
     """The finished epochs, oldest first."""
     best_ema: float | None = None
+    training: int = 1
+    """Which training of its fold this is (see `ResumeRecord`)."""
 
     @classmethod
     def fresh(cls, network: UNet, recipe: Recipe, device: torch.device) -> TrainingState:
@@ -67,15 +72,12 @@ class TrainingState:
                 "_best_ema": self.best_ema,
                 "current_epoch": self.epoch,
                 **_description(task),
-                "segautoplan": {
-                    "version": __version__,
-                    "torch": str(torch.__version__),
-                    "python": platform.python_version(),
-                    "recipe": vars(task.recipe),
-                    "seed": task.seed,
-                    "iteration": self.iteration,
-                    "losses_of_epoch": self.losses,
-                },
+                "segautoplan": ResumeRecord.of(
+                    task,
+                    training=self.training,
+                    iteration=self.iteration,
+                    losses_of_epoch=tuple(self.losses),
+                ).to_entry(),
             },
         )
 
@@ -97,9 +99,20 @@ class TrainingState:
         # Nothing is better than NaN, which nnU-Net's average becomes once an epoch saw no class.
         self.best_ema = None if best is None or math.isnan(best) else float(best)
         self.log = from_nnunet(content["logging"])
-        ours = content.get("segautoplan", {})
-        self.iteration = ours.get("iteration", 0)
-        self.losses = [float(loss) for loss in ours.get("losses_of_epoch", ())]
+        record = ResumeRecord.from_entry(content)
+        self.iteration, self.losses, self.training = record.iteration, list(record.losses_of_epoch), record.training
+
+    def require_finite(self) -> None:
+        """Refuse to keep a network that has gone wrong.
+
+        Raises:
+            NotFinite: a weight, or what the optimiser remembers of one, is NaN or infinite.
+        """
+        remembered = (value for state in self.optimizer.state.values() for value in state.values())
+        tensors = [*self.network.state_dict().values(), *(value for value in remembered if torch.is_tensor(value))]
+        checks = [torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()]
+        if not torch.stack([check.to(checks[0].device) for check in checks]).all():
+            raise NotFinite
 
     def _fits(self, recipe: Recipe, path: Path) -> Rule:
         def check(content: Any) -> None:

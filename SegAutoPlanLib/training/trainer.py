@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -21,12 +23,14 @@ from .checkpoints import FoldCheckpoints
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .resume_record import ResumeRecord
+from .same_training import require_same_training
 from .samples import SampleSource
 from .schedules import learning_rate_at
-from .state import TrainingState
+from .state import NotFinite, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
-from .training_reports import TrainingReports
+from .training_reports import TrainingReports, resumed_message
 
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
@@ -83,7 +87,10 @@ class _Training:
         self._resume_or_start()
         with self._batches() as batches:
             while self.state.epoch < self.recipe.epochs:
-                self._epoch(batches)
+                try:
+                    self._epoch(batches)
+                except NotFinite as error:
+                    raise UserInputError(self._went_wrong()) from error
         return self.checkpoints.finish(self.state)
 
     def _batches(self) -> BatchStream:
@@ -117,15 +124,24 @@ class _Training:
     def _resume_or_start(self) -> None:
         if self.task.resume:
             if (newest := self.checkpoints.newest()) is not None:
-                self.state.load(newest, self.recipe)
-                self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
+                self._resume(*newest)
                 return
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
-        elif self.task.pretrained is not None:
+        self.checkpoints.begin(self.state)
+        if self.task.pretrained is not None:
             load_pretrained(self.state.network, self.task.pretrained)
             self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
+        if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
+
+    def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
+        self.state.load(path, self.recipe)
+        require_same_training(content, self.task, path)
+        self.checkpoints.go_on(self.state, path)
+        self.reporter.event("resumed", message=resumed_message(content, self.recipe))
+        if ResumeRecord.from_entry(content).recipe is None:
+            message = f"{path} does not say its recipe and seed; training goes on with those of this call."
+            self.reporter.event("warning", message=message)
 
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
@@ -172,10 +188,17 @@ class _Training:
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
     def _stop(self) -> None:
-        self.checkpoints.save("latest", self.state)
-        raise StopRequested(
-            f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; "
-            "everything learned so far is kept, resume to go on."
+        # Each process has the losses of its part of the batches; who resumes has those of all.
+        together = self.ranks.sum(torch.tensor(self.state.losses, dtype=torch.float64)) / self.ranks.world
+        self.state.losses = together.tolist()
+        kept = self.checkpoints.stop(self.state)
+        raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; {kept}.")
+
+    def _went_wrong(self) -> str:
+        return (
+            f"{self.task.fold_folder}: in epoch {self.state.epoch + 1} the loss became infinite or not a number, and "
+            f"training has stopped before it spoilt the network ({self.checkpoints.kept()}); train with a lower "
+            "learning rate, or with --precision full, and look for cases with absurd intensities."
         )
 
     def _mean_over_ranks(self, values: list[float]) -> float:

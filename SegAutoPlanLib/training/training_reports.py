@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ..progress import Reporter
 from .epoch_log import EpochLog
 from .recipe import Recipe
+from .resume_record import ResumeRecord
+from .schedules import learning_rate_at
 from .state import TrainingState
 
 REPORT_EVERY_S = 2.0
@@ -50,3 +54,21 @@ class TrainingReports:
             learning_rate=log.learning_rate,
             seconds=round(seconds, 3),
         )
+
+
+def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
+    """Where a training goes on, and what another length changes.
+
+    Args:
+        content: of the checkpoint, which has passed its gate.
+    """
+    epoch, before = content["current_epoch"], ResumeRecord.from_entry(content).recipe or {}
+    planned = before.get("epochs")
+    message = f"Continuing after epoch {epoch}."
+    if not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
+        return message
+    rate = learning_rate_at(recipe, epoch)
+    return (
+        f"{message} It was to have {planned} epochs and now has {recipe.epochs}; the learning rate goes on at "
+        f"{rate:.3g}, where a training of {recipe.epochs} epochs is by then."
+    )
