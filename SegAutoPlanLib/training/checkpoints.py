@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ..errors import UserInputError
@@ -61,7 +61,6 @@ class FoldCheckpoints:
         """What the end of an epoch asks for. `best` comes first: `latest` knows of it, not the other way round.
 
         Raises:
-            NotFinite: the weights are spoilt; the former checkpoints stay.
             UserInputError: the disk refuses the first one of a training; later ones are tried again after the next
                 epoch, with a warning.
         """
@@ -106,18 +105,14 @@ class FoldCheckpoints:
         """Write one; all but the final one only where the task wants them.
 
         Raises:
-            NotFinite: the weights are spoilt; the former checkpoint stays.
             UserInputError: the disk refuses it; the former checkpoint stays.
         """
-        if not (self._task.checkpoints or name == "final"):
+        if not self._ranks.is_main or not (self._task.checkpoints or name == "final"):
             return
-        state.require_finite()
-        if not self._ranks.is_main:
-            return
-        started = time.monotonic()
+        started = monotonic()
         state.save(self._task.checkpoint(name), self._task)
         if name == "latest":
-            self._latest_ended = time.monotonic()
+            self._latest_ended = monotonic()
             self._latest_seconds = self._latest_ended - started
         self._kept = _words(state)
         self._reporter.event("checkpoint", name=name, epoch=state.epoch)
@@ -131,7 +126,7 @@ class FoldCheckpoints:
     def _is_due(self, state: TrainingState) -> bool:
         if state.epoch % self._task.recipe.checkpoint_every == 0:
             return True
-        return (time.monotonic() - self._latest_ended) * SHARE_OF_TIME >= self._latest_seconds
+        return (monotonic() - self._latest_ended) * SHARE_OF_TIME >= self._latest_seconds
 
     def _save_or_warn(self, name: str, state: TrainingState) -> bool:
         try:

@@ -82,7 +82,11 @@ def _of_options(record: ResumeRecord, task: TrainingTask) -> Iterator[str]:
     if changed and before["name"] != now["name"]:
         yield f"--recipe {before['name']}, not {now['name']}"
     for name in changed:
-        yield f"{OPTIONS.get(name, name)} {shown(before[name])}, not {shown(now.get(name))}"
+        yield f"{OPTIONS.get(name, name)} {_value(before[name])}, not {_value(now.get(name))}"
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else str(shown(value))
 
 
 def _of_labels(init_args: Mapping[str, Any], task: TrainingTask) -> Iterator[str]:

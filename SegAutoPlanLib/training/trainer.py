@@ -85,12 +85,12 @@ class _Training:
 
     def run(self) -> Path:
         self._resume_or_start()
-        with self._batches() as batches:
-            while self.state.epoch < self.recipe.epochs:
-                try:
+        try:
+            with self._batches() as batches:
+                while self.state.epoch < self.recipe.epochs:
                     self._epoch(batches)
-                except NotFinite as error:
-                    raise UserInputError(self._went_wrong()) from error
+        except NotFinite as error:
+            raise UserInputError(self._went_wrong()) from error
         return self.checkpoints.finish(self.state)
 
     def _batches(self) -> BatchStream:
@@ -163,6 +163,8 @@ class _Training:
             started=wall_started,
             ended=time.time(),
         )
+        # Nothing is written over a good checkpoint once the network is spoilt.
+        state.require_finite()
         state.finish_epoch(log)
         self.reports.epoch(state, log, time.monotonic() - epoch_started)
         self.checkpoints.after_epoch(state)
@@ -188,6 +190,7 @@ class _Training:
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
     def _stop(self) -> None:
+        self.state.require_finite()
         # Each process has the losses of its part of the batches; who resumes has those of all.
         together = self.ranks.sum(torch.tensor(self.state.losses, dtype=torch.float64)) / self.ranks.world
         self.state.losses = together.tolist()
