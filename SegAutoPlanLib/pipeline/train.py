@@ -16,7 +16,7 @@ from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.validation import segment_preprocessed_folder
-from ..locks import exclusive
+from ..locks import exclusive, waiting_for
 from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
@@ -40,7 +40,7 @@ from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
-LOCK_FILE = ".training.lock"
+LOCK_FILE, MODEL_LOCK_FILE = ".training.lock", ".model.lock"
 MAX_LOADER_WORKERS = 12
 
 
@@ -142,8 +142,6 @@ def _held_fold(folder: Path) -> Iterator[None]:
     with exclusive(folder / LOCK_FILE, f"{folder}: training this fold") as is_alone:
         for written_to in (folder, folder / VALIDATION_FOLDER):
             remove_abandoned(written_to, is_alone)
-        # Other folds write there as well.
-        remove_abandoned(folder.parent)
         yield
 
 
@@ -184,7 +182,11 @@ def _prepare(
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
+    # The folds of a model share these files, and may be begun at the same time.
+    with waiting_for(model_folder / MODEL_LOCK_FILE, f"{model_folder}: writing its plan", reporter) as is_alone:
+        remove_abandoned(model_folder, is_alone)
+        fingerprint = stored_fingerprint(workspace, raw)
+        write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, fingerprint)
     return TrainingTask(
         plan=plan,
         configuration_name=chosen.name,

@@ -96,8 +96,9 @@ class FoldCheckpoints:
             if not self._is_done:
                 self.save("final", state)
         except UserInputError as error:
-            raise UserInputError(f"{error} Training is done; {self.kept()}: resume to end it.") from error
+            raise UserInputError(f"{error} Training is done; {self.kept()}.") from error
         if self._ranks.is_main:
+            self._remove_former(state.training)
             self._task.checkpoint("latest").unlink(missing_ok=True)
         return self._task.checkpoint("final")
 
@@ -121,7 +122,9 @@ class FoldCheckpoints:
 
     def kept(self) -> str:
         """What of this training is on the disk, in words."""
-        return "no checkpoint of it could be written" if self._kept is None else f"its state {self._kept} is kept"
+        if self._kept is None:
+            return "no checkpoint of it has been written"
+        return f"its state {self._kept} is kept, to resume from"
 
     def _is_due(self, state: TrainingState) -> bool:
         if state.epoch % self._task.recipe.checkpoint_every == 0:

@@ -39,8 +39,8 @@ VALIDATION_SEED_OFFSET = 1_000_003
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint.
 
-    `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
-    with `resume` goes on as if nothing had happened.
+    `reporter.stop_requested()` is asked at every step, of validation too; a stop writes `checkpoint_latest.pth`, from
+    which the same call with `resume` goes on as if nothing had happened.
 
     Raises:
         StopRequested: after a stop was asked for and the checkpoint written.
@@ -183,6 +183,9 @@ class _Training:
         losses: list[float] = []
         counts = torch.zeros(3, len(self.task.label_scheme.foreground), dtype=torch.float64)
         for images, labels in islice(batches, self.recipe.validation_iterations):
+            if self.ranks.any_rank(self.reporter.stop_requested()):
+                # Whoever resumes validates this epoch from its beginning.
+                self._stop()
             seen = self.step.evaluate(images, labels)
             losses.append(float(seen.loss))
             counts += confusion_counts(seen.logits, seen.target, self.task.label_scheme)

@@ -165,6 +165,11 @@ def _train(sound: Path) -> Prepared:
     return ["train", NAME, "3d_fullres", "0", "--workspace", "{place}", *short], 3
 
 
+def _resume(sound: Path) -> Prepared:
+    arguments, _ = _train(sound)
+    return [*arguments, "--resume"], 5
+
+
 def _predict(sound: Path) -> Prepared:
     workspace = ball_workspace(sound, cases=2)
     model = untrained_model(workspace).relative_to(sound)
@@ -182,6 +187,7 @@ def _predict_with_probabilities(sound: Path) -> Prepared:
 PREPARED: dict[str, Callable[[Path], Prepared]] = {
     "preprocess": _preprocess,
     "train": _train,
+    "train with resume": _resume,
     "predict": _predict,
     "predict with probabilities": _predict_with_probabilities,
 }

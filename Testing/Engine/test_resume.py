@@ -98,8 +98,8 @@ def _resumed_and_killed(task: TrainingTask, at: int, kill: Callable[[TrainingTas
         return resumed(task)
 
 
-def test_stopped_before_any_step_it_ends_with_the_same_checkpoints(task, uninterrupted):
-    for step in range(1, EPOCHS * ITERATIONS + 1):
+def test_stopped_before_any_step_or_look_at_validation_it_ends_with_the_same_checkpoints(task, uninterrupted):
+    for step in range(1, EPOCHS * (ITERATIONS + 1) + 1):
         stopped = replace(task, model_folder=task.model_folder / f"stopped {step}")
         with pytest.raises(StopRequested, match="everything learned so far is kept"):
             trained(stopped, stop_at=step)
@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_from_the_start_is_a_sentence_in_the_first_epoch(tas
 def test_a_disk_that_is_full_at_the_end_keeps_the_last_state_to_end_from(task, uninterrupted, monkeypatch):
     with monkeypatch.context() as full:
         DiskFull(full, range(3, 100))
-        with pytest.raises(UserInputError, match="its state after epoch 1 is kept: resume to end it"):
+        with pytest.raises(UserInputError, match="its state after epoch 1 is kept, to resume from"):
             trained(task)
     assert digest_of(task.checkpoint("latest")) == uninterrupted.checkpoints["latest", 1]
     assert differs(task, resumed(task), uninterrupted) == []
@@ -245,6 +245,15 @@ def test_a_final_checkpoint_wins_over_the_latest_that_a_kill_left_beside_it(task
     assert resumed(task).messages("resumed") == [f"Continuing after epoch {EPOCHS}."]
     assert not task.checkpoint("latest").exists()
     assert digest_of(task.checkpoint("final")) == uninterrupted.checkpoints["final", EPOCHS]
+
+
+def test_a_best_one_of_a_former_training_goes_even_if_the_new_one_was_killed_before_that(task):
+    trained(task)
+    former = task.checkpoint("best").read_bytes()
+    trained(replace(task, checkpoints=False))
+    task.checkpoint("best").write_bytes(former)
+    resumed(task)
+    assert at_the_end(task).keys() == {"final"}
 
 
 def test_the_final_checkpoint_of_a_new_training_leaves_no_latest_or_best_of_a_former_one(task):
