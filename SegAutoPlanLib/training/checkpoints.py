@@ -32,7 +32,8 @@ class FoldCheckpoints:
         self._task, self._ranks, self._reporter = task, ranks, reporter
         self._kept: str | None = None
         self._latest_ended, self._latest_seconds = float("-inf"), 0.0
-        self._is_alone = self._is_done = False
+        self._is_alone = False
+        self._finished: tuple[int, int] | None = None
 
     def newest(self) -> tuple[Path, Mapping[str, Any]] | None:
         """The checkpoint to go on from and what it says; None if there is none.
@@ -55,10 +56,14 @@ class FoldCheckpoints:
     def go_on(self, state: TrainingState, path: Path) -> None:
         """What a training that was resumed from `path` has on the disk already."""
         self._kept = _words(state)
-        self._is_done = path == self._task.checkpoint("final") and state.epoch == self._task.recipe.epochs
+        if path == self._task.checkpoint("final"):
+            self._finished = (state.epoch, state.iteration)
 
-    def after_epoch(self, state: TrainingState) -> None:
+    def after_epoch(self, state: TrainingState, is_last: bool) -> None:
         """What the end of an epoch asks for. `best` comes first: `latest` knows of it, not the other way round.
+
+        Args:
+            is_last: whether the final one follows.
 
         Raises:
             UserInputError: the disk refuses the first one of a training; later ones are tried again after the next
@@ -69,7 +74,7 @@ class FoldCheckpoints:
             state.best_ema = state.ema_dice
             if not self._save_or_warn("best", state):
                 state.best_ema = former
-        if state.epoch < self._task.recipe.epochs and self._is_due(state):
+        if not is_last and self._is_due(state):
             self._save_or_warn("latest", state)
 
     def stop(self, state: TrainingState) -> str:
@@ -93,7 +98,7 @@ class FoldCheckpoints:
             UserInputError: the disk refuses it.
         """
         try:
-            if not self._is_done:
+            if self._finished != (state.epoch, state.iteration):
                 self.save("final", state)
         except UserInputError as error:
             raise UserInputError(f"{error} Training is done; {self.kept()}.") from error

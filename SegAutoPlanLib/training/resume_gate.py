@@ -141,7 +141,10 @@ def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
 
 def _goes_on(recipe: Recipe, source: Path) -> Rule:
     def check(content: Mapping[str, Any]) -> None:
-        epoch, iteration = content["current_epoch"], content.get("segautoplan", {}).get("iteration", 0)
+        ours = content.get("segautoplan", {})
+        epoch, iteration = content["current_epoch"], ours.get("iteration", 0)
+        if ours.get("timed"):
+            return
         if epoch > recipe.epochs:
             raise UserInputError(
                 f"{source}: has already been trained for {epoch} epochs; give --epochs above that to continue it."

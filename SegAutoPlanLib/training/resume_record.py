@@ -52,6 +52,8 @@ class ResumeRecord:
     """The fields of the `Recipe`."""
     cases: str | None = None
     """See `digest_of_cases`."""
+    timed: Mapping[str, Any] | None = None
+    """The fields of a `state.Timed`, of a training that ends by the clock."""
 
     @classmethod
     def of(cls, task: TrainingTask, **progress: Any) -> ResumeRecord:
@@ -97,6 +99,17 @@ def _plain(depth: int) -> Rule:
     )
 
 
+SECONDS = number(0, 10**9)
+TIMED = record(
+    {
+        "progress": number(0, 1),
+        "steps_left": number(0, 10**9),
+        "spent_s": SECONDS,
+        "left_s": SECONDS,
+        "iterations_per_epoch": whole(1, 10**6),
+    },
+    others=(),
+)
 OURS = every(
     record(
         {},
@@ -107,6 +120,7 @@ OURS = every(
             "seed": either(nothing, whole(0, 2**63)),
             "recipe": either(nothing, mapping_of(_plain(2), text(longest=LONGEST_VALUE), longest=MOST_VALUES)),
             "cases": either(nothing, text(r"[0-9a-f]{64}", "a digest of 64 hexadecimal digits")),
+            "timed": either(nothing, TIMED),
         },
     ),
     as_many_losses,

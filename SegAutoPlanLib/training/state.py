@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,26 @@ class NotFinite(ArithmeticError):
     """A loss, a gradient or a weight is not a finite number any more."""
 
 
+@dataclass(frozen=True)
+class Timed:
+    """Where a training stands that ends by the clock; see `course`."""
+
+    progress: float
+    """Of the learning rate's schedule, from 0 to 1."""
+    steps_left: float
+    """Expected, from here to the end."""
+    iterations_per_epoch: int
+    spent_s: float = 0.0
+    """Of training, up to here."""
+    left_s: float = 0.0
+    """For training and the validation at its end, from here."""
+
+    def stepped(self) -> Timed:
+        """After one step."""
+        share = (1 - self.progress) / max(self.steps_left, 1.0)
+        return replace(self, progress=min(self.progress + share, 1.0), steps_left=max(self.steps_left - 1, 0.0))
+
+
 @dataclass
 class TrainingState:
     """The network, its optimiser, and how far they are."""
@@ -43,6 +63,8 @@ class TrainingState:
     best_ema: float | None = None
     training: int = 1
     """Which training of its fold this is (see `ResumeRecord`)."""
+    timed: Timed | None = None
+    """None where the recipe's epochs are what is trained."""
 
     @classmethod
     def fresh(cls, network: UNet, recipe: Recipe, device: torch.device) -> TrainingState:
@@ -54,6 +76,13 @@ class TrainingState:
     def ema_dice(self) -> float | None:
         """The moving average of the Dice after the last finished epoch."""
         return self.log[-1].ema_dice if self.log else None
+
+    @property
+    def seconds_trained(self) -> float:
+        """What all finished epochs took, or all steps of a timed training."""
+        if self.timed is not None:
+            return self.timed.spent_s
+        return sum(epoch.ended - epoch.started for epoch in self.log if epoch.ended > epoch.started)
 
     def finish_epoch(self, log: EpochLog) -> None:
         """Go on to the next epoch."""
@@ -77,6 +106,7 @@ class TrainingState:
                     training=self.training,
                     iteration=self.iteration,
                     losses_of_epoch=tuple(self.losses),
+                    timed=asdict(self.timed) if self.timed else None,
                 ).to_entry(),
             },
         )
@@ -101,6 +131,7 @@ class TrainingState:
         self.log = from_nnunet(content["logging"])
         record = ResumeRecord.from_entry(content)
         self.iteration, self.losses, self.training = record.iteration, list(record.losses_of_epoch), record.training
+        self.timed = Timed(**record.timed) if record.timed else None
 
     def require_finite(self) -> None:
         """Refuse to keep a network that has gone wrong.

@@ -10,6 +10,7 @@ from ..labels import LabelScheme
 from ..models import checkpoint_path, fold_path
 from ..planning.plan import Configuration, Plan
 from .recipe import Recipe
+from .time_budget import TimeBudget
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class TrainingTask:
     """A checkpoint whose weights, but for the segmentation heads, training starts from."""
     checkpoints: bool = True
     """Whether to write any but the final one."""
+    budget: TimeBudget | None = None
+    """Until when, instead of the recipe's epochs."""
+    validation_tiles: int = 0
+    """Of the validation at the end, with their mirrored copies."""
 
     @property
     def configuration(self) -> Configuration:

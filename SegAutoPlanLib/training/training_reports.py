@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..progress import Reporter
+from .course import Course
 from .epoch_log import EpochLog
 from .recipe import Recipe
 from .resume_record import ResumeRecord
@@ -20,8 +21,8 @@ REPORT_EVERY_S = 2.0
 class TrainingReports:
     """The events of one run of a training."""
 
-    def __init__(self, reporter: Reporter, recipe: Recipe) -> None:
-        self._reporter, self._recipe = reporter, recipe
+    def __init__(self, reporter: Reporter, recipe: Recipe, course: Course) -> None:
+        self._reporter, self._recipe, self._course = reporter, recipe, course
         self._pace_from: tuple[int, float] | None = None
         self._last = 0.0
 
@@ -32,13 +33,15 @@ class TrainingReports:
             return
         self._last = now
         done = state.epoch * self._recipe.iterations_per_epoch + state.iteration
-        total = self._recipe.epochs * self._recipe.iterations_per_epoch
+        total = self._course.epochs(state) * self._recipe.iterations_per_epoch
         if self._pace_from is None:
             # The first step also pays for warming up: the pace is measured from its end.
             self._pace_from = (done, now)
             return
         first, started = self._pace_from
-        eta = (now - started) / (done - first) * (total - done)
+        eta = self._course.seconds_left()
+        if eta is None:
+            eta = (now - started) / (done - first) * (total - done)
         self._reporter.event("progress", stage="training", done=done, total=total, unit="step", eta_s=round(eta, 1))
 
     def epoch(self, state: TrainingState, log: EpochLog, seconds: float) -> None:
@@ -46,7 +49,7 @@ class TrainingReports:
         self._reporter.event(
             "epoch",
             epoch=state.epoch,
-            epochs=self._recipe.epochs,
+            epochs=max(state.epoch, self._course.epochs(state)),
             train_loss=log.train_loss,
             val_loss=log.val_loss,
             dice=[None if math.isnan(value) else value for value in log.dice],
@@ -65,7 +68,8 @@ def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
     epoch, before = content["current_epoch"], ResumeRecord.from_entry(content).recipe or {}
     planned = before.get("epochs")
     message = f"Continuing after epoch {epoch}."
-    if not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
+    is_timed = ResumeRecord.from_entry(content).timed is not None
+    if is_timed or not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
         return message
     rate = learning_rate_at(recipe, epoch)
     return (
