@@ -322,6 +322,20 @@ def test_another_training_than_the_checkpoints_is_refused_in_a_sentence(what, ta
     assert at_the_end(other) == before
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("plans", {}), ("plans", "x"), ("plans", {"configurations": [[]]}), ("dataset_json", []), ("dataset_json", {})],
+)
+def test_a_checkpoint_whose_own_plan_or_labels_are_none_is_refused(key, value, task, stopped_folder):
+    shutil.copytree(stopped_folder, task.fold_folder)
+    content = read_checkpoint(task.checkpoint("latest"), with_optimizer=True)
+    content["init_args"][key] = value
+    torch.save(content, task.checkpoint("latest"))
+    with pytest.raises(UserInputError) as refusal:
+        resumed(task)
+    assert str(refusal.value).startswith(f"{task.checkpoint('latest')}: ")
+
+
 def test_a_checkpoint_without_a_recipe_is_gone_on_with_and_a_warning(task, stopped_folder):
     shutil.copytree(stopped_folder, task.fold_folder)
     task.checkpoint("best").unlink()

@@ -179,6 +179,16 @@ WRONG_PROGRESS: dict[str, Callable[[Content], Any]] = {
     "losses-text": _set("segautoplan", "losses_of_epoch", value="x"),
     "losses-texts": _set("segautoplan", "losses_of_epoch", value=["x"]),
     "losses-number": _set("segautoplan", "losses_of_epoch", value=7),
+    **{f"ours-{key}-{name}": _set("segautoplan", key, value=value)
+       for key in ("training", "seed", "recipe", "cases")
+       for name, value in (("text", "x"), ("list", [1]), ("laughs", _laughs()), ("tensor", torch.zeros(3)),
+                           ("object", {"loss": _laughs()}))},
+    **{f"fold-{name}": _set("init_args", "fold", value=value)
+       for name, value in (("other", 1), ("path", "../1"), ("nan", NAN), ("laughs", _laughs()))},
+    **{f"its-{key}-{name}": _set("init_args", key, value=value)
+       for key in ("plans", "dataset_json")
+       for name, value in (("text", "x"), ("empty", {}), ("list", []), ("laughs", _laughs()),
+                           ("inner-laughs", {"labels": _laughs(), "configurations": _laughs()}))},
 }  # fmt: skip
 HARMLESS: dict[str, Callable[[Content], Any]] = {
     "more-keys": _set("whatever", value={"a": [1, None, torch.zeros(2)]}),
