@@ -7,7 +7,9 @@ renames, links or removes one below the folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import resource
@@ -36,6 +38,7 @@ def main(verb: str, folder: Path) -> None:
     torch.set_num_threads(1)
     sound = folder / "sound"
     arguments, moments = PREPARED[verb](sound)
+    _warm_up(arguments, _place(sound, folder / "warm"))
     undisturbed = _place(sound, folder / "undisturbed")
     count_file = folder / "count"
     code, error = _run(arguments, undisturbed, lambda step: count_file.write_text(str(step)))
@@ -69,6 +72,14 @@ def _tell(
         "left": sorted(str(path.relative_to(place)) for path in place.rglob(".*") if path.is_file()),
     }
     print(json.dumps(outcome), flush=True)
+
+
+def _warm_up(arguments: list[str], place: Path) -> None:
+    """What torch imports and prepares at first use is not done again by every child."""
+    from SegAutoPlanLib.__main__ import main as command_line
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        command_line([argument.format(place=place) for argument in arguments])
 
 
 def _place(sound: Path, place: Path) -> Path:

@@ -27,9 +27,7 @@ def test_an_error_leaves_the_previous_file_and_nothing_else(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: only POSIX flushes folders")
-def test_a_durable_file_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
-    tmp_path, monkeypatch
-):
+def test_a_durable_file_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(tmp_path, monkeypatch):
     done = []
     flush, rename = os.fsync, os.replace
 
