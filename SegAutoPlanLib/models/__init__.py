@@ -12,22 +12,30 @@ from .names import (
     fold_of,
     fold_path,
 )
+from .pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
 from .summary import is_summary_file
+from .trainers import OTHER_NETWORKS, TRAINERS, normalization_of
 from .writing import write_model_files
 
 __all__ = [
     "CHECKPOINTS",
     "FINGERPRINT_FILE",
+    "OTHER_NETWORKS",
     "PLANS_FILE",
     "SUMMARY_FILE",
+    "TRAINERS",
     "VALIDATION_FOLDER",
+    "ChosenCheckpoint",
     "ModelFolder",
     "ModelName",
+    "PretrainedModel",
     "TrainedFold",
     "checkpoint_path",
+    "choose_checkpoint",
     "find_models",
     "fold_of",
     "fold_path",
     "is_summary_file",
+    "normalization_of",
     "write_model_files",
 ]

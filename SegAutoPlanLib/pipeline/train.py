@@ -14,7 +14,7 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import FileError, UserInputError
 from ..evaluation import evaluate_folder
-from ..files import remove_abandoned
+from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
@@ -23,7 +23,6 @@ from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
-from ..networks import read_checkpoint
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -33,7 +32,9 @@ from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
+from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
+from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.time_budget import TimeBudget
@@ -42,6 +43,7 @@ from ..workspace import Workspace
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
+from .pretrained import pretrained_for, read_pretrained
 
 LOCK_FILE, MODEL_LOCK_FILE = ".training.lock", ".model.lock"
 MAX_LOADER_WORKERS = 12
@@ -70,6 +72,9 @@ class TrainOptions:
     """Processes, one per GPU (Linux)."""
     resume: bool = False
     pretrained: Path | None = None
+    """A checkpoint, a fold's folder or a model's: the weights that fit are where training starts."""
+    freeze: str | None = None
+    """Instead of the recipe's: `none`, `encoder` or `all_but_heads`."""
     save_probabilities: bool = False
     validate_only: str | None = None
     """`best` or `final`: no training, only the validation cases with that checkpoint."""
@@ -107,8 +112,17 @@ class TrainedFold:
         return self.folder.parent
 
 
-def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
-    """Train one fold and segment its validation cases.
+@dataclass(frozen=True)
+class Benchmark:
+    """What a recipe that only measures came to."""
+
+    result: Path
+    """nnU-Net's `benchmark_result.json`."""
+    fastest_epoch_s: float
+
+
+def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | Benchmark | None:
+    """Train one fold and segment its validation cases; of a benchmark, only measure.
 
     With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
     main one get None.
@@ -120,13 +134,16 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     """
     budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
+    _require_possible(recipe, options)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:
-        read_checkpoint(options.pretrained)
+        read_pretrained(options.pretrained)
+    elif not options.resume and options.validate_only is None:
+        require_weights_to_keep(recipe.freeze)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
     with contextlib.ExitStack() as held:
@@ -142,12 +159,28 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
                     if ranks.is_main:
                         held.enter_context(_held_fold(fold_folder))
                 task = _train_rank(workspace, options, budget, ranks, reporter)
-        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+        if not rank.is_main:
+            return None
+        if recipe.is_benchmark:
+            return _measured(task)
+        return _validate(workspace, raw, task, options, reporter)
+
+
+def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
+    given = {
+        "--resume": options.resume,
+        "--validate-only": options.validate_only is not None,
+        "--minutes": options.minutes is not None,
+    }
+    for option in (option for option, is_given in given.items() if is_given and recipe.is_benchmark):
+        raise UserInputError(
+            f"{option}: --recipe {options.recipe} is a benchmark, which keeps no network; leave it out."
+        )
 
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
     """Where the fold goes, known before anything is planned."""
-    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    name = ModelName(recipe.folder_name, options.plans_name, safe_name(options.configuration, "the configuration"))
     return fold_path(workspace.results / raw.name / str(name), options.fold)
 
 
@@ -163,7 +196,7 @@ def _train_rank(
     workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
 ) -> TrainingTask:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     raw = load_dataset(workspace.raw_folder(options.dataset))
     with ranks.main_first():
         task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
@@ -184,15 +217,16 @@ def _prepare(
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
-    chosen = plan.configuration(options.configuration)
+    chosen = recipe.applied_to(plan.configuration(options.configuration))
     if chosen.previous_stage:
         raise FileError(
             plan_file,
             f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
             "train 3d_fullres or 3d_lowres",
         )
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
+    pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
     folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
     reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     identifiers = [case.identifier for case in raw.cases]
@@ -219,8 +253,8 @@ def _prepare(
         # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
-        pretrained=options.pretrained,
-        checkpoints=options.checkpoints,
+        pretrained=pretrained,
+        checkpoints=options.checkpoints and not recipe.is_benchmark,
     )
     return replace(task, validation_tiles=_validation_tiles(task))
 
@@ -228,6 +262,12 @@ def _prepare(
 def _validation_tiles(task: TrainingTask) -> int:
     shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in task.validation_cases)
     return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
+
+
+def _measured(task: TrainingTask) -> Benchmark:
+    result = task.fold_folder / RESULT_FILE
+    [entry] = read_json(result).values()
+    return Benchmark(result, entry["fastest_epoch"])
 
 
 def _validate(

@@ -16,9 +16,10 @@ from ..planning import Configuration, Plan, plan_from_json
 from ..schema import array_of, either, mapping_of, nothing, problem_of, record, shown, whole
 from .recipe import Recipe
 from .resume_record import ResumeRecord, digest_of_cases
+from .schedules import learning_rate_at
 from .task import TrainingTask
 
-MAY_CHANGE = frozenset({"name", "epochs", "checkpoint_every", "trainer_name"})
+MAY_CHANGE = frozenset({"name", "epochs", "checkpoint_every", "trainer_name", "results_name"})
 """Fields of the recipe that do not decide what one step does to the weights. A recipe may also be renamed."""
 OPTIONS = {"loss": "--loss", "iterations_per_epoch": "--iterations"}
 """What a user calls a field of the recipe; all others are the recipe's own."""
@@ -59,6 +60,25 @@ def require_same_training(content: Mapping[str, Any], task: TrainingTask, source
     if found:
         more = f" and {len(found) - SHOWN_DIFFERENCES} more" if len(found) > SHOWN_DIFFERENCES else ""
         raise FileError(source, f"was trained with {', '.join(found[:SHOWN_DIFFERENCES])}{more}", REMEDY)
+
+
+def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
+    """Where a training goes on, and what another length changes.
+
+    Args:
+        content: of the checkpoint, which has passed its gate.
+    """
+    epoch, before = content["current_epoch"], ResumeRecord.from_entry(content).recipe or {}
+    planned = before.get("epochs")
+    message = f"Continuing after epoch {epoch}."
+    is_timed = ResumeRecord.from_entry(content).timed is not None
+    if is_timed or not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
+        return message
+    rate = learning_rate_at(recipe, epoch)
+    return (
+        f"{message} It was to have {planned} epochs and now has {recipe.epochs}; the learning rate goes on at "
+        f"{rate:.3g}, where a training of {recipe.epochs} epochs is by then."
+    )
 
 
 def _of_place(init_args: Mapping[str, Any], task: TrainingTask) -> Iterator[str]:
@@ -117,7 +137,7 @@ def _of_plan(init_args: Mapping[str, Any], task: TrainingTask, source: Path) -> 
         changed += [
             field.name
             for field in fields(Configuration)
-            if field.name not in ELSEWHERE and _differ(was, task.configuration, field.name)
+            if field.name not in ELSEWHERE and _differ(was, now.configuration(task.configuration_name), field.name)
         ]
     for name in changed:
         yield f"another {name} in its plan"

@@ -16,7 +16,7 @@ from ..planning.plan import Configuration
 from ..preprocessing import TrainingCase, open_training_case
 from .augmentation import Augmentation, augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
-from .sampling import Patch, draw_patch, must_hold_foreground
+from .sampling import OVERSAMPLINGS, Patch, draw_patch
 
 OPEN_CASES = 128
 """Cases kept memory-mapped per process; opening costs little, but not nothing."""
@@ -37,6 +37,8 @@ class SampleSource:
     """A name of augmentation_presets.AUGMENTATIONS."""
     mirror_axes: tuple[int, ...]
     seed: int
+    oversampling: str = "last"
+    """A name of sampling.OVERSAMPLINGS."""
 
 
 class PatchDataset(Dataset):
@@ -98,7 +100,8 @@ def _draw(
 ) -> Patch:
     final, crop = source.configuration.patch_size, augmentation.crop_size
     batch_size = source.configuration.batch_size
-    forced = must_hold_foreground(number % batch_size, batch_size, source.oversample_foreground)
+    is_forced = OVERSAMPLINGS[source.oversampling]
+    forced = is_forced(number % batch_size, batch_size, source.oversample_foreground, rng)
     if len(final) == 3:
         return draw_patch(case, rng, crop, final, forced)
     patch = draw_patch(case, rng, (1, *crop), (1, *final), forced)

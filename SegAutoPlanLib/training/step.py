@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..labels import LabelScheme
+from .freezing import keep_frozen_statistics
 from .recipe import Recipe
 from .state import NotFinite, TrainingState
 from .targets import full_resolution_target, supervision_targets
@@ -61,6 +62,7 @@ class TrainingStep:
                 those before the step. In float16, where single steps overflow and are left out: none did not for long.
         """
         self._model.train()
+        keep_frozen_statistics(self._state.network, self._recipe.freeze)
         optimizer, scaler = self._state.optimizer, self._state.scaler
         optimizer.zero_grad(set_to_none=True)
         loss = self._forward(images, labels).loss

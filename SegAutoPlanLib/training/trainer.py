@@ -16,32 +16,35 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import StopRequested, UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
-from ..networks import build_network, load_pretrained
+from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
+from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
+from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .recipe import Recipe
 from .rehearsal import rehearse
 from .resume_record import ResumeRecord
-from .same_training import require_same_training
+from .same_training import require_same_training, resumed_message
 from .samples import SampleSource
 from .sampling import positions_of_rank
 from .state import NotFinite, Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 from .time_budget import Pace, fit_into, require_enough, words_of
-from .training_reports import TrainingReports, resumed_message
+from .training_reports import TrainingReports, report_start
 
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
 
 
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
-    """Train one fold and return the path of its final checkpoint.
+    """Train one fold and return the path of its final checkpoint, or of a benchmark's result.
 
     `reporter.stop_requested()` is asked at every step, of validation too; a stop writes `checkpoint_latest.pth`, from
     which the same call with `resume` goes on as if nothing had happened.
@@ -65,6 +68,15 @@ class _Follower(Reporter):
         self.stop_requested = leader.stop_requested
 
 
+def _normalized_over_ranks(network: UNet, device: torch.device, recipe: Recipe) -> UNet:
+    if device.type != "cuda":
+        raise UserInputError(
+            f"--recipe {recipe.name}: normalises over the batch, which several processes can only do on GPUs; "
+            "train in one process, or with another recipe."
+        )
+    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
 class _Training:
     """One run of `train_fold`: what stays the same in every epoch."""
 
@@ -74,11 +86,14 @@ class _Training:
         torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
+        freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
+        if ranks.world > 1 and self.recipe.normalization == "batch":
+            network = _normalized_over_ranks(network, device, self.recipe)
         model = network
         if ranks.world > 1:
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
@@ -87,15 +102,21 @@ class _Training:
         self.checkpoints = FoldCheckpoints(task, ranks, reporter)
 
     def run(self) -> Path:
-        self._resume_or_start()
+        start = self._resume_or_start()
         self.course = self._set_course()
-        self.reports = TrainingReports(self.reporter, self.recipe, self.course)
+        self.reports = TrainingReports(
+            self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
+        )
+        self.reports.started(self.state, start)
         try:
             with self._batches() as batches:
                 while not self.course.is_over(self.state):
                     self._epoch(batches)
         except NotFinite as error:
             raise UserInputError(self._went_wrong()) from error
+        self.reports.ended(self.state)
+        if self.recipe.is_benchmark:
+            return self._finish_benchmark()
         return self.checkpoints.finish(self.state)
 
     def _set_course(self) -> Course:
@@ -121,9 +142,16 @@ class _Training:
     def _local_batch_size(self) -> int:
         return len(positions_of_rank(self.task.configuration.batch_size, self.ranks.rank, self.ranks.world))
 
-    def _batches(self) -> BatchStream:
+    def _finish_benchmark(self) -> Path:
+        if self.ranks.is_main:
+            write_benchmark(self.task.fold_folder, self.state.log, self.device, self.ranks)
+        return self.task.fold_folder / RESULT_FILE
+
+    def _batches(self) -> BatchStream | RandomBatch:
         """Every batch from where the training stands to its end; each epoch takes its own."""
         task, recipe, state = self.task, self.recipe, self.state
+        if recipe.benchmark == "without_loading":
+            return RandomBatch(task, self.device, self.ranks)
         training = SampleSource(
             folder=task.preprocessed,
             identifiers=task.training_cases,
@@ -132,6 +160,7 @@ class _Training:
             augmentation=recipe.augmentation,
             mirror_axes=task.mirror_axes,
             seed=task.seed,
+            oversampling=recipe.oversampling,
         )
         validation = replace(
             training,
@@ -149,18 +178,25 @@ class _Training:
             world=self.ranks.world,
         )
 
-    def _resume_or_start(self) -> None:
+    def _resume_or_start(self) -> str:
+        """What to say of weights that come from another training, if they do."""
+        start = ""
         if self.task.resume:
             if (newest := self.checkpoints.newest()) is not None:
                 self._resume(*newest)
-                return
+                return start
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
         self.checkpoints.begin(self.state)
-        if self.task.pretrained is not None:
-            load_pretrained(self.state.network, self.task.pretrained)
-            self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
+        if (source := self.task.pretrained) is not None:
+            taken = load_pretrained(
+                self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
+            )
+            start = report_start(self.reporter, source, taken)
+        else:
+            require_weights_to_keep(self.recipe.freeze)
         if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
+        return start
 
     def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
         self.state.load(path, self.recipe)
@@ -200,7 +236,9 @@ class _Training:
     def _train_epoch(self, batches: BatchStream) -> bool:
         """Whether the epoch came to its end before the training did."""
         state = self.state
+        asked = time.perf_counter()
         for images, labels in islice(batches, self.recipe.iterations_per_epoch - state.iteration):
+            given = time.perf_counter()
             if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             if self.course.is_over(state):
@@ -209,7 +247,8 @@ class _Training:
             state.losses.append(self.step.train(images, labels))
             state.iteration += 1
             self.course.stepped(state)
-            self.reports.step(state)
+            self.reports.step(state, given - asked, time.perf_counter() - given)
+            asked = time.perf_counter()
         return True
 
     def _set_learning_rate(self, learning_rate: float) -> None:
@@ -236,6 +275,7 @@ class _Training:
         if self.state.losses:
             together = self.ranks.sum(torch.tensor(self.state.losses, dtype=torch.float64)) / self.ranks.world
             self.state.losses = together.tolist()
+        self.reports.ended(self.state)
         kept = self.checkpoints.stop(self.state)
         raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
 

@@ -18,6 +18,7 @@ import torch
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import TEMPORARY_PREFIX, remove_abandoned
 from SegAutoPlanLib.networks import read_checkpoint
+from SegAutoPlanLib.pipeline.pretrained import read_pretrained
 from SegAutoPlanLib.training import TrainingTask
 from SegAutoPlanLib.training.step import TrainingStep
 
@@ -50,6 +51,14 @@ def uninterrupted(prepared) -> Written:
 @pytest.fixture
 def task(prepared, tmp_path) -> TrainingTask:
     return replace(prepared, model_folder=tmp_path)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_pictures():
+    """A picture takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("SegAutoPlanLib.training.training_reports.picture_is_possible", lambda: False)
+        yield
 
 
 def resumed(task: TrainingTask) -> Written:
@@ -134,8 +143,7 @@ def test_a_disk_that_is_full_for_a_while_is_a_warning_and_costs_nothing(number, 
     assert len(uninterrupted.checkpoints) == WRITES
     DiskFull(monkeypatch, [number])
     told = trained(task)
-    (warning,) = told.messages("warning")
-    assert "the disk is full" in warning
+    (warning,) = [message for message in told.messages("warning") if "the disk is full" in message]
     assert "Training goes on" in warning
     # A best one that could not be written is written as soon as another is better.
     assert digest_of(task.checkpoint("final")) == uninterrupted.checkpoints["final", EPOCHS] or number == WRITES - 1
@@ -147,7 +155,7 @@ def test_a_disk_that_is_full_from_the_start_is_a_sentence_in_the_first_epoch(tas
     with pytest.raises(UserInputError, match="the disk is full") as refusal:
         trained(task)
     assert str(task.checkpoint("best")) in str(refusal.value)
-    assert list(task.fold_folder.iterdir()) == []
+    assert not [path for path in task.fold_folder.iterdir() if path.suffix == ".pth"]
 
 
 def test_a_disk_that_is_full_at_the_end_keeps_the_last_state_to_end_from(task, uninterrupted, monkeypatch):
@@ -344,12 +352,11 @@ def test_a_checkpoint_without_a_recipe_is_gone_on_with_and_a_warning(task, stopp
     torch.save(content, task.checkpoint("latest"))
     told = resumed(task)
     assert told.messages("resumed") == ["Continuing after epoch 1."]
-    (warning,) = told.messages("warning")
-    assert "does not say its recipe and seed" in warning
+    assert [message for message in told.messages("warning") if "does not say its recipe and seed" in message]
 
 
 def test_without_a_checkpoint_a_resume_starts_from_the_pretrained_weights_all_the_same(task, uninterrupted):
-    source = uninterrupted._task.checkpoint("final")
+    source = read_pretrained(uninterrupted._task.checkpoint("final"))
     fine_tuned = trained(replace(task, pretrained=source))
     begun_anew = resumed(replace(task, pretrained=source, model_folder=task.model_folder / "resumed"))
     assert begun_anew.checkpoints == fine_tuned.checkpoints
