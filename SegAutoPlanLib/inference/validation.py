@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import StopRequested
-from ..preprocessing import open_preprocessed
+from ..preprocessing import PreprocessedCase, open_preprocessed
+from ..preprocessing.previous_stage import open_previous_labels
 from ..progress import SILENT, Reporter
+from .next_stage import NextStage
 from .predict import write_result
 from .segment import Segmenter
 
@@ -19,8 +22,14 @@ def segment_preprocessed_folder(
     output: Path,
     save_probabilities: bool = False,
     reporter: Reporter = SILENT,
+    previous_stage: Path | None = None,
+    next_stages: Sequence[NextStage] = (),
 ) -> list[Path]:
     """Segment preprocessed cases and write them, on their images' own grids, to `output`.
+
+    Args:
+        previous_stage: folder of the previous stage's labels, for a cascade's second one.
+        next_stages: get the labels of each case on their own grids.
 
     Raises:
         StopRequested: between two tiles; finished cases stay.
@@ -30,8 +39,13 @@ def segment_preprocessed_folder(
     written: list[Path] = []
     try:
         for identifier, inner in reporter.track_parts(identifiers, "validating"):
-            case = open_preprocessed(preprocessed, identifier, model.plan.transpose_forward)
-            result = segmenter.segment_preprocessed(case, save_probabilities, inner)
+            case = case_to_segment(segmenter, preprocessed, identifier, previous_stage)
+            segmenter.require_fits(case, save_probabilities)
+            logits = segmenter.logits(case, inner)
+            for stage in next_stages:
+                if identifier in stage.origins:
+                    stage.save(identifier, logits, case.geometry, model.configuration, model.label_scheme)
+            result = segmenter.exported(logits, case, save_probabilities)
             files = write_result(result, output, identifier, model.file_ending, model.plan.image_io)
             written.append(files[-1])
     except StopRequested:
@@ -40,3 +54,41 @@ def segment_preprocessed_folder(
             "train --validate-only begins its validation again."
         ) from None
     return written
+
+
+def predict_for_next_stage(
+    segmenter: Segmenter,
+    preprocessed: Path,
+    identifiers: Sequence[str],
+    stage: NextStage,
+    reporter: Reporter = SILENT,
+    previous_stage: Path | None = None,
+) -> None:
+    """Make the labels that a cascade's next stage needs, and nothing else.
+
+    Args:
+        previous_stage: folder of the labels that this stage itself needs, if it does.
+
+    Raises:
+        StopRequested: between two tiles; finished cases stay.
+    """
+    model = segmenter.model
+    for identifier, inner in reporter.track_parts(identifiers, "predicting for the next stage"):
+        case = case_to_segment(segmenter, preprocessed, identifier, previous_stage)
+        segmenter.require_fits(case)
+        logits = segmenter.logits(case, inner)
+        stage.save(identifier, logits, case.geometry, model.configuration, model.label_scheme)
+
+
+def case_to_segment(
+    segmenter: Segmenter, preprocessed: Path, identifier: str, previous_stage: Path | None = None
+) -> PreprocessedCase:
+    """A preprocessed case as the network takes it: what was drawn gives way to what the previous stage found.
+
+    Raises:
+        UserInputError: the case, or the previous stage's labels of it, cannot be read.
+    """
+    case = open_preprocessed(preprocessed, identifier, segmenter.model.plan.transpose_forward)
+    if previous_stage is None:
+        return replace(case, segmentation=None)
+    return replace(case, segmentation=open_previous_labels(previous_stage, identifier, case.data.shape[1:]))

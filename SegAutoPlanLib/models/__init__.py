@@ -11,6 +11,7 @@ from .names import (
     checkpoint_path,
     fold_of,
     fold_path,
+    next_stage_path,
 )
 from .summary import is_summary_file
 from .writing import write_model_files
@@ -29,5 +30,6 @@ __all__ = [
     "fold_of",
     "fold_path",
     "is_summary_file",
+    "next_stage_path",
     "write_model_files",
 ]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
+from ..inference.next_stage import NextStage
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
@@ -36,6 +36,7 @@ from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.trainer import train_fold
 from ..workspace import Workspace
+from .cascade import first_stage, next_stages
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
@@ -168,18 +169,17 @@ def _prepare(
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
     chosen = plan.configuration(options.configuration)
-    if chosen.previous_stage:
-        raise FileError(
-            plan_file,
-            f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
-            "train 3d_fullres or 3d_lowres",
-        )
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
-    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
-    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
+    channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
+    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file))
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
+    previous = None
+    if chosen.previous_stage:
+        first = workspace.results / raw.name / str(replace(name, configuration=chosen.previous_stage))
+        previous = first_stage(raw, plan, chosen, first, splits, options.fold, reporter)
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
+    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
@@ -200,6 +200,7 @@ def _prepare(
         resume=options.resume,
         pretrained=options.pretrained,
         checkpoints=options.checkpoints,
+        previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )
 
 
@@ -216,6 +217,8 @@ def _validate(
         output,
         options.save_probabilities,
         reporter,
+        task.previous_stage,
+        _next_stages(workspace, raw, task) if checkpoint == "final" else (),
     )
     scheme = raw.label_scheme
     evaluation = evaluate_folder(
@@ -235,3 +238,9 @@ def _validate(
         validation_dice=evaluation.foreground_mean(),
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
     )
+
+
+def _next_stages(workspace: Workspace, raw: Dataset, task: TrainingTask) -> list[NextStage]:
+    identifiers = [case.identifier for case in raw.cases]
+    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers)
+    return next_stages(raw, task.plan, task.configuration, task.model_folder, splits, task.fold)

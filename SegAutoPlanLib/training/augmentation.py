@@ -102,29 +102,35 @@ class Augmentation:
         """`patch` arrays have the `crop_size` (2d: without the slice axis)."""
         np.random.seed(seed % 2**32)
         random.seed(seed)
-        data, seg = patch.image[None], patch.labels[None, None]
+        maps = [patch.labels] if patch.previous is None else [patch.labels, patch.previous]
+        data, seg = patch.image[None], np.stack(maps)[None]
         if self._preset is None:
             batch = {"data": data, "seg": seg}
         else:
             batch = self._intensity(**self._transform_space(data, seg.astype(np.float32)))
         if self._mirror is not None:
             batch = self._mirror(**batch)
-        image, labels = batch["data"][0], np.rint(batch["seg"][0, 0]).astype(np.int16)
+        image, (labels, *previous) = batch["data"][0], np.rint(batch["seg"][0]).astype(np.int16)
         if self._masked_channels:
             image[self._masked_channels] *= labels >= 0
-        return Patch(np.ascontiguousarray(image, dtype=np.float32), np.ascontiguousarray(labels))
+        return Patch(
+            np.ascontiguousarray(image, dtype=np.float32),
+            np.ascontiguousarray(labels),
+            previous[0] if previous else None,
+        )
 
     def _transform_space(self, data: np.ndarray, seg: np.ndarray) -> dict[str, Any]:
         if not self._geometry.in_plane_only:
             return self._spatial(data=data, seg=seg)
         # Slices become channels, so that every slice is turned by the same angle in its plane.
         channels, depth = data.shape[1:3]
+        maps = seg.shape[1]
         batch = self._spatial(
-            data=data.reshape(1, channels * depth, *data.shape[3:]), seg=seg.reshape(1, depth, *seg.shape[3:])
+            data=data.reshape(1, channels * depth, *data.shape[3:]), seg=seg.reshape(1, maps * depth, *seg.shape[3:])
         )
         in_plane = batch["data"].shape[2:]
         batch["data"] = batch["data"].reshape(1, channels, depth, *in_plane)
-        batch["seg"] = batch["seg"].reshape(1, 1, depth, *in_plane)
+        batch["seg"] = batch["seg"].reshape(1, maps, depth, *in_plane)
         return batch
 
 

@@ -14,8 +14,10 @@ from torch.utils.data import Dataset
 from ..errors import FileError, UserInputError
 from ..planning.plan import Configuration
 from ..preprocessing import TrainingCase, open_training_case
+from ..preprocessing.previous_stage import one_hot
 from .augmentation import Augmentation, augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
+from .previous_stage import apply_label_noise, draw_label_noise
 from .sampling import Patch, draw_patch, must_hold_foreground
 
 OPEN_CASES = 128
@@ -37,6 +39,10 @@ class SampleSource:
     """A name of augmentation_presets.AUGMENTATIONS."""
     mirror_axes: tuple[int, ...]
     seed: int
+    previous_stage: Path | None = None
+    """For a cascade's second stage: the folder of the first one's labels, which become input channels …"""
+    previous_labels: tuple[int, ...] = ()
+    """… one for each of these."""
 
 
 class PatchDataset(Dataset):
@@ -63,13 +69,15 @@ class PatchDataset(Dataset):
         source, augmentation = self._sources[which], self._augmentation(which)
         rng = np.random.default_rng((source.seed, number))
         try:
-            case = self._open(source.folder, source.identifiers[rng.integers(len(source.identifiers))])
+            identifier = source.identifiers[rng.integers(len(source.identifiers))]
+            case = self._open(source.folder, identifier, source.previous_stage)
             _require_channels(case, source)
         except UserInputError as error:
             return error
         patch = _draw(source, augmentation, case, rng, number)
         patch = augmentation(patch, int(rng.integers(2**32)))
-        return torch.from_numpy(patch.image), torch.from_numpy(patch.labels)
+        image = patch.image if patch.previous is None else _with_previous(patch, source, rng)
+        return torch.from_numpy(image), torch.from_numpy(patch.labels)
 
     def _augmentation(self, which: int) -> Augmentation:
         if self._augmentations[which] is None:
@@ -87,6 +95,13 @@ def _require_channels(case: TrainingCase, source: SampleSource) -> None:
         )
 
 
+def _with_previous(patch: Patch, source: SampleSource, rng: np.random.Generator) -> np.ndarray:
+    channels = one_hot(patch.previous, source.previous_labels)
+    if AUGMENTATIONS[source.augmentation] is not None:
+        channels = apply_label_noise(channels, draw_label_noise(rng, len(channels)))
+    return np.concatenate([patch.image, channels])
+
+
 def _augmentation_of(source: SampleSource) -> Augmentation:
     masked = tuple(channel for channel, use in enumerate(source.configuration.use_mask_for_norm) if use)
     geometry = augmentation_geometry(source.configuration.patch_size)
@@ -102,4 +117,4 @@ def _draw(
     if len(final) == 3:
         return draw_patch(case, rng, crop, final, forced)
     patch = draw_patch(case, rng, (1, *crop), (1, *final), forced)
-    return Patch(patch.image[:, 0], patch.labels[0])
+    return Patch(patch.image[:, 0], patch.labels[0], None if patch.previous is None else patch.previous[0])

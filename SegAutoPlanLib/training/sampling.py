@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..preprocessing import TrainingCase
 
@@ -22,6 +23,8 @@ class Patch:
 
     image: np.ndarray
     labels: np.ndarray
+    previous: np.ndarray | None = None
+    """A cascade's second stage: the first one's labels, as `labels`."""
 
 
 def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
@@ -60,7 +63,10 @@ def draw_patch(
         else:
             lower.append(max(lowest, int(voxel[axis]) - crop_size[axis] // 2))
     image = np.stack([_crop(channel, lower, crop_size, 0) for channel in case.data])
-    return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL))
+    previous = case.previous_stage
+    if previous is not None:
+        previous = _crop(previous, lower, crop_size, PADDING_LABEL, np.int16)
+    return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL), previous)
 
 
 def _draw_foreground_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray | None:
@@ -71,12 +77,14 @@ def _draw_foreground_voxel(case: TrainingCase, rng: np.random.Generator) -> np.n
     return np.asarray(points[rng.integers(len(points))])
 
 
-def _crop(array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
+def _crop(
+    array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float, dtype: DTypeLike = None
+) -> np.ndarray:
     inside = tuple(
         slice(max(low, 0), max(min(low + extent, length), 0))
         for low, extent, length in zip(lower, size, array.shape, strict=True)
     )
-    patch = np.full(tuple(size), fill, dtype=array.dtype)
+    patch = np.full(tuple(size), fill, dtype=dtype or array.dtype)
     target = tuple(
         slice(part.start - low, part.stop - low) if part.stop > part.start else slice(0, 0)
         for part, low in zip(inside, lower, strict=True)

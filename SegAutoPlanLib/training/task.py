@@ -38,6 +38,8 @@ class TrainingTask:
     """A checkpoint whose weights, but for the segmentation heads, training starts from."""
     checkpoints: bool = True
     """Whether to write any but the final one."""
+    previous_stage: Path | None = None
+    """For a cascade's second stage: the folder of the first one's labels of every case."""
 
     @property
     def configuration(self) -> Configuration:
@@ -50,7 +52,7 @@ class TrainingTask:
     @property
     def channels(self) -> int:
         """Input channels of the network."""
-        return len(self.dataset_json.channel_names)
+        return self.configuration.input_channels(len(self.dataset_json.channel_names), self.label_scheme)
 
     @property
     def mirror_axes(self) -> tuple[int, ...]:

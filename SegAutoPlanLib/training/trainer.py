@@ -100,6 +100,8 @@ class _Training:
             augmentation=recipe.augmentation,
             mirror_axes=task.mirror_axes,
             seed=task.seed,
+            previous_stage=task.previous_stage,
+            previous_labels=task.label_scheme.foreground_labels,
         )
         validation = replace(
             training,
