@@ -177,15 +177,16 @@ class FirstStage:
             return
         folds = sorted({self.fold_of_case[identifier] for identifier in lacking})
         first, second = self.configuration.name, self.following.name
-        lack = f"fold {folds[0]} of {first} is" if len(folds) == 1 else f"folds {_listed(folds)} of {first} are"
+        one = len(folds) == 1
+        lack = f"fold {folds[0]} of {first} is" if one else f"folds {_listed(folds)} of {first} are"
         theirs = blosc2_path(self.folder, lacking[0])
         install = ""
         if theirs.is_file() and not blosc2_is_installed():
             install = f" (or, to read nnU-Net's {theirs.name}: pip install blosc2)"
         raise UserInputError(
             f"{self.model}: {second} learns from what {first} finds in every case, and {lack} not trained; train "
-            f"{'it' if len(folds) == 1 else 'them'} first, with the same --plans and --recipe: "
-            f"{_listed([f'train {self.raw.name} {first} {fold}' for fold in folds])}{install}."
+            f"{'it' if one else 'each'} first, with the same --plans and --recipe: "
+            f"train {self.raw.name} {first} {folds[0] if one else 'FOLD'}{install}."
         )
 
     def labels(self, workspace: Workspace, preprocessed: Path, device: str, reporter: Reporter = SILENT) -> Path:

@@ -24,7 +24,7 @@ ORIGIN = "segautoplan_origin"
 LARGEST = 1 << 32
 """Bytes; labels compress to a hundredth of their size."""
 LABEL_TYPES = ("uint8", "uint16", "int16", "int8", "int32")
-REMEDY = "delete it, so that it is made anew"
+REMEDY = "delete it, so that the first stage's networks make these labels anew"
 
 
 def blosc2_path(folder: Path | str, identifier: str) -> Path:
@@ -57,7 +57,9 @@ def is_of_ours(path: Path) -> bool:
     Raises:
         UserInputError: the file is damaged.
     """
-    return ORIGIN in _opened(path).schunk.vlmeta
+    array = _opened(path)
+    with _in_a_sentence(path):
+        return ORIGIN in array.schunk.vlmeta
 
 
 def read_blosc2_labels(path: Path, shape: Sequence[int]) -> np.ndarray:

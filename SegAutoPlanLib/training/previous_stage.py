@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
+from scipy.fft import irfftn, next_fast_len, rfftn
 
 P_OPERATORS = 0.4
 """That some labels of a sample are changed by operators."""
@@ -109,11 +111,10 @@ def ball(across: int, dimensions: int) -> np.ndarray:
 
 
 def _dilate(mask: np.ndarray, element: np.ndarray) -> np.ndarray:
-    # Here, because most trainings have no use for it.
-    from scipy.signal import fftconvolve
-
     # By Fourier transforms: an element of thousands of voxels costs no more than a small one.
-    counts = fftconvolve(mask.astype(np.float32), element.astype(np.float32))
+    full = [next_fast_len(sum(sizes) - 1, real=True) for sizes in zip(mask.shape, element.shape, strict=True)]
+    transformed = rfftn(mask.astype(np.float32), full) * rfftn(element.astype(np.float32), full)
+    counts = irfftn(transformed, full)
     inside = tuple(
         slice(across // 2, across // 2 + size) for across, size in zip(element.shape, mask.shape, strict=True)
     )
@@ -143,8 +144,6 @@ OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 def _component(mask: np.ndarray, chosen: float) -> np.ndarray:
     """One of the mask's connected components (over corners too) that are small enough; empty if none is."""
-    from scipy import ndimage
-
     components, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     small = np.flatnonzero(sizes < LARGEST_REMOVED * mask.size) + 1
