@@ -23,6 +23,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="default", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument("--epochs", type=int, metavar="N")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="how long everything may take: as many steps as fit, instead of epochs",
+    )
     parser.add_argument("--loss", metavar="NAME", help=f"one of {', '.join(LOSSES)} (default: what fits the labels)")
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
@@ -45,13 +51,21 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
     if trained is None:  # torchrun started this process, and another is the main one
         return Result("")
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
+    cases = "the fold's validation cases"
+    if trained.validated < trained.validation_cases:
+        cases = (
+            f"{trained.validated} of the fold's {trained.validation_cases} validation cases, for which there was time "
+            "(train --validate-only does all)"
+        )
     return Result(
-        f"{trained.checkpoint}\nDice on the fold's validation cases: {dice}.",
+        f"{trained.checkpoint}\nDice on {cases}: {dice}.",
         {
             "checkpoint": str(trained.checkpoint),
             "model": str(trained.model),
             "validation_dice": trained.validation_dice,
             "dice": trained.dice_by_label,
+            "validated": trained.validated,
+            "validation_cases": trained.validation_cases,
         },
     )
 

@@ -32,6 +32,12 @@ def tile_count(size: int, tile: int, step_size: float) -> int:
     return math.ceil((size - tile) / (tile * step_size)) + 1
 
 
+def count_tiles(shape: Sequence[int], patch_size: Sequence[int], step_size: float = 0.5) -> int:
+    """How many tiles a volume (z, y, x) is segmented in."""
+    tile = tile_of(patch_size)
+    return math.prod(tile_count(max(s, t), t, step_size) for s, t in zip(shape, tile, strict=True))
+
+
 def tile_starts(size: int, tile: int, step_size: float) -> list[int]:
     """First voxels of the tiles along one axis, spread evenly so that they end at the border.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from .next_stage import NextStage
 from .predict import write_result
 from .segment import Segmenter
 
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples, modulo 1, fill an interval evenly from the start."""
+
 
 def segment_preprocessed_folder(
     segmenter: Segmenter,
@@ -24,21 +28,28 @@ def segment_preprocessed_folder(
     reporter: Reporter = SILENT,
     previous_stage: Path | None = None,
     next_stages: Sequence[NextStage] = (),
+    until: float | None = None,
 ) -> list[Path]:
     """Segment preprocessed cases and write them, on their images' own grids, to `output`.
 
     Args:
         previous_stage: folder of the previous stage's labels, for a cascade's second one.
         next_stages: get the labels of each case on their own grids.
+        until: no case is begun that will hardly be finished by then (monotonic clock), but for the first. What is in
+            the folder of those that are left out is removed.
 
     Raises:
         StopRequested: between two tiles; finished cases stay.
     """
     output.mkdir(parents=True, exist_ok=True)
     model = segmenter.model
-    written: list[Path] = []
+    done: dict[str, Path] = {}
+    started = time.monotonic()
     try:
-        for identifier, inner in reporter.track_parts(identifiers, "validating"):
+        for identifier, inner in reporter.track_parts(_in_order(identifiers, until), "validating"):
+            now = time.monotonic()
+            if until is not None and done and now + (now - started) / len(done) > until:
+                break
             case = case_to_segment(segmenter, preprocessed, identifier, previous_stage)
             segmenter.require_fits(case, save_probabilities)
             logits = segmenter.logits(case, inner)
@@ -47,13 +58,17 @@ def segment_preprocessed_folder(
                     stage.save(identifier, logits, case.geometry, model.configuration, model.label_scheme)
             result = segmenter.exported(logits, case, save_probabilities)
             files = write_result(result, output, identifier, model.file_ending, model.plan.image_io)
-            written.append(files[-1])
+            done[identifier] = files[-1]
     except StopRequested:
         raise StopRequested(
-            f"Validation was stopped after {len(written)} of {len(identifiers)} cases; the network is trained, and "
+            f"Validation was stopped after {len(done)} of {len(identifiers)} cases; the network is trained, and "
             "train --validate-only begins its validation again."
         ) from None
-    return written
+    for identifier in set(identifiers) - done.keys():
+        # Of a former training; the mean is to be that of this network.
+        for ending in (model.file_ending, ".npz", ".pkl"):
+            (output / f"{identifier}{ending}").unlink(missing_ok=True)
+    return list(done.values())
 
 
 def predict_for_next_stage(
@@ -92,3 +107,11 @@ def case_to_segment(
     if previous_stage is None:
         return replace(case, segmentation=None)
     return replace(case, segmentation=open_previous_labels(previous_stage, identifier, case.data.shape[1:]))
+
+
+def _in_order(identifiers: Sequence[str], until: float | None) -> list[str]:
+    """As they are; where the time may not do for all, so that the first few are from everywhere among them."""
+    if until is None:
+        return list(identifiers)
+    places = sorted(range(len(identifiers)), key=lambda place: place * GOLDEN % 1)
+    return [identifiers[place] for place in places]

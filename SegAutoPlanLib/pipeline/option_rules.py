@@ -15,6 +15,7 @@ SEED = whole(0, 2**31 - 1)
 """What every random generator takes, with room for what is added to it."""
 LENGTH = either(nothing, whole(1, 10**6))
 """Epochs, and steps per epoch; nnU-Net has 1000 and 250."""
+MINUTES = either(nothing, number(above=0, highest=10**6))
 GIGABYTES = either(nothing, number(above=0, highest=100_000))
 MILLIMETRES = number(1e-3, 1e4)
 

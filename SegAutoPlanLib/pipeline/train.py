@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +12,12 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
+from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..files import remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.next_stage import NextStage
+from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive
 from ..losses import find_loss
@@ -25,7 +28,7 @@ from ..networks import read_checkpoint
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
-from ..preprocessing import preprocess_dataset
+from ..preprocessing import open_training_case, preprocess_dataset
 from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
@@ -34,11 +37,12 @@ from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
+from ..training.time_budget import TimeBudget
 from ..training.trainer import train_fold
 from ..workspace import Workspace
 from .cascade import first_stage, next_stages
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, SEED, require_option, require_plans_name
+from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
 
 LOCK_FILE = ".training.lock"
@@ -61,6 +65,8 @@ class TrainOptions:
     iterations: int | None = None
     """Training steps per epoch."""
     loss: str | None = None
+    minutes: float | None = None
+    """How long everything may take, instead of epochs: as many steps are made as there is time for."""
     device: str = "auto"
     gpus: int = 1
     """Processes, one per GPU (Linux)."""
@@ -78,6 +84,9 @@ class TrainOptions:
         require_plans_name(self.plans_name)
         require_option("--epochs", self.epochs, LENGTH)
         require_option("--iterations", self.iterations, LENGTH)
+        require_option("--minutes", self.minutes, MINUTES)
+        if self.minutes is not None and (self.epochs is not None or self.iterations is not None):
+            raise UserInputError("--minutes: says how long to train, and so do --epochs and --iterations; give one.")
         require_option("--gpus", self.gpus, COUNT)
         require_option("--seed", self.seed, SEED)
 
@@ -90,6 +99,9 @@ class TrainedFold:
     checkpoint: Path
     validation_dice: float
     dice_by_label: dict[str, float]
+    validated: int
+    """How many cases that is of; not all of the fold's where the time was up."""
+    validation_cases: int
 
     @property
     def model(self) -> Path:
@@ -108,6 +120,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         StopRequested: after a stop was asked for; `resume` goes on from there.
         RankFailed: one of several processes failed.
     """
+    budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     device = choose_device(options.device)
@@ -122,13 +135,15 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
         if options.gpus > 1:
             # By this process, which outlives the others.
             held.enter_context(_held_fold(fold_folder))
-            task = launch_ranks(partial(_train_rank, workspace, options), options.gpus, options.device, reporter)
+            task = launch_ranks(
+                partial(_train_rank, workspace, options, budget), options.gpus, options.device, reporter
+            )
         else:
             with joined(rank, device) as ranks:
                 with ranks.main_first():
                     if ranks.is_main:
                         held.enter_context(_held_fold(fold_folder))
-                task = _train_rank(workspace, options, ranks, reporter)
+                task = _train_rank(workspace, options, budget, ranks, reporter)
         return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
 
 
@@ -146,12 +161,15 @@ def _held_fold(folder: Path) -> Iterator[None]:
         yield
 
 
-def _train_rank(workspace: Workspace, options: TrainOptions, ranks: Ranks, reporter: Reporter) -> TrainingTask:
+def _train_rank(
+    workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
+) -> TrainingTask:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
     raw = load_dataset(workspace.raw_folder(options.dataset))
     with ranks.main_first():
         task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
+    task = replace(task, budget=budget)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
     return task
@@ -183,7 +201,7 @@ def _prepare(
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
     write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
-    return TrainingTask(
+    task = TrainingTask(
         plan=plan,
         configuration_name=chosen.name,
         fold=options.fold,
@@ -202,6 +220,12 @@ def _prepare(
         checkpoints=options.checkpoints,
         previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )
+    return replace(task, validation_tiles=_validation_tiles(task))
+
+
+def _validation_tiles(task: TrainingTask) -> int:
+    shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in task.validation_cases)
+    return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
 
 
 def _validate(
@@ -210,7 +234,7 @@ def _validate(
     checkpoint = options.validate_only or "final"
     model = load_model(task.model_folder, [task.fold], checkpoint)
     output = task.fold_folder / VALIDATION_FOLDER
-    segment_preprocessed_folder(
+    written = segment_preprocessed_folder(
         Segmenter(model, options.device),
         task.preprocessed,
         task.validation_cases,
@@ -219,6 +243,7 @@ def _validate(
         reporter,
         task.previous_stage,
         _next_stages(workspace, raw, task) if checkpoint == "final" else (),
+        until=task.budget.ends if task.budget else None,
     )
     scheme = raw.label_scheme
     evaluation = evaluate_folder(
@@ -237,6 +262,8 @@ def _validate(
         checkpoint=task.checkpoint(checkpoint),
         validation_dice=evaluation.foreground_mean(),
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
+        validated=len(written),
+        validation_cases=len(task.validation_cases),
     )
 
 

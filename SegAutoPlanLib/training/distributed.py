@@ -41,6 +41,10 @@ class Ranks(Rank):
         """Whether any process says yes; all get the same answer, so none waits for another for ever."""
         return bool(self.sum(torch.tensor([float(mine)])).item())
 
+    def of_main(self, mine: float) -> float:
+        """The main process's number, in all of them."""
+        return self.sum(torch.tensor([mine if self.is_main else 0.0], dtype=torch.float64)).item()
+
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
         """A block that the main process runs alone, and the others after it: they find its files.

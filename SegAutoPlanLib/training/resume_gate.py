@@ -6,7 +6,7 @@
 | grad_scaler_state | obeyed: null, or finite numbers above 0 |
 | logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
 | _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |
-| segautoplan | `iteration` and `losses_of_epoch` are obeyed: as many losses as iterations; the rest is for words only |
+| segautoplan | `iteration`, `losses_of_epoch`, `timed` are obeyed: a loss per iteration, counts; the rest is words |
 """
 
 from __future__ import annotations
@@ -94,7 +94,20 @@ SCALER = record(
         "_growth_tracker": whole(0, 2**31 - 1),
     }
 )
-OURS = record({}, {"iteration": whole(0, 10**9), "losses_of_epoch": array_of(number_or_nan)})
+SECONDS = number(0, 10**9)
+TIMED = record(
+    {
+        "progress": number(0, 1),
+        "steps_left": number(0, 10**9),
+        "spent_s": SECONDS,
+        "left_s": SECONDS,
+        "iterations_per_epoch": whole(1, 10**6),
+    }
+)
+OURS = record(
+    {},
+    {"iteration": whole(0, 10**9), "losses_of_epoch": array_of(number_or_nan), "timed": either(nothing, TIMED)},
+)
 
 
 def as_many_losses(ours: Mapping[str, Any]) -> None:
@@ -141,7 +154,10 @@ def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
 
 def _goes_on(recipe: Recipe, source: Path) -> Rule:
     def check(content: Mapping[str, Any]) -> None:
-        epoch, iteration = content["current_epoch"], content.get("segautoplan", {}).get("iteration", 0)
+        ours = content.get("segautoplan", {})
+        epoch, iteration = content["current_epoch"], ours.get("iteration", 0)
+        if ours.get("timed"):
+            return
         if epoch > recipe.epochs:
             raise UserInputError(
                 f"{source}: has already been trained for {epoch} epochs; give --epochs above that to continue it."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,26 @@ from .optimizers import OPTIMIZERS
 from .recipe import Recipe
 from .resume_gate import resumable
 from .task import TrainingTask
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Where a training stands that ends by the clock; see `course`."""
+
+    progress: float
+    """Of the learning rate's schedule, from 0 to 1."""
+    steps_left: float
+    """Expected, from here to the end."""
+    iterations_per_epoch: int
+    spent_s: float = 0.0
+    """Of training, up to here."""
+    left_s: float = 0.0
+    """For training and the validation at its end, from here."""
+
+    def stepped(self) -> Timed:
+        """After one step."""
+        share = (1 - self.progress) / max(self.steps_left, 1.0)
+        return replace(self, progress=min(self.progress + share, 1.0), steps_left=max(self.steps_left - 1, 0.0))
 
 
 @dataclass
@@ -38,6 +58,8 @@ class TrainingState:
     log: tuple[EpochLog, ...] = ()
     """The finished epochs, oldest first."""
     best_ema: float | None = None
+    timed: Timed | None = None
+    """None where the recipe's epochs are what is trained."""
 
     @classmethod
     def fresh(cls, network: UNet, recipe: Recipe, device: torch.device) -> TrainingState:
@@ -49,6 +71,13 @@ class TrainingState:
     def ema_dice(self) -> float | None:
         """The moving average of the Dice after the last finished epoch."""
         return self.log[-1].ema_dice if self.log else None
+
+    @property
+    def seconds_trained(self) -> float:
+        """What all finished epochs took, or all steps of a timed training."""
+        if self.timed is not None:
+            return self.timed.spent_s
+        return sum(epoch.ended - epoch.started for epoch in self.log if epoch.ended > epoch.started)
 
     def finish_epoch(self, log: EpochLog) -> None:
         """Go on to the next epoch."""
@@ -75,6 +104,7 @@ class TrainingState:
                     "seed": task.seed,
                     "iteration": self.iteration,
                     "losses_of_epoch": self.losses,
+                    "timed": asdict(self.timed) if self.timed else None,
                 },
             },
         )
@@ -100,6 +130,7 @@ class TrainingState:
         ours = content.get("segautoplan", {})
         self.iteration = ours.get("iteration", 0)
         self.losses = [float(loss) for loss in ours.get("losses_of_epoch", ())]
+        self.timed = Timed(**ours["timed"]) if ours.get("timed") else None
 
     def _fits(self, recipe: Recipe, path: Path) -> Rule:
         def check(content: Any) -> None:

@@ -10,6 +10,7 @@ from ..labels import LabelScheme
 from ..models import checkpoint_path, fold_path
 from ..planning.plan import Configuration, Plan
 from .recipe import Recipe
+from .time_budget import TimeBudget
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class TrainingTask:
     """Whether to write any but the final one."""
     previous_stage: Path | None = None
     """For a cascade's second stage: the folder of the first one's labels of every case."""
+    budget: TimeBudget | None = None
+    """Until when, instead of the recipe's epochs."""
+    validation_tiles: int = 0
+    """Of the validation at the end, with their mirrored copies."""
 
     @property
     def configuration(self) -> Configuration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from itertools import islice
@@ -18,14 +19,17 @@ from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
 from .checkpoints import FoldCheckpoints
+from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .rehearsal import rehearse
 from .samples import SampleSource
-from .schedules import learning_rate_at
-from .state import TrainingState
+from .sampling import positions_of_rank
+from .state import Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
+from .time_budget import Pace, fit_into, require_enough, words_of
 from .training_reports import TrainingReports
 
 VALIDATION_SEED_OFFSET = 1_000_003
@@ -77,14 +81,38 @@ class _Training:
             model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
         self.step = TrainingStep(model, self.state, loss, self.recipe, task.label_scheme, device)
         self.checkpoints = FoldCheckpoints(task, ranks, reporter)
-        self.reports = TrainingReports(reporter, self.recipe)
 
     def run(self) -> Path:
         self._resume_or_start()
+        self.course = self._set_course()
+        self.reports = TrainingReports(self.reporter, self.recipe, self.course)
         with self._batches() as batches:
-            while self.state.epoch < self.recipe.epochs:
+            while not self.course.is_over(self.state):
                 self._epoch(batches)
         return self.checkpoints.finish(self.state)
+
+    def _set_course(self) -> Course:
+        """To the recipe's epochs, or, with a budget or from a checkpoint that had one, until the time is up."""
+        if self.task.budget is None and self.state.timed is None:
+            return EpochCourse(self.recipe)
+        started = time.monotonic()
+        pace = rehearse(self.step, self.state, self.task, self._local_batch_size())
+        pace = Pace(*map(self.ranks.of_main, (pace.step_s, pace.tile_s)))
+        state, budget = self.state, self.task.budget
+        left = state.timed.left_s if budget is None else self.ranks.of_main(budget.ends - time.monotonic())
+        fit = fit_into(left, pace, self.task.validation_tiles)
+        if budget is not None:
+            require_enough(budget.minutes, left, fit, pace)
+            spent = state.seconds_trained
+            iterations = state.timed.iterations_per_epoch if state.timed else iterations_for(fit.steps)
+            state.timed = Timed(spent / (spent + left), fit.steps, iterations, spent, left)
+        self.recipe = timed_recipe(self.recipe, fit.steps, state.timed.iterations_per_epoch)
+        self.reporter.event("budget", message=words_of(fit, pace), steps=round(fit.steps), step_s=round(pace.step_s, 4))
+        ends = (budget.ends if budget is not None else started + left) - fit.reserve_s
+        return TimedCourse(self.recipe, self.ranks, ends, fit.reserve_s, pace.step_s, time.monotonic)
+
+    def _local_batch_size(self) -> int:
+        return len(positions_of_rank(self.task.configuration.batch_size, self.ranks.rank, self.ranks.world))
 
     def _batches(self) -> BatchStream:
         """Every batch from where the training stands to its end; each epoch takes its own."""
@@ -109,7 +137,7 @@ class _Training:
         )
         return BatchStream(
             (training, validation),
-            batch_order(recipe, state.epoch, state.iteration),
+            batch_order(self.course.order_of(recipe), state.epoch, state.iteration),
             task.workers,
             pin_memory=self.device.type == "cuda",
             rank=self.ranks.rank,
@@ -132,12 +160,12 @@ class _Training:
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
         epoch_started, wall_started = time.monotonic(), time.time()
-        learning_rate = learning_rate_at(self.recipe, state.epoch)
-        for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self._train_epoch(batches)
+        self.course.begin_epoch(state)
+        learning_rate = self.course.learning_rate(state)
+        is_whole = self._train_epoch(batches)
         train_loss = self._mean_over_ranks(state.losses)
-        val_loss, dice = self._validate(batches)
+        # Where the time was up, the whole validation follows at once.
+        val_loss, dice = self._validate(batches) if is_whole else (math.nan, [])
         mean_dice = mean_of_known(dice)
         log = EpochLog(
             mean_dice=mean_dice,
@@ -153,14 +181,24 @@ class _Training:
         self.reports.epoch(state, log, time.monotonic() - epoch_started)
         self.checkpoints.after_epoch(state)
 
-    def _train_epoch(self, batches: BatchStream) -> None:
+    def _train_epoch(self, batches: BatchStream) -> bool:
+        """Whether the epoch came to its end before the training did."""
         state = self.state
         for images, labels in islice(batches, self.recipe.iterations_per_epoch - state.iteration):
             if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
+            if self.course.is_over(state):
+                return False
+            self._set_learning_rate(self.course.learning_rate(state))
             state.losses.append(self.step.train(images, labels))
             state.iteration += 1
+            self.course.stepped(state)
             self.reports.step(state)
+        return True
+
+    def _set_learning_rate(self, learning_rate: float) -> None:
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = learning_rate
 
     def _validate(self, batches: BatchStream) -> tuple[float, list[float]]:
         """Mean loss, and Dice per foreground class, of the epoch's validation batches."""
@@ -176,7 +214,7 @@ class _Training:
     def _stop(self) -> None:
         self.checkpoints.save("latest", self.state)
         raise StopRequested(
-            f"Stopped in epoch {self.state.epoch + 1} of {self.recipe.epochs}; "
+            f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; "
             "everything learned so far is kept, resume to go on."
         )
 

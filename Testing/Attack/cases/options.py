@@ -30,6 +30,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--seed", ("-1", "x", "", "1.5", "nan", str(2**70)), ()),
     ("train", "--epochs", NUMBERS, ()),
     ("train", "--iterations", NUMBERS, ()),
+    ("train", "--minutes", ("0", "-1", "x", "", "nan", "inf", "1e-9", "1e30", str(2**70)), ()),
     ("train", "--recipe", (*NAMES, "os.system"), ()),
     ("train", "--loss", (*NAMES, "os.system"), ()),
     ("train", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final", "os.system"), ()),

@@ -1,0 +1,56 @@
+"""A few steps that nothing remembers, to learn how fast this computer is."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .state import TrainingState
+from .step import TrainingStep
+from .task import TrainingTask
+from .time_budget import Pace
+
+REPEATS = 3
+
+
+def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch_size: int) -> Pace:
+    """Time the step on random voxels; the state is as before afterwards.
+
+    Args:
+        batch_size: of this process.
+    """
+    before = copy.deepcopy((state.network.state_dict(), state.optimizer.state_dict()))
+    scaler = state.scaler.state_dict() if state.scaler else None
+    images, labels = _random_batch(task, batch_size)
+    step_s = _median_seconds(lambda: step.train(images, labels))
+    forward_s = _median_seconds(lambda: float(step.evaluate(images, labels).loss))
+    state.network.load_state_dict(before[0])
+    state.optimizer.load_state_dict(before[1])
+    if scaler is not None:
+        state.scaler.load_state_dict(scaler)
+    return Pace(step_s, forward_s / batch_size)
+
+
+def _random_batch(task: TrainingTask, batch_size: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    patch = task.configuration.patch_size
+    images = torch.randn((batch_size, task.channels, *patch), generator=generator)
+    highest = max(task.label_scheme.foreground_labels)
+    labels = torch.randint(0, highest + 1, (batch_size, *patch), generator=generator, dtype=torch.int16)
+    return images, labels
+
+
+def _median_seconds(work: Callable[[], float]) -> float:
+    """Of a few runs after one that warms up. The work gives a number, so a GPU has finished it."""
+    work()
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
