@@ -123,6 +123,12 @@ def parts_of(workspace: Workspace) -> tuple:
     )
 
 
+def make_labels(workspace: Workspace, fold: int | str = 0, told: Told | None = None) -> None:
+    """What the second stage's training does before it begins."""
+    folder = workspace.preprocessed / NAME / "nnUNetPlans_3d_fullres"
+    first_stage(*parts_of(workspace), fold, told or Told()).labels(workspace, folder, "cpu", told or Told())
+
+
 def test_each_case_is_handed_over_by_the_fold_that_did_not_train_on_it(both_stages):
     splits = read_json(both_stages.preprocessed / NAME / "splits_final.json")
     assert sorted(split["val"][0] for split in splits) == CASES
@@ -219,7 +225,7 @@ def test_labels_of_an_earlier_first_stage_are_made_anew(workspace):
     folds = [model_of(workspace, FIRST) / f"fold_{fold}" for fold in range(2)]
     shutil.copyfile(folds[0] / "checkpoint_final.pth", folds[1] / "checkpoint_final.pth")
     told = Told()
-    train(workspace, dataclasses.replace(SECOND_STAGE, validate_only="final"), told)
+    make_labels(workspace, 0, told)
     assert [event["message"] for event in told.of("predicting")] == [
         f"Fold 1 of {FIRST} segments 1 cases for {SECOND}."
     ]
@@ -290,7 +296,7 @@ def test_labels_come_back_as_they_were_stored(tmp_path, dtype):
 def test_damaged_labels_are_made_anew(workspace):
     path = previous_labels_path(handed_over(workspace), "ball_2")
     path.write_bytes(path.read_bytes()[:-5])
-    train(workspace, dataclasses.replace(SECOND_STAGE, validate_only="final"))
+    make_labels(workspace)
     assert labels_of(workspace, "ball_2").shape == (SIZE,) * 3
 
 
@@ -328,9 +334,8 @@ def test_a_first_stage_trained_on_all_cases_serves_a_second_one_that_is_too(work
     with pytest.raises(UserInputError, match="fold 0 of 3d_lowres is not trained"):
         train(workspace, SECOND_STAGE)
     told = Told()
-    found = first_stage(*parts_of(workspace), "all", told)
+    make_labels(workspace, "all", told)
     assert any("will trust it too much" in event["message"] for event in told.of("warning"))
-    found.labels(workspace, workspace.preprocessed / NAME / "nnUNetPlans_3d_fullres", "cpu", told)
     assert [event["message"] for event in told.of("predicting")] == [
         f"Fold all of {FIRST} segments 3 cases for {SECOND}."
     ]
@@ -369,7 +374,7 @@ def test_what_nnunets_first_stage_left_is_trained_on(workspace):
     other = blosc2_path(handed_over(workspace), "ball_1")
     shutil.copyfile(blosc2_path(handed_over(workspace), "ball_2"), other)
     os.utime(other, (1, 1))
-    train(workspace, dataclasses.replace(SECOND_STAGE, validate_only="final"))
+    make_labels(workspace)
     np.testing.assert_array_equal(labels_of(workspace, "ball_1"), left["ball_2"])
 
 
