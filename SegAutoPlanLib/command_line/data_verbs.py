@@ -67,6 +67,9 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plans", dest="plans_name", metavar="NAME", help="name of the plans file (default: the planner's)"
     )
+    parser.add_argument(
+        "--from-model", type=path, metavar="FOLDER", help="take the plan of a trained model, to fine-tune from it"
+    )
     add_workers(parser)
 
 

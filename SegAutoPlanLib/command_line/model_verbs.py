@@ -9,7 +9,7 @@ from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
-from ..training import RECIPES
+from ..training import FROZEN, RECIPES
 from ..workspace import Workspace
 from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
 from .verb import Result, Verb
@@ -33,7 +33,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--pretrained", type=path, metavar="PATH", help="checkpoint to start the weights from")
+    parser.add_argument(
+        "--pretrained", type=path, metavar="PATH", help="a checkpoint or model: start from its weights where they fit"
+    )
+    parser.add_argument(
+        "--freeze", metavar="PART", help=f"what stays as it is, one of {', '.join(FROZEN)} (default: the recipe's)"
+    )
     parser.add_argument("--save-probabilities", action="store_true", help="of the validation cases, as npz")
     parser.add_argument(
         "--validate-only", nargs="?", const="final", choices=("best", "final"), help="validate, do not train"

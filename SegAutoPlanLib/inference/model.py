@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..images import require_writable
 from ..labels import LabelScheme
 from ..models import PLANS_FILE, ModelFolder
-from ..networks import UNet, build_network, load_weights, read_checkpoint, require_fit, shapes_of
+from ..networks import UNet, build_network, load_weights, planned_shapes, read_checkpoint, require_fit
 from ..networks.checkpoint_gate import MODEL
 from ..networks.weights import own_weights
 from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
-from ..planning.plan import Architecture, Configuration, Plan
+from ..planning.plan import Configuration, Plan
 from ..schema import Mismatch, Rule, shown
 
 OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
@@ -165,16 +162,9 @@ def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
         architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
         weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
         require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
-        require_fit(_expected_shapes(architecture, channels, heads), content["network_weights"], path)
+        require_fit(planned_shapes(architecture, channels, heads), content["network_weights"], path)
 
     return check
-
-
-@functools.lru_cache(maxsize=4)
-def _expected_shapes(architecture: Architecture, channels: int, heads: int) -> dict[str, tuple[int, ...]]:
-    # A network on the meta device has shapes and no numbers.
-    with torch.device("meta"):
-        return shapes_of(build_network(architecture, channels, heads))
 
 
 def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:

@@ -13,6 +13,7 @@ from .names import (
     fold_path,
     next_stage_path,
 )
+from .pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
 from .summary import is_summary_file
 from .writing import write_model_files
 
@@ -22,10 +23,13 @@ __all__ = [
     "PLANS_FILE",
     "SUMMARY_FILE",
     "VALIDATION_FOLDER",
+    "ChosenCheckpoint",
     "ModelFolder",
     "ModelName",
+    "PretrainedModel",
     "TrainedFold",
     "checkpoint_path",
+    "choose_checkpoint",
     "find_models",
     "fold_of",
     "fold_path",

@@ -3,7 +3,8 @@
 | entry | |
 |---|---|
 | network_weights | obeyed: finite floating tensors of the names and shapes of the plan's network |
-| init_args | `configuration` is obeyed: one of the plan's; the rest is kept and never read |
+| init_args | `configuration` is obeyed: one of the plan's; `dataset_json` where a training starts from a file alone |
+| init_args, the rest | kept and never read |
 | trainer_name | obeyed: a name; a trainer whose network is not the plan's is refused |
 | inference_allowed_mirroring_axes | obeyed: null, or axes of the patch |
 | optimizer_state, grad_scaler_state, logging, _best_ema, current_epoch, segautoplan | see `training.resume_gate` |

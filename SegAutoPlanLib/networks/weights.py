@@ -8,18 +8,19 @@ does not grow.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import FileError
+from ..planning.plan import Architecture
 from ..schema import shown
-from .checkpoint import read_checkpoint
-from .checkpoint_gate import WEIGHTS
+from .unet import build_network
 
 Value = TypeVar("Value")
 
@@ -57,10 +58,17 @@ def without_aliases(state: Mapping[str, Value]) -> dict[str, Value]:
     """Each tensor once, by our names; wrappers' prefixes are dropped too."""
     unique: dict[str, Value] = {}
     for name, tensor in state.items():
-        name = _without_prefixes(name)
+        name = without_prefixes(name)
         if ".all_modules." not in name and not name.startswith("decoder.encoder."):
             unique[name] = tensor
     return unique
+
+
+def without_prefixes(name: str) -> str:
+    """The name of a tensor without what wrappers put before it."""
+    for prefix in WRAPPER_PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
 
 
 def require_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Shaped], source: Path) -> None:
@@ -75,12 +83,12 @@ def require_fit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, S
         FileError: the first name that is missing or too many, or whose shape differs.
     """
     known = with_aliases(expected)
-    bare = [_without_prefixes(name) for name in weights]
+    bare = [without_prefixes(name) for name in weights]
     unique = without_aliases(weights)
     missing = sorted(expected.keys() - unique.keys())
     surplus = sorted(name for name in bare if name not in known)
     repeated = sorted(name for name, count in Counter(bare).items() if count > 1)
-    misfits = [name for name, tensor in weights.items() if tuple(tensor.shape) != known.get(_without_prefixes(name))]
+    misfits = [name for name, tensor in weights.items() if tuple(tensor.shape) != known.get(without_prefixes(name))]
     wrong = missing or surplus or repeated or misfits
     if wrong:
         raise FileError(
@@ -111,7 +119,7 @@ def own_weights(weights: Mapping[str, Tensor], source: Path) -> dict[str, Tensor
     Raises:
         FileError: two names of a tensor stand for different values, of which nnU-Net would take the last.
     """
-    bare = {_without_prefixes(name): tensor for name, tensor in weights.items()}
+    bare = {without_prefixes(name): tensor for name, tensor in weights.items()}
     unique = without_aliases(weights)
     for name, tensor in unique.items():
         for alias in aliases_of(name):
@@ -140,35 +148,16 @@ def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -
             )
 
 
-def load_pretrained(network: nn.Module, path: Path) -> None:
-    """Load the weights of a checkpoint, but for those of the segmentation heads.
-
-    Raises:
-        UserInputError: another network, or a file that cannot be read.
-    """
-    heads = {name: tensor for name, tensor in network.state_dict().items() if HEADS in name}
-
-    def body_fits(content: Mapping[str, Any]) -> None:
-        WEIGHTS(content)
-        require_fit(shapes_of(network), {**_body(content["network_weights"]), **heads}, path)
-
-    weights = read_checkpoint(path, body_fits)["network_weights"]
-    load_weights(network, {**_body(weights), **heads}, path)
+@functools.lru_cache(maxsize=4)
+def planned_shapes(architecture: Architecture, channels: int, heads: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of the network that a configuration describes, by our names; none is allocated."""
+    with torch.device("meta"):
+        return shapes_of(build_network(architecture, channels, heads))
 
 
 def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor that a network is loaded from, by our names."""
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-
-
-def _body(weights: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in weights.items() if HEADS not in name}
-
-
-def _without_prefixes(name: str) -> str:
-    for prefix in WRAPPER_PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
 
 
 def _block_names(name: str) -> list[str]:

@@ -21,6 +21,7 @@ from ..planning.plan_json import MAX_PLAN_BYTES
 from ..progress import SILENT, Reporter
 from ..schema import Mismatch, array_of, either, nothing
 from ..workspace import Workspace
+from .adopt_plan import adopt, name_of_adopted, needs_fingerprint, read_model_to_adopt
 from .fingerprint import current_fingerprint
 from .option_rules import GIGABYTES, MILLIMETRES, require_option, require_plans_name
 from .workers_options import WorkersOptions
@@ -41,12 +42,22 @@ class PlanOptions(WorkersOptions):
     """(z, y, x) in mm instead of the dataset's own."""
     plans_name: str | None = None
     """Name of the plans file; None: the planner's own."""
+    from_model: Path | None = None
+    """A model folder whose plan is taken instead of planning, to fine-tune from its weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_option("--gpu-memory-gb", self.gpu_memory_gb, GIGABYTES)
         require_option("--spacing", self.spacing, either(nothing, array_of(MILLIMETRES, length=3)))
         require_plans_name(self.plans_name)
+        planned = (
+            ("--planner", self.planner != "plain"),
+            ("--gpu-memory-gb", self.gpu_memory_gb),
+            ("--spacing", self.spacing),
+        )
+        for option, given in planned:
+            if given and self.from_model is not None:
+                raise UserInputError(f"{option}: the plan of a model (--from-model) is taken as it is; leave this out.")
 
 
 def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT) -> Plan:
@@ -58,7 +69,10 @@ def plan(workspace: Workspace, options: PlanOptions, reporter: Reporter = SILENT
         UserInputError: the dataset, the fingerprint or an option cannot be worked with.
         StopRequested: while measuring, once a stop was asked for.
     """
-    return _plan(workspace, load_dataset(workspace.raw_folder(options.dataset)), options, options.on_cases, reporter)
+    raw = load_dataset(workspace.raw_folder(options.dataset))
+    if options.from_model is not None:
+        return _adopt(workspace, raw, options, reporter)
+    return _plan(workspace, raw, options, options.on_cases, reporter)
 
 
 def find_plan(
@@ -109,6 +123,15 @@ def _plan(
     write_plan(made, target)
     write_json(target.with_name(DATASET_FILE), raw.dataset_json.document)
     return made
+
+
+def _adopt(workspace: Workspace, raw: Dataset, options: PlanOptions, reporter: Reporter) -> Plan:
+    model = read_model_to_adopt(options.from_model)
+    name = name_of_adopted(model, options.plans_name)
+    target = stored_plan(workspace, raw, name)
+    _existing(target)
+    known = current_fingerprint(workspace, raw, options.on_cases, reporter) if needs_fingerprint(model, raw) else None
+    return adopt(model, raw, known, name, target)
 
 
 def _require_intensities(raw: Dataset, known: Fingerprint) -> None:

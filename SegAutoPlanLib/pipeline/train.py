@@ -24,7 +24,6 @@ from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
 from ..names import safe_name
-from ..networks import read_checkpoint
 from ..networks.device import choose_device
 from ..planning import plan_to_json
 from ..planning.presets import FULL_PLANS_NAME
@@ -35,6 +34,7 @@ from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
 from ..training.distributed import Ranks, joined
+from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.requirements import require_training_fits
 from ..training.time_budget import TimeBudget
@@ -44,6 +44,7 @@ from .cascade import first_stage, next_stages
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name
 from .plan import find_plan, stored_plan
+from .pretrained import pretrained_for, read_pretrained
 
 LOCK_FILE = ".training.lock"
 MAX_LOADER_WORKERS = 12
@@ -72,6 +73,9 @@ class TrainOptions:
     """Processes, one per GPU (Linux)."""
     resume: bool = False
     pretrained: Path | None = None
+    """A checkpoint, a fold's folder or a model's: the weights that fit are where training starts."""
+    freeze: str | None = None
+    """Instead of the recipe's: `none`, `encoder` or `all_but_heads`."""
     save_probabilities: bool = False
     validate_only: str | None = None
     """`best` or `final`: no training, only the validation cases with that checkpoint."""
@@ -122,13 +126,15 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     """
     budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:
-        read_checkpoint(options.pretrained)
+        read_pretrained(options.pretrained)
+    elif not options.resume and options.validate_only is None:
+        require_weights_to_keep(recipe.freeze)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
     rank = rank_from_environment()
     with contextlib.ExitStack() as held:
@@ -165,7 +171,7 @@ def _train_rank(
     workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
 ) -> TrainingTask:
     """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss)
+    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     raw = load_dataset(workspace.raw_folder(options.dataset))
     with ranks.main_first():
         task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
@@ -190,6 +196,7 @@ def _prepare(
     name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
     require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file))
+    pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
     previous = None
@@ -216,7 +223,7 @@ def _prepare(
         # On the CPU the cores are the network's; beside a GPU they are free to load ahead.
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
-        pretrained=options.pretrained,
+        pretrained=pretrained,
         checkpoints=options.checkpoints,
         previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )

@@ -5,7 +5,8 @@ processes, `launch` starts them; these need torch, and training itself batchgene
 """
 
 from .epoch_log import EpochLog
+from .freezing import FROZEN
 from .recipe import RECIPES, Recipe, find_recipe
 from .task import TrainingTask
 
-__all__ = ["RECIPES", "EpochLog", "Recipe", "TrainingTask", "find_recipe"]
+__all__ = ["FROZEN", "RECIPES", "EpochLog", "Recipe", "TrainingTask", "find_recipe"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import UserInputError
+from .freezing import FROZEN
 from .mirroring import MIRRORINGS
 
 
@@ -42,6 +43,8 @@ class Recipe:
     """Share of each batch that must contain foreground."""
     checkpoint_every: int = 50
     """Epochs between two `checkpoint_latest.pth`; a stop always writes one."""
+    freeze: str = "none"
+    """A name of freezing.FROZEN: what stays as it was at the start."""
     trainer_name: str = "nnUNetTrainer"
     """What nnU-Net's tools are told the trainer was (a name they know), and the result folder's first part."""
 
@@ -58,6 +61,8 @@ RECIPES = {
         Recipe(name="nomirroring", mirroring="none", trainer_name="nnUNetTrainerNoMirroring"),
         Recipe(name="noaugmentation", augmentation="none", mirroring="none", trainer_name="nnUNetTrainerNoDA"),
         Recipe(name="nodeepsupervision", deep_supervision=False, trainer_name="nnUNetTrainerNoDeepSupervision"),
+        # From trained weights (--pretrained): large steps would forget what they hold, and less is left to learn.
+        Recipe(name="finetune", epochs=100, learning_rate=1e-3, trainer_name="nnUNetTrainer_100epochs"),
         # Minutes on a CPU: enough to see a network learn, not to publish. Momentum 0.99 needs more steps to gather
         # speed than these have; with 0.9 the step size makes up for it.
         Recipe(
@@ -73,8 +78,14 @@ RECIPES = {
 }
 
 
-def find_recipe(name: str, epochs: int | None = None, iterations: int | None = None, loss: str | None = None) -> Recipe:
-    """A row of the table with its length or loss changed.
+def find_recipe(
+    name: str,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    loss: str | None = None,
+    freeze: str | None = None,
+) -> Recipe:
+    """A row of the table with its length, its loss or what it freezes changed.
 
     Raises:
         UserInputError: no recipe has that name, or a length is below 1.
@@ -85,6 +96,10 @@ def find_recipe(name: str, epochs: int | None = None, iterations: int | None = N
     for option, value in (("--epochs", epochs), ("--iterations", iterations)):
         if value is not None and value < 1:
             raise UserInputError(f"{option} {value}: must be at least 1.")
+    if freeze is not None:
+        if freeze not in FROZEN:
+            raise UserInputError(f"--freeze {freeze}: must be one of {', '.join(FROZEN)}.")
+        recipe = replace(recipe, freeze=freeze)
     if loss is not None:
         recipe = replace(recipe, loss=loss)
     if epochs is not None:

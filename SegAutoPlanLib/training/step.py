@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..labels import LabelScheme
+from .freezing import keep_frozen_statistics
 from .recipe import Recipe
 from .state import TrainingState
 from .targets import full_resolution_target, supervision_targets
@@ -54,6 +55,7 @@ class TrainingStep:
             labels: (b, *patch), -1 outside the image.
         """
         self._model.train()
+        keep_frozen_statistics(self._state.network, self._recipe.freeze)
         optimizer, scaler = self._state.optimizer, self._state.scaler
         optimizer.zero_grad(set_to_none=True)
         loss = self._forward(images, labels).loss

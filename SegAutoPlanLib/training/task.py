@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..dataset_json import DatasetJson
 from ..labels import LabelScheme
-from ..models import checkpoint_path, fold_path
+from ..models import PretrainedModel, checkpoint_path, fold_path
 from ..planning.plan import Configuration, Plan
 from .recipe import Recipe
 from .time_budget import TimeBudget
@@ -35,8 +35,8 @@ class TrainingTask:
     workers: int = 0
     """Processes that load batches ahead; with 0 the training does so itself."""
     resume: bool = False
-    pretrained: Path | None = None
-    """A checkpoint whose weights, but for the segmentation heads, training starts from."""
+    pretrained: PretrainedModel | None = None
+    """What training takes the weights from that fit."""
     checkpoints: bool = True
     """Whether to write any but the final one."""
     previous_stage: Path | None = None

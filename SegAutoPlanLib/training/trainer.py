@@ -22,6 +22,7 @@ from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
+from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .rehearsal import rehearse
 from .samples import SampleSource
@@ -30,7 +31,7 @@ from .state import Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 from .time_budget import Pace, fit_into, require_enough, words_of
-from .training_reports import TrainingReports
+from .training_reports import TrainingReports, report_start
 
 VALIDATION_SEED_OFFSET = 1_000_003
 """Validation patches come from a stream of their own."""
@@ -70,6 +71,7 @@ class _Training:
         torch.manual_seed(task.seed)
         network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
         network.deep_supervision = self.recipe.deep_supervision
+        freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
         over_ranks = SumOverRanks.apply if ranks.world > 1 else None
         loss = DeepSupervision(
@@ -83,12 +85,16 @@ class _Training:
         self.checkpoints = FoldCheckpoints(task, ranks, reporter)
 
     def run(self) -> Path:
-        self._resume_or_start()
+        start = self._resume_or_start()
         self.course = self._set_course()
-        self.reports = TrainingReports(self.reporter, self.recipe, self.course)
+        self.reports = TrainingReports(
+            self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
+        )
+        self.reports.started(self.state, start)
         with self._batches() as batches:
             while not self.course.is_over(self.state):
                 self._epoch(batches)
+        self.reports.ended(self.state)
         return self.checkpoints.finish(self.state)
 
     def _set_course(self) -> Course:
@@ -144,18 +150,25 @@ class _Training:
             world=self.ranks.world,
         )
 
-    def _resume_or_start(self) -> None:
+    def _resume_or_start(self) -> str:
+        """What to say of weights that come from another training, if they do."""
+        start = ""
         if self.task.resume:
             if (newest := self.checkpoints.newest()) is not None:
                 self.state.load(newest, self.recipe)
                 self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
-                return
+                return start
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
-        elif self.task.pretrained is not None:
-            load_pretrained(self.state.network, self.task.pretrained)
-            self.reporter.event("pretrained", message=f"Starting from the weights of {self.task.pretrained}.")
-        elif (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
+        if (source := self.task.pretrained) is not None:
+            taken = load_pretrained(
+                self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
+            )
+            start = report_start(self.reporter, source, taken)
+        else:
+            require_weights_to_keep(self.recipe.freeze)
+        if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
+        return start
 
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
@@ -184,7 +197,9 @@ class _Training:
     def _train_epoch(self, batches: BatchStream) -> bool:
         """Whether the epoch came to its end before the training did."""
         state = self.state
+        asked = time.perf_counter()
         for images, labels in islice(batches, self.recipe.iterations_per_epoch - state.iteration):
+            given = time.perf_counter()
             if self.ranks.any_rank(self.reporter.stop_requested()):
                 self._stop()
             if self.course.is_over(state):
@@ -193,7 +208,8 @@ class _Training:
             state.losses.append(self.step.train(images, labels))
             state.iteration += 1
             self.course.stepped(state)
-            self.reports.step(state)
+            self.reports.step(state, given - asked, time.perf_counter() - given)
+            asked = time.perf_counter()
         return True
 
     def _set_learning_rate(self, learning_rate: float) -> None:
@@ -212,6 +228,7 @@ class _Training:
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
     def _stop(self) -> None:
+        self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
         raise StopRequested(
             f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; "

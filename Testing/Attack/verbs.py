@@ -51,6 +51,10 @@ def _plan(place: Place) -> object:
     return document["configurations"]
 
 
+def _adopted_plan(place: Place) -> object:
+    return json.loads((place.preprocessed / "adopted.json").read_text(encoding="utf-8"))["configurations"]
+
+
 def _fingerprint(place: Place) -> object:
     return json.loads(place.path(FINGERPRINT).read_text(encoding="utf-8"))
 
@@ -129,6 +133,12 @@ VERBS: dict[str, Verb] = {
     "fingerprint": Verb(("fingerprint", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW,), (PREPROCESSED,), _fingerprint),
     "plan": Verb(("plan", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW,), (PREPROCESSED,), _plan),
     "plan again": Verb(("plan", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW, *PLANNED), (PREPROCESSED,), _plan),
+    "plan from model": Verb(
+        ("plan", DATASET, "--from-model", "{model}", "--plans", "adopted", *ONE_WORKER, *IN_WORKSPACE),
+        (RAW, "{model}"),
+        (PREPROCESSED,),
+        _adopted_plan,
+    ),
     "preprocess": Verb(
         ("preprocess", DATASET, "--configurations", CONFIGURATION, *ONE_WORKER, *IN_WORKSPACE),
         (RAW, *PLANNED),
@@ -151,6 +161,9 @@ VERBS: dict[str, Verb] = {
         (RAW, PREPROCESSED, "{model}"),
         (PREPROCESSED, RESULTS),
         _weights,
+    ),
+    "pretrained model": Verb(
+        (*TRAIN, "--pretrained", "{model}"), (RAW, PREPROCESSED, "{model}"), (PREPROCESSED, RESULTS), _weights
     ),
     "predict": Verb(PREDICT, MODEL_AND_IMAGES, ("{output}",), _segmented),
     "continue": Verb((*PREDICT, "--continue"), MODEL_AND_IMAGES, ("{output}",), _segmented),

@@ -314,6 +314,13 @@ def test_a_stopped_second_stage_resumes_where_it_stopped(workspace):
         assert torch.equal(tensor, whole[name]), name
 
 
+def test_a_second_stage_starts_from_the_weights_of_another(workspace):
+    told = Told()
+    start = model_of(workspace, SECOND) / "fold_0" / "checkpoint_final.pth"
+    train(workspace, dataclasses.replace(SECOND_STAGE, fold=1, pretrained=start), told)
+    assert any("Starting from the weights of" in event.get("message", "") for event in told.events)
+
+
 def test_a_fold_beyond_the_splits_hands_nothing_over(workspace):
     before = {file: file.read_bytes() for file in handed_over(workspace).iterdir()}
     train(workspace, TrainOptions(NAME, FIRST, 7, **SHORT))

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from SegAutoPlanLib.networks import (
-    load_pretrained,
-)
+from SegAutoPlanLib.pipeline.pretrained import read_pretrained
 
 from .checkpoint_models import (
     FIRST,
@@ -24,7 +22,6 @@ from .checkpoint_models import (
     refuses,
     segment_with,
     sound_content,
-    state_of,
     with_value,
     without,
 )
@@ -89,9 +86,8 @@ def test_wrong_weights_are_a_sentence_before_training(what, model):
     content = sound_content(model)
     WRONG_WEIGHTS[what](content)
     torch.save(content, checkpoint_of(model))
-    network = state_of(model).network
     refuses(checkpoint_of(model), go_on_from)
-    refuses(checkpoint_of(model), lambda path: load_pretrained(network, path))
+    refuses(checkpoint_of(model), read_pretrained)
 
 
 def _laughs() -> list[Any]:

@@ -211,7 +211,8 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     ball_workspace(tmp_path)
     given = (
         f"train {NAME} 2d all --plans mine --recipe short --epochs 7 --iterations 8 --loss dice_bce --device cpu"
-        " --gpus 2 --resume --pretrained a.pth --save-probabilities --validate-only best --no-checkpoints --seed 3"
+        " --gpus 2 --resume --pretrained a.pth --freeze encoder --save-probabilities"
+        " --validate-only best --no-checkpoints --seed 3"
     )
     options = record(TrainOptions, build_parser().parse_args(given.split()))
     plain = TrainOptions("", "", 0)
@@ -224,7 +225,7 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
         raise StopRequested
 
     monkeypatch.setattr(train_module, "find_loss", lambda *_, **__: None)
-    monkeypatch.setattr(train_module, "read_checkpoint", lambda *_: None)
+    monkeypatch.setattr(train_module, "read_pretrained", lambda *_: None)
     monkeypatch.setattr(train_module, "launch_ranks", take)
     with pytest.raises(StopRequested):
         train(Workspace.at(tmp_path), options)

@@ -13,10 +13,12 @@ from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
+from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import build_loss
 from SegAutoPlanLib.networks import build_network, load_pretrained, read_checkpoint
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
+from SegAutoPlanLib.pipeline.pretrained import read_pretrained
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training.batches import TRAINING, BatchStream
@@ -230,13 +232,14 @@ def test_a_final_checkpoint_is_what_nnunet_expects(workspace):
     ).exists()
 
 
-def test_pretrained_weights_are_taken_but_for_the_heads(workspace):
+def test_pretrained_weights_of_the_same_plan_are_taken_but_for_the_heads_of_other_classes(workspace):
     train(workspace, dataclasses.replace(SHORT, fold=3, epochs=1))
     source = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_3/checkpoint_final.pth"
     plan = find_plan(workspace, load_dataset(workspace.raw / NAME), "nnUNetPlans")
     network = build_network(plan.configurations["3d_fullres"].architecture, 1, 3)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    load_pretrained(network, source)
+    plan_labels = LabelScheme((("background", 0), ("a new one", 1), ("another", 2)))
+    load_pretrained(network, read_pretrained(source), ["MRI"], plan_labels)
     trained = read_checkpoint(source)["network_weights"]
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name] if ".seg_layers." in name else trained[name]), name

@@ -33,6 +33,7 @@ HELPERS = {
     "labels",
     "locks",
     "machine",
+    "matching",
     "names",
     "progress",
     "rank",

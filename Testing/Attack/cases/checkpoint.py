@@ -136,6 +136,27 @@ WRONG_CONTENT: dict[str, Callable[[Content], Any]] = {
     "trainer-of-other-network": _set("trainer_name", value="nnUNet_Primus_M_Trainer"),
     "trainer-endless": _set("trainer_name", value="nnUNetTrainerBN" + "x" * 10**6),
 }
+WRONG_DESCRIPTIONS: dict[str, Any] = {
+    "list": [],
+    "text": "x",
+    "number": 7,
+    "empty": {},
+    "laughs": _laughs(),
+    "tensor": torch.zeros(2),
+    **{
+        f"labels-{name}": {"channel_names": {"0": "MR"}, "labels": labels, "file_ending": ".nii.gz"}
+        for name, labels in (
+            ("laughs", _laughs()),
+            ("gap", {"background": 0, "ball": 2}),
+            ("fewer", {"background": 0, "ball": 1}),
+            ("tensor", {"background": 0, "ball": torch.tensor(1), "core": 2}),
+            ("name-number", {"background": 0, 7: 1, "core": 2}),
+            ("escape", {"background": 0, "\x1b[31m": 1, "core": 2}),
+        )
+    },
+    "channels-laughs": {"channel_names": {"0": _laughs()}, "labels": {"background": 0, "ball": 1, "core": 2},
+                        "file_ending": ".nii.gz"},
+}  # fmt: skip
 WRONG_MIRRORING: dict[str, Any] = {
     "beyond": (5,),
     "negative": (-1,),
@@ -214,7 +235,12 @@ def attacks() -> Iterator[Attack]:
         yield _of(FINAL, "pretrained", f"weights-{name}", InCheckpoint(FINAL, change))
         yield _of(LATEST, "resume", f"weights-{name}", InCheckpoint(LATEST, change))
     for name, change in WRONG_CONTENT.items():
-        yield _of(FINAL, "predict", f"content-{name}", InCheckpoint(FINAL, change))
+        for verb in ("predict", "pretrained model"):
+            yield _of(FINAL, verb, f"content-{name}", InCheckpoint(FINAL, change))
+    for name, value in WRONG_DESCRIPTIONS.items():
+        # Outside of a model folder a checkpoint is known by what it says of itself.
+        spoils = (Removed("{model}/dataset.json"), InCheckpoint(FINAL, _set("init_args", "dataset_json", value=value)))
+        yield Attack(FAMILY, f"description-{name}", "pretrained", spoils, Expected.REFUSED, (FINAL,))
     for name, axes in WRONG_MIRRORING.items():
         change = _set("inference_allowed_mirroring_axes", value=axes)
         yield _of(FINAL, "predict", f"mirroring-{name}", InCheckpoint(FINAL, change), Expected.REFUSED, MIRRORING)

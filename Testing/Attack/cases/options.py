@@ -37,6 +37,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--gpus", ("0", "-1", "x", "", str(2**70), "1000000"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
     ("train", "--pretrained", ("nowhere.pth", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
+    ("train", "--freeze", (*NAMES, "encoder", "all_but_heads", "os.system"), ()),  # without weights to keep
     ("train", "--validate-only", ("x", "../x"), ()),
     ("predict", "--step-size", (*REALS, "2", "1.01"), ()),
     ("predict", "--folds", ("x", "../x", "-1", "99", str(10**30), "{outside}", "", "all", "0/../0"),
@@ -49,6 +50,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("predict", "--input", ("nowhere", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb", "{model}"), ()),
     ("plan", "--gpu-memory-gb", (*REALS,), ()),
     ("plan", "--spacing", (), ()),
+    ("plan", "--from-model", ("nowhere", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
     ("plan", "--planner", (*NAMES, "os.system"), ()),
     ("plan", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final"), ()),
     ("preprocess", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final"), ()),
