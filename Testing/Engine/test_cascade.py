@@ -162,7 +162,17 @@ def test_its_samples_are_the_image_and_the_labels_of_the_first_stage(both_stages
     for identifier in CASES:
         drawn = open_preprocessed(folder, identifier, (0, 1, 2)).segmentation
         save_previous_labels(tmp_path, identifier, drawn.clip(0).astype(np.uint8), "")
-    source = SampleSource(folder, tuple(CASES), configuration, 0.33, "default", (0, 1, 2), 1, tmp_path, (1, 2))
+    source = SampleSource(
+        folder=folder,
+        identifiers=tuple(CASES),
+        configuration=configuration,
+        oversample_foreground=0.33,
+        augmentation="default",
+        mirror_axes=(0, 1, 2),
+        seed=1,
+        previous_stage=tmp_path,
+        previous_labels=(1, 2),
+    )
     quiet = dataclasses.replace(source, augmentation="none", mirror_axes=())
     order = [(which, number) for which in (TRAINING, VALIDATION) for number in range(40)]
     changed = []
