@@ -138,9 +138,8 @@ def read_bytes(path: Path | str, most_bytes: int) -> bytes:
         error.filename = str(path)
         raise UserInputError(sentence_of(error)) from error
     if content is None or len(content) > most_bytes:
-        raise FileError(
-            path, f"is larger than such a file can be ({most_bytes >> 20} MB)", "replace it by the right file"
-        )
+        most = f"{most_bytes >> 20} MB" if most_bytes >> 20 else f"{most_bytes >> 10} kB"
+        raise FileError(path, f"is larger than such a file can be ({most})", "replace it by the right file")
     return content
 
 

@@ -10,10 +10,11 @@ so that a gate reads like the description of its file.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return _SHORT.repr(value)
+
+
+def nearest(word: Any, known: Iterable[str]) -> str | None:
+    """The known name that a wrong one is most like, whatever its capitals; None if it is like none."""
+    lowered = {name.lower(): name for name in reversed(tuple(known))}
+    close = difflib.get_close_matches(str(word)[:SHOWN].lower(), lowered, n=1)
+    return lowered[close[0]] if close else None
 
 
 _SHORT = reprlib.Repr()

@@ -9,10 +9,12 @@ from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..progress import Reporter
-from ..training import FROZEN, RECIPES
+from ..training import FROZEN
 from ..workspace import Workspace
 from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
 from .verb import Result, Verb
+
+RECIPE_HELP = "of the table that `recipes` prints, nnU-Net's name of a trainer, or your own file (mine.toml)"
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +22,8 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres, 3d_lowres …")
     parser.add_argument("fold", metavar="FOLD", type=fold, help="0 to 4, or all")
     add_plans(parser)
-    parser.add_argument("--recipe", default="default", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("--epochs", type=int, metavar="N")
+    parser.add_argument("--recipe", default="default", metavar="NAME", help=RECIPE_HELP)
+    parser.add_argument("--epochs", type=int, metavar="N", help="the recipe's length (the schedule follows)")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
     parser.add_argument(
         "--minutes",
@@ -50,11 +52,16 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
-    from ..pipeline.train import TrainOptions, train
+    from ..pipeline.train import Benchmark, TrainOptions, train
 
     trained = train(workspace, record(TrainOptions, given), reporter)
     if trained is None:  # torchrun started this process, and another is the main one
         return Result("")
+    if isinstance(trained, Benchmark):
+        return Result(
+            f"{trained.result}\nFastest epoch: {trained.fastest_epoch_s:.2f} s.",
+            {"result": str(trained.result), "fastest_epoch_s": trained.fastest_epoch_s},
+        )
     dice = ", ".join(f"{name} {value:.3f}" for name, value in trained.dice_by_label.items())
     cases = "the fold's validation cases"
     if trained.validated < trained.validation_cases:

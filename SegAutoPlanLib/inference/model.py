@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,13 @@ from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
 from ..images import require_writable
 from ..labels import LabelScheme
-from ..models import PLANS_FILE, ModelFolder
+from ..models import OTHER_NETWORKS, PLANS_FILE, ModelFolder, normalization_of
 from ..networks import UNet, build_network, load_weights, planned_shapes, read_checkpoint, require_fit
 from ..networks.checkpoint_gate import MODEL
 from ..networks.weights import own_weights
 from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
 from ..planning.plan import Configuration, Plan
 from ..schema import Mismatch, Rule, shown
-
-OWN_NETWORKS = ("nnUNetTrainerBN", "nnUNet_Primus")
-"""Trainers of nnU-Net whose networks are not those that the plan describes."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +105,10 @@ def load_model(
                 raise FileError(
                     path, f"has another {what} than {first}", "choose folds (--folds) of one and the same training"
                 )
-    configuration, _, mirror_axes = said[first].values()
+    _, _, mirror_axes, _ = said[first].values()
     return TrainedModel(
         files=files,
-        configuration=files.plan.configurations[configuration],
+        configuration=_configuration(files, contents[first]),
         folds=tuple(checkpoints),
         checkpoints=tuple(checkpoints.values()),
         weights=tuple(own_weights(content["network_weights"], path) for path, content in contents.items()),
@@ -146,6 +143,7 @@ def _said(content: Mapping[str, Any]) -> dict[str, Any]:
         "configuration": content["init_args"]["configuration"],
         "trainer": content.get("trainer_name", ""),
         "choice of mirroring axes": tuple(content.get("inference_allowed_mirroring_axes") or ()),
+        "normalisation": _normalization(content),
     }
 
 
@@ -169,7 +167,7 @@ def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
 
 def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:
     trainer, name = content.get("trainer_name", ""), content["init_args"]["configuration"]
-    if trainer.startswith(OWN_NETWORKS):
+    if trainer.startswith(OTHER_NETWORKS):
         raise UserInputError(
             f"{files.path}: was trained with {trainer}, whose network is not the one that its plan describes; "
             "use a model of another trainer."
@@ -183,4 +181,10 @@ def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configurat
             f'has no configuration "{name}", which the checkpoint was trained with',
             "copy the plans.json that belongs to the checkpoint",
         )
-    return files.plan.configurations[name]
+    configuration = files.plan.configurations[name]
+    architecture = replace(configuration.architecture, normalization=_normalization(content))
+    return replace(configuration, architecture=architecture)
+
+
+def _normalization(content: Mapping[str, Any]) -> str:
+    return normalization_of(content.get("trainer_name", ""), content["network_weights"])

@@ -15,13 +15,16 @@ from .names import (
 )
 from .pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
 from .summary import is_summary_file
+from .trainers import OTHER_NETWORKS, TRAINERS, normalization_of
 from .writing import write_model_files
 
 __all__ = [
     "CHECKPOINTS",
     "FINGERPRINT_FILE",
+    "OTHER_NETWORKS",
     "PLANS_FILE",
     "SUMMARY_FILE",
+    "TRAINERS",
     "VALIDATION_FOLDER",
     "ChosenCheckpoint",
     "ModelFolder",
@@ -35,5 +38,6 @@ __all__ = [
     "fold_path",
     "is_summary_file",
     "next_stage_path",
+    "normalization_of",
     "write_model_files",
 ]

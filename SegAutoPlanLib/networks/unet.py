@@ -22,7 +22,9 @@ class PlainEncoder(nn.Module):
             strict=True,
         ):
             # One more level of nesting than needed: nnU-Net's parameter names have it.
-            stages.append(nn.Sequential(ConvStack(count, in_channels, features, kernel, stride)))
+            stages.append(
+                nn.Sequential(ConvStack(count, in_channels, features, kernel, stride, architecture.normalization))
+            )
             in_channels = features
         self.stages = nn.ModuleList(stages)
 
@@ -41,10 +43,12 @@ class ResidualEncoder(nn.Module):
         super().__init__()
         features = architecture.features_per_stage
         unit = [1] * architecture.dimensions
-        self.stem = ConvStack(1, in_channels, features[0], architecture.kernel_sizes[0], unit)
+        self.stem = ConvStack(
+            1, in_channels, features[0], architecture.kernel_sizes[0], unit, architecture.normalization
+        )
         inputs = (features[0], *features[:-1])
         self.stages = nn.ModuleList(
-            ResidualStage(count, before, after, kernel, stride)
+            ResidualStage(count, before, after, kernel, stride, architecture.normalization)
             for before, after, kernel, stride, count in zip(
                 inputs,
                 features,
@@ -75,9 +79,8 @@ class Decoder(nn.Module):
         for depth, count in zip(range(len(features) - 1, 0, -1), architecture.convs_per_decoder_stage, strict=True):
             below, here = features[depth], features[depth - 1]
             upsamplings.append(transposed(below, here, strides[depth], strides[depth]))
-            stages.append(
-                ConvStack(count, 2 * here, here, architecture.kernel_sizes[depth - 1], [1] * architecture.dimensions)
-            )
+            kernel, unit = architecture.kernel_sizes[depth - 1], [1] * architecture.dimensions
+            stages.append(ConvStack(count, 2 * here, here, kernel, unit, architecture.normalization))
             outputs.append(conv(here, heads, 1))
         # This order is nnU-Net's parameter order, by which optimiser states are matched.
         self.stages = nn.ModuleList(stages)

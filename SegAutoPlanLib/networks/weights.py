@@ -35,6 +35,8 @@ LAYER_ALIASES = {"conv": "all_modules.0", "norm": "all_modules.1"}
 CHOOSE_ANOTHER = "the training went wrong or the file is damaged: use another checkpoint, or train it again"
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
+NEVER_NEGATIVE = (".running_var", ".num_batches_tracked", "exp_avg_sq", "step")
+"""What batch normalisation and Adam keep beside parameters: variances, second moments and counts."""
 HEADS = ".seg_layers."
 """In the names of the segmentation heads, the only layers whose size depends on the labels."""
 
@@ -146,6 +148,8 @@ def require_finite_tensors(tensors: Mapping[str, Tensor | None], source: Path) -
                 f"holds values that are not finite numbers ({name})",
                 CHOOSE_ANOTHER,
             )
+        if tensor is not None and name.endswith(NEVER_NEGATIVE) and bool((tensor < 0).any()):
+            raise FileError(source, f"holds numbers below 0 where none can be ({name})", CHOOSE_ANOTHER)
 
 
 @functools.lru_cache(maxsize=4)

@@ -8,12 +8,13 @@ from ..errors import UserInputError
 from ..models.names import name_part
 from ..planning.plan_gate import plan_name
 from ..schema import Rule, either, every, nothing, number, problem_of, shown, whole
+from ..training.recipe_rules import RULES
 
 COUNT = whole(1, 4096)
 """Of workers, of processes."""
 SEED = whole(0, 2**31 - 1)
 """What every random generator takes, with room for what is added to it."""
-LENGTH = either(nothing, whole(1, 10**6))
+LENGTH = either(nothing, RULES["epochs"])
 """Epochs, and steps per epoch; nnU-Net has 1000 and 250."""
 MINUTES = either(nothing, number(above=0, highest=10**6))
 GIGABYTES = either(nothing, number(above=0, highest=100_000))

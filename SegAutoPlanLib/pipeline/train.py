@@ -14,7 +14,7 @@ import torch
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
 from ..errors import UserInputError
 from ..evaluation import evaluate_folder
-from ..files import remove_abandoned
+from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
 from ..inference.next_stage import NextStage
 from ..inference.tiling import count_tiles
@@ -33,6 +33,7 @@ from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
 from ..training.augmentation import load_transforms
+from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
@@ -113,8 +114,17 @@ class TrainedFold:
         return self.folder.parent
 
 
-def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | None:
-    """Train one fold and segment its validation cases.
+@dataclass(frozen=True)
+class Benchmark:
+    """What a recipe that only measures came to."""
+
+    result: Path
+    """nnU-Net's `benchmark_result.json`."""
+    fastest_epoch_s: float
+
+
+def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | Benchmark | None:
+    """Train one fold and segment its validation cases; of a benchmark, only measure.
 
     With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
     main one get None.
@@ -127,6 +137,7 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
+    _require_possible(recipe, options)
     device = choose_device(options.device)
     load_transforms()
     raw = load_dataset(workspace.raw_folder(options.dataset))
@@ -150,12 +161,28 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
                     if ranks.is_main:
                         held.enter_context(_held_fold(fold_folder))
                 task = _train_rank(workspace, options, budget, ranks, reporter)
-        return _validate(workspace, raw, task, options, reporter) if rank.is_main else None
+        if not rank.is_main:
+            return None
+        if recipe.is_benchmark:
+            return _measured(task)
+        return _validate(workspace, raw, task, options, reporter)
+
+
+def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
+    given = {
+        "--resume": options.resume,
+        "--validate-only": options.validate_only is not None,
+        "--minutes": options.minutes is not None,
+    }
+    for option in (option for option, is_given in given.items() if is_given and recipe.is_benchmark):
+        raise UserInputError(
+            f"{option}: --recipe {options.recipe} is a benchmark, which keeps no network; leave it out."
+        )
 
 
 def _fold_folder(workspace: Workspace, raw: Dataset, recipe: Recipe, options: TrainOptions) -> Path:
     """Where the fold goes, known before anything is planned."""
-    name = ModelName(recipe.trainer_name, options.plans_name, safe_name(options.configuration, "the configuration"))
+    name = ModelName(recipe.folder_name, options.plans_name, safe_name(options.configuration, "the configuration"))
     return fold_path(workspace.results / raw.name / str(name), options.fold)
 
 
@@ -192,8 +219,8 @@ def _prepare(
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
-    chosen = plan.configuration(options.configuration)
-    name = ModelName(recipe.trainer_name, plan.plans_name, chosen.name)
+    chosen = recipe.applied_to(plan.configuration(options.configuration))
+    name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
     require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file))
     pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
@@ -224,7 +251,7 @@ def _prepare(
         workers=0 if device.type == "cpu" else max(1, min(MAX_LOADER_WORKERS, core_count() - 1)),
         resume=options.resume,
         pretrained=pretrained,
-        checkpoints=options.checkpoints,
+        checkpoints=options.checkpoints and not recipe.is_benchmark,
         previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )
     return replace(task, validation_tiles=_validation_tiles(task))
@@ -233,6 +260,12 @@ def _prepare(
 def _validation_tiles(task: TrainingTask) -> int:
     shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in task.validation_cases)
     return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
+
+
+def _measured(task: TrainingTask) -> Benchmark:
+    result = task.fold_folder / RESULT_FILE
+    [entry] = read_json(result).values()
+    return Benchmark(result, entry["fastest_epoch"])
 
 
 def _validate(

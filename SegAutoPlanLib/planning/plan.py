@@ -28,6 +28,8 @@ class Architecture:
     blocks_per_stage: tuple[int, ...]
     """Convolutions (plain) or residual blocks (residual) of each encoder stage."""
     convs_per_decoder_stage: tuple[int, ...]
+    normalization: str = "instance"
+    """`instance` or `batch`, of the features; plans say `instance`, and only a trainer's choice replaces it."""
 
     @property
     def dimensions(self) -> int:

@@ -5,8 +5,10 @@ processes, `launch` starts them; these need torch, and training itself batchgene
 """
 
 from .epoch_log import EpochLog
+from .find_recipe import find_recipe
 from .freezing import FROZEN
-from .recipe import RECIPES, Recipe, find_recipe
+from .recipe import Recipe
+from .recipes import RECIPES
 from .task import TrainingTask
 
 __all__ = ["FROZEN", "RECIPES", "EpochLog", "Recipe", "TrainingTask", "find_recipe"]

@@ -160,10 +160,12 @@ def iterations_for(steps: float) -> int:
 
 
 def timed_recipe(recipe: Recipe, steps: float, iterations: int) -> Recipe:
-    """The recipe for so many steps in all, with epochs of that length."""
+    """The recipe for so many steps in all, with epochs of that length; a warm-up keeps its share of the training."""
+    epochs = max(1, round(steps / iterations))
     return replace(
         recipe,
-        epochs=max(1, round(steps / iterations)),
+        epochs=epochs,
+        warmup_epochs=min(round(recipe.warmup_epochs / recipe.epochs * epochs), epochs - 1),
         iterations_per_epoch=iterations,
         validation_iterations=-(-iterations // VALIDATION_SHARE),
         checkpoint_every=1,

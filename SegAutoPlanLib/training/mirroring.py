@@ -15,5 +15,17 @@ def no_axis(_dimensions: int) -> tuple[int, ...]:
     return ()
 
 
-MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {"all": all_axes, "none": no_axis}
+def all_but_last(dimensions: int) -> tuple[int, ...]:
+    """The first two axes of a volume, the first of a slice: nnU-Net's `onlyMirror01`.
+
+    The last axis of images without a transposition runs from one side of the body to the other.
+    """
+    return tuple(range(dimensions - 1))
+
+
+MIRRORINGS: dict[str, Callable[[int], tuple[int, ...]]] = {
+    "all": all_axes,
+    "none": no_axis,
+    "all_but_last": all_but_last,
+}
 """Number of spatial axes → those that are mirrored in training (transposed order), and may be in inference."""

@@ -1,11 +1,10 @@
-"""How long, how hard and on what to train: one frozen record, its variants rows of a table. No torch needed."""
+"""How long, how hard and on what to train: one frozen record. No torch needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..errors import UserInputError
-from .freezing import FROZEN
+from ..planning.plan import Configuration
 from .mirroring import MIRRORINGS
 
 
@@ -13,101 +12,78 @@ from .mirroring import MIRRORINGS
 class Recipe:
     """Everything about a training that the plan does not decide. The defaults are nnU-Net's.
 
-    What is named here is a row of a table of its own: a variant of nnU-Net is a row below, and at most one function
-    there.
+    What is named here is a row of a table of its own: a variant of nnU-Net is a row of `recipes.py`, and at most one
+    function there. `recipe_rules.py` says what each field may be.
     """
 
     name: str = "default"
     epochs: int = 1000
     iterations_per_epoch: int = 250
     validation_iterations: int = 50
+    batch_size: int | None = None
+    """Samples per step; None is the plan's."""
     optimizer: str = "sgd"
     """A name of optimizers.OPTIMIZERS."""
     learning_rate: float = 1e-2
     momentum: float = 0.99
+    """Of `sgd` alone; the others have moments of their own."""
     weight_decay: float = 3e-5
     gradient_clip: float = 12.0
     """The largest norm of a step's gradient."""
     schedule: str = "poly"
     """A name of schedules.SCHEDULES."""
     polynomial_power: float = 0.9
+    """Of `poly` alone."""
+    warmup_epochs: int = 0
+    """Epochs in which the learning rate rises to its full value, before the schedule begins."""
     loss: str | None = None
     """A name of losses.LOSSES; None is the one that fits the labels."""
     deep_supervision: bool = True
     """Whether the loss sees every resolution of the decoder, or only the full one."""
+    normalization: str = "instance"
+    """A name of networks.blocks.NORMALIZATIONS: of each sample alone, or over the batch."""
     augmentation: str = "default"
     """A name of augmentation_presets.AUGMENTATIONS."""
     mirroring: str = "all"
     """A name of mirroring.MIRRORINGS: in training; inference may then mirror along the same axes."""
+    oversampling: str = "last"
+    """A name of sampling.OVERSAMPLINGS: which samples of a batch must contain foreground."""
     oversample_foreground: float = 0.33
-    """Share of each batch that must contain foreground."""
+    """Share of the samples that must."""
+    benchmark: str = "off"
+    """One of BENCHMARKS."""
     checkpoint_every: int = 50
     """Epochs between two `checkpoint_latest.pth`; a stop always writes one."""
     freeze: str = "none"
     """A name of freezing.FROZEN: what stays as it was at the start."""
     trainer_name: str = "nnUNetTrainer"
-    """What nnU-Net's tools are told the trainer was (a name they know), and the result folder's first part."""
+    """What nnU-Net's tools are told the trainer was: a class they know, whose network this one is."""
+    results_name: str | None = None
+    """The result folder's first part; None is the trainer's name, as in nnU-Net."""
 
     def mirror_axes(self, dimensions: int) -> tuple[int, ...]:
         """The spatial axes (transposed order) that are mirrored in training."""
         return MIRRORINGS[self.mirroring](dimensions)
 
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(),
-        Recipe(name="250epochs", epochs=250, trainer_name="nnUNetTrainer_250epochs"),
-        Recipe(name="nomirroring", mirroring="none", trainer_name="nnUNetTrainerNoMirroring"),
-        Recipe(name="noaugmentation", augmentation="none", mirroring="none", trainer_name="nnUNetTrainerNoDA"),
-        Recipe(name="nodeepsupervision", deep_supervision=False, trainer_name="nnUNetTrainerNoDeepSupervision"),
-        # From trained weights (--pretrained): large steps would forget what they hold, and less is left to learn.
-        Recipe(name="finetune", epochs=100, learning_rate=1e-3, trainer_name="nnUNetTrainer_100epochs"),
-        # Minutes on a CPU: enough to see a network learn, not to publish. Momentum 0.99 needs more steps to gather
-        # speed than these have; with 0.9 the step size makes up for it.
-        Recipe(
-            name="short",
-            epochs=10,
-            iterations_per_epoch=25,
-            validation_iterations=5,
-            momentum=0.9,
-            learning_rate=5e-2,
-            checkpoint_every=1,
-        ),
-    )
-}
-
-
-def find_recipe(
-    name: str,
-    epochs: int | None = None,
-    iterations: int | None = None,
-    loss: str | None = None,
-    freeze: str | None = None,
-) -> Recipe:
-    """A row of the table with its length, its loss or what it freezes changed.
-
-    Raises:
-        UserInputError: no recipe has that name, or a length is below 1.
-    """
-    if name not in RECIPES:
-        raise UserInputError(f"--recipe {name}: there is no such recipe; choose one of {', '.join(sorted(RECIPES))}.")
-    recipe = RECIPES[name]
-    for option, value in (("--epochs", epochs), ("--iterations", iterations)):
-        if value is not None and value < 1:
-            raise UserInputError(f"{option} {value}: must be at least 1.")
-    if freeze is not None:
-        if freeze not in FROZEN:
-            raise UserInputError(f"--freeze {freeze}: must be one of {', '.join(FROZEN)}.")
-        recipe = replace(recipe, freeze=freeze)
-    if loss is not None:
-        recipe = replace(recipe, loss=loss)
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
-    if iterations is not None:
-        recipe = replace(
-            recipe,
-            iterations_per_epoch=iterations,
-            validation_iterations=min(recipe.validation_iterations, max(1, iterations // 5)),
+    def applied_to(self, configuration: Configuration) -> Configuration:
+        """A configuration of a plan with the batch and the network that this recipe trains."""
+        return replace(
+            configuration,
+            batch_size=self.batch_size or configuration.batch_size,
+            architecture=replace(configuration.architecture, normalization=self.normalization),
         )
-    return recipe
+
+    @property
+    def is_benchmark(self) -> bool:
+        """Whether only the time is asked for."""
+        return self.benchmark != BENCHMARKS[0]
+
+    @property
+    def folder_name(self) -> str:
+        """The first part of the name of the folder that its models go to."""
+        return self.results_name or self.trainer_name
+
+
+BENCHMARKS = ("off", "with_loading", "without_loading")
+"""A benchmark measures the fastest epoch and keeps nothing else: no checkpoint, no validation of the fold. Without
+loading, each step has the same random batch."""

@@ -26,7 +26,7 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     """
     before = copy.deepcopy((state.network.state_dict(), state.optimizer.state_dict()))
     scaler = state.scaler.state_dict() if state.scaler else None
-    images, labels = _random_batch(task, batch_size)
+    images, labels = random_batch(task, batch_size)
     step_s = _median_seconds(lambda: step.train(images, labels))
     forward_s = _median_seconds(lambda: float(step.evaluate(images, labels).loss))
     state.network.load_state_dict(before[0])
@@ -36,7 +36,8 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     return Pace(step_s, forward_s / batch_size)
 
 
-def _random_batch(task: TrainingTask, batch_size: int) -> tuple[Tensor, Tensor]:
+def random_batch(task: TrainingTask, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Images (b, c, *patch) float32 and labels (b, *patch) int16 of noise, the same each time."""
     generator = torch.Generator().manual_seed(0)
     patch = task.configuration.patch_size
     images = torch.randn((batch_size, task.channels, *patch), generator=generator)

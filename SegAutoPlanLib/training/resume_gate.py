@@ -2,7 +2,7 @@
 
 | entry | |
 |---|---|
-| optimizer_state | obeyed: one group of all parameters, with finite settings; a momentum of the shape of each |
+| optimizer_state | obeyed: that of the recipe's optimiser, one group of all parameters, moments of the shape of each |
 | grad_scaler_state | obeyed: null, or finite numbers above 0 |
 | logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
 | _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |
@@ -65,26 +65,51 @@ LOGGING = every(
     ),
 )
 
-GROUP = record(
-    {
-        "lr": number(0, 1e6),
-        "momentum": number(0, 1),
-        "dampening": number(0, 1),
-        "weight_decay": number(0, 1e6),
-        "nesterov": flag,
-        "params": anything,
-    },
-    {
-        "maximize": one_of(False),
-        "foreach": either(nothing, flag),
-        "differentiable": one_of(False),
-        "fused": either(nothing, flag),
-        "initial_lr": number(0, 1e6),
-    },
-)
-"""Stochastic gradient descent as torch writes it; only `params` needs the network."""
-SETTINGS = every(GROUP, mapping_of(either(nothing, flag, number(), array_of(anything)), longest=100))
-"""Whatever another torch adds to the group is plain, too."""
+ADAM = {"betas": array_of(number(0, 0.9999999), length=2), "eps": number(0, 1), "amsgrad": flag}
+SETTINGS_OF: dict[str, dict[str, Rule]] = {
+    "sgd": {"momentum": number(0, 1), "dampening": number(0, 1), "nesterov": flag},
+    "adam": ADAM,
+    "adamw": {**ADAM, "amsgrad": one_of(False)},
+    "adamw_amsgrad": {**ADAM, "amsgrad": one_of(True)},
+}
+"""By the recipe's optimiser: what torch writes of it beside what all have."""
+MOMENTA_OF: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum_buffer",),
+    **dict.fromkeys(("adam", "adamw"), ("exp_avg", "exp_avg_sq")),
+    "adamw_amsgrad": ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+}
+"""By the recipe's optimiser: what it keeps of each parameter, of its shape."""
+
+
+def settings_of(optimizer: str) -> Rule:
+    """The rule of the settings of an optimiser as torch writes them; only `params` needs the network."""
+    group = record(
+        {
+            "lr": number(0, 1e6),
+            "weight_decay": number(0, 1e6),
+            "params": anything,
+            **SETTINGS_OF[optimizer],
+        },
+        {
+            "maximize": one_of(False),
+            "foreach": either(nothing, flag),
+            "differentiable": one_of(False),
+            "fused": either(nothing, flag),
+            "capturable": one_of(False),
+            "initial_lr": number(0, 1e6),
+        },
+    )
+    # Whatever another torch adds to the group is plain, too.
+    return every(group, mapping_of(either(nothing, flag, number(), array_of(anything)), longest=100))
+
+
+def state_of(optimizer: str) -> Rule:
+    """The rule of what an optimiser keeps of one parameter."""
+    if optimizer == "sgd":
+        return record({}, {"momentum_buffer": either(nothing, float_tensor)}, others=())
+    return record({"step": float_tensor, **dict.fromkeys(MOMENTA_OF[optimizer], float_tensor)}, others=())
+
+
 SCALER = record(
     {
         "scale": number(above=0),
@@ -130,14 +155,13 @@ def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
                 "optimizer_state": every(
                     record(
                         {
-                            "state": mapping_of(
-                                record({}, {"momentum_buffer": either(nothing, float_tensor)}, others=()),
-                                whole(0, len(shapes) - 1),
+                            "state": mapping_of(state_of(recipe.optimizer), whole(0, len(shapes) - 1)),
+                            "param_groups": array_of(
+                                every(settings_of(recipe.optimizer), _all_parameters(len(shapes))), length=1
                             ),
-                            "param_groups": array_of(every(SETTINGS, _all_parameters(len(shapes))), length=1),
                         }
                     ),
-                    _momenta_of(shapes),
+                    _momenta_of(shapes, MOMENTA_OF[recipe.optimizer]),
                 ),
                 "logging": LOGGING,
                 "current_epoch": whole(0, MOST_EPOCHS),
@@ -178,11 +202,12 @@ def _all_parameters(count: int) -> Rule:
     return check
 
 
-def _momenta_of(shapes: Sequence[tuple[int, ...]]) -> Rule:
+def _momenta_of(shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> Rule:
     def check(optimizer: Mapping[str, Any]) -> None:
         for index, state in optimizer["state"].items():
-            momentum = state.get("momentum_buffer")
-            if momentum is not None and momentum.shape != shapes[index]:
-                raise Mismatch(f"must have the shape {shapes[index]}, not {momentum.shape}", f'"state" {index}')
+            wanted = {"step": (), **dict.fromkeys(names, shapes[index])}
+            for name, tensor in state.items():
+                if tensor is not None and tuple(tensor.shape) != wanted[name]:
+                    raise Mismatch(f"must have the shape {wanted[name]}, not {tensor.shape}", f'"state" {index}')
 
     return check

@@ -18,7 +18,7 @@ from ..preprocessing.previous_stage import one_hot
 from .augmentation import Augmentation, augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
 from .previous_stage import apply_label_noise, draw_label_noise
-from .sampling import Patch, draw_patch, must_hold_foreground
+from .sampling import OVERSAMPLINGS, Patch, draw_patch
 
 OPEN_CASES = 128
 """Cases kept memory-mapped per process; opening costs little, but not nothing."""
@@ -39,6 +39,8 @@ class SampleSource:
     """A name of augmentation_presets.AUGMENTATIONS."""
     mirror_axes: tuple[int, ...]
     seed: int
+    oversampling: str = "last"
+    """A name of sampling.OVERSAMPLINGS."""
     previous_stage: Path | None = None
     """For a cascade's second stage: the folder of the first one's labels, which become input channels …"""
     previous_labels: tuple[int, ...] = ()
@@ -113,7 +115,8 @@ def _draw(
 ) -> Patch:
     final, crop = source.configuration.patch_size, augmentation.crop_size
     batch_size = source.configuration.batch_size
-    forced = must_hold_foreground(number % batch_size, batch_size, source.oversample_foreground)
+    is_forced = OVERSAMPLINGS[source.oversampling]
+    forced = is_forced(number % batch_size, batch_size, source.oversample_foreground, rng)
     if len(final) == 3:
         return draw_patch(case, rng, crop, final, forced)
     patch = draw_patch(case, rng, (1, *crop), (1, *final), forced)

@@ -6,7 +6,7 @@ whatever the number of workers or processes, and a resumed training sees what th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,30 @@ class Patch:
 def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
     """Whether the sample at this place of the (global) batch is forced to contain foreground (the last ones are)."""
     return position >= round(batch_size * (1 - share))
+
+
+def last_of_batch(position: int, batch_size: int, share: float, _rng: np.random.Generator) -> bool:
+    """The last samples of each batch, so many as the share comes to: nnU-Net's rule."""
+    return must_hold_foreground(position, batch_size, share)
+
+
+def coin(_position: int, _batch_size: int, share: float, rng: np.random.Generator) -> bool:
+    """Each sample by chance: nnU-Net's probabilistic oversampling."""
+    return rng.random() < share
+
+
+def coin_as_last(position: int, batch_size: int, share: float, rng: np.random.Generator) -> bool:
+    """Each sample by chance, and as many as `last` forces: in batches of two, half of them."""
+    forced = sum(must_hold_foreground(place, batch_size, share) for place in range(batch_size))
+    return coin(position, batch_size, forced / batch_size, rng)
+
+
+OVERSAMPLINGS: dict[str, Callable[[int, int, float, np.random.Generator], bool]] = {
+    "last": last_of_batch,
+    "coin": coin,
+    "coin_as_last": coin_as_last,
+}
+"""Place in the (global) batch, its size, the share, the sample's generator → whether it must contain foreground."""
 
 
 def positions_of_rank(batch_size: int, rank: int, world: int) -> range:

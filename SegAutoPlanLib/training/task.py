@@ -48,7 +48,8 @@ class TrainingTask:
 
     @property
     def configuration(self) -> Configuration:
-        return self.plan.configuration(self.configuration_name)
+        """What the plan says of it, where the recipe says nothing else."""
+        return self.recipe.applied_to(self.plan.configuration(self.configuration_name))
 
     @property
     def label_scheme(self) -> LabelScheme:

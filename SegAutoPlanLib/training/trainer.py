@@ -14,16 +14,18 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import StopRequested, UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
-from ..networks import build_network, load_pretrained
+from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from .batches import BatchStream, batch_order
+from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
 from .distributed import ALONE, Ranks, SumOverRanks
 from .epoch_log import EpochLog
 from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
+from .recipe import Recipe
 from .rehearsal import rehearse
 from .samples import SampleSource
 from .sampling import positions_of_rank
@@ -38,7 +40,7 @@ VALIDATION_SEED_OFFSET = 1_000_003
 
 
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
-    """Train one fold and return the path of its final checkpoint.
+    """Train one fold and return the path of its final checkpoint, or of a benchmark's result.
 
     `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
     with `resume` goes on as if nothing had happened.
@@ -62,6 +64,15 @@ class _Follower(Reporter):
         self.stop_requested = leader.stop_requested
 
 
+def _normalized_over_ranks(network: UNet, device: torch.device, recipe: Recipe) -> UNet:
+    if device.type != "cuda":
+        raise UserInputError(
+            f"--recipe {recipe.name}: normalises over the batch, which several processes can only do on GPUs; "
+            "train in one process, or with another recipe."
+        )
+    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
 class _Training:
     """One run of `train_fold`: what stays the same in every epoch."""
 
@@ -77,6 +88,8 @@ class _Training:
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
+        if ranks.world > 1 and self.recipe.normalization == "batch":
+            network = _normalized_over_ranks(network, device, self.recipe)
         model = network
         if ranks.world > 1:
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
@@ -95,6 +108,8 @@ class _Training:
             while not self.course.is_over(self.state):
                 self._epoch(batches)
         self.reports.ended(self.state)
+        if self.recipe.is_benchmark:
+            return self._finish_benchmark()
         return self.checkpoints.finish(self.state)
 
     def _set_course(self) -> Course:
@@ -120,9 +135,16 @@ class _Training:
     def _local_batch_size(self) -> int:
         return len(positions_of_rank(self.task.configuration.batch_size, self.ranks.rank, self.ranks.world))
 
-    def _batches(self) -> BatchStream:
+    def _finish_benchmark(self) -> Path:
+        if self.ranks.is_main:
+            write_benchmark(self.task.fold_folder, self.state.log, self.device, self.ranks)
+        return self.task.fold_folder / RESULT_FILE
+
+    def _batches(self) -> BatchStream | RandomBatch:
         """Every batch from where the training stands to its end; each epoch takes its own."""
         task, recipe, state = self.task, self.recipe, self.state
+        if recipe.benchmark == "without_loading":
+            return RandomBatch(task, self.device, self.ranks)
         training = SampleSource(
             folder=task.preprocessed,
             identifiers=task.training_cases,
@@ -131,6 +153,7 @@ class _Training:
             augmentation=recipe.augmentation,
             mirror_axes=task.mirror_axes,
             seed=task.seed,
+            oversampling=recipe.oversampling,
             previous_stage=task.previous_stage,
             previous_labels=task.label_scheme.foreground_labels,
         )
@@ -230,10 +253,8 @@ class _Training:
     def _stop(self) -> None:
         self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
-        raise StopRequested(
-            f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; "
-            "everything learned so far is kept, resume to go on."
-        )
+        kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
+        raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
 
     def _mean_over_ranks(self, values: list[float]) -> float:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))

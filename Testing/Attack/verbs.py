@@ -179,6 +179,7 @@ VERBS: dict[str, Verb] = {
     "import decathlon": _import("decathlon", "Task01_Balls"),
     "import nnunet-v1": _import("nnunet-v1", "Task001_Balls"),
     "import pairs": _import("pairs", "pairs", "--id", "7", "--name", "Balls"),
+    "recipes": Verb(("recipes", *IN_WORKSPACE), (RAW,)),
     "runs list": Verb(("runs", *IN_WORKSPACE, "list"), ("{run}",)),
     "runs follow": Verb(("runs", *IN_WORKSPACE, "follow"), ("{run}",)),
     "runs stop": Verb(("runs", *IN_WORKSPACE, "stop"), ("{run}",), ("{run}/STOP",)),

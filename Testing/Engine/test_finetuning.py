@@ -128,7 +128,7 @@ def test_folders_without_a_model_or_a_checkpoint_are_a_sentence(tmp_path):
 def test_fine_tuning_says_what_it_takes_and_leaves_the_frozen_part_as_it_was_to_the_bit(workspace, source):
     report = Recorder()
     tuned = train(workspace, dataclasses.replace(TUNED, pretrained=source), report)
-    assert tuned.model.name == "nnUNetTrainer_100epochs__nnUNetPlans__3d_fullres"
+    assert tuned.model.name == "nnUNetTrainer_finetune__nnUNetPlans__3d_fullres"
     (told,) = [event for event in report.events if event["event"] == "pretrained"]
     assert "100 % of the weights" in told["message"]
     assert (told["share"], told["heads"]) == (1, "background, ball, core kept")
@@ -173,7 +173,7 @@ def test_freezing_without_weights_to_keep_is_refused(workspace, tmp_path, capsys
     for more, told in (
         (["--freeze", "encoder"], "--freeze encoder: there are no trained weights"),
         (["--freeze", "encoder", "--resume"], "--freeze encoder: there are no trained weights"),
-        (["--freeze", "the rest"], "--freeze the rest: must be one of none, encoder, all_but_heads"),
+        (["--freeze", "the rest"], "--freeze 'the rest': must be 'none' or 'encoder' or 'all_but_heads'"),
     ):
         assert main([*bare, str(workspace.raw.parent), *more]) == 2
         assert told in capsys.readouterr().err

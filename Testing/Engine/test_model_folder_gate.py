@@ -45,9 +45,9 @@ def test_a_fold_is_a_number_or_all(folds, model):
 
 
 def test_a_model_of_another_trainers_network_says_so(model):
-    content = {**sound_content(model), "trainer_name": "nnUNetTrainerBN"}
+    content = {**sound_content(model), "trainer_name": "nnUNet_Primus_M_Trainer"}
     write_checkpoint(checkpoint_of(model), content)
-    with pytest.raises(UserInputError, match="nnUNetTrainerBN"):
+    with pytest.raises(UserInputError, match="nnUNet_Primus_M_Trainer"):
         load_model(model, [0])
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
+import sys
 
 import pytest
 import torch
 
 from SegAutoPlanLib.dataset import load_dataset
-from SegAutoPlanLib.errors import StopRequested
+from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
 from SegAutoPlanLib.labels import LabelScheme
@@ -21,6 +22,7 @@ from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.pretrained import read_pretrained
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
+from SegAutoPlanLib.training import find_recipe
 from SegAutoPlanLib.training.batches import TRAINING, BatchStream
 from SegAutoPlanLib.training.samples import SampleSource
 from SegAutoPlanLib.training.targets import full_resolution_target
@@ -253,3 +255,53 @@ def test_a_training_says_which_weights_it_starts_from(workspace):
     train(workspace, dataclasses.replace(options, fold=4), report)
     (told,) = [event["message"] for event in report.events if event["event"] == "pretrained"]
     assert str(source) in told
+
+
+@pytest.mark.parametrize(("recipe", "ending"), [("benchmark", ""), ("benchmark_noloading", "_noDataLoading")])
+def test_a_benchmark_measures_and_keeps_nothing_else(workspace, recipe, ending):
+    measured = train(workspace, dataclasses.replace(SHORT, recipe=recipe, epochs=2, iterations=2))
+    folder = workspace.results / NAME / f"nnUNetTrainerBenchmark_5epochs{ending}__nnUNetPlans__3d_fullres" / "fold_0"
+    assert measured.result == folder / "benchmark_result.json"
+    [entry] = read_json(measured.result).values()
+    assert entry["fastest_epoch"] == measured.fastest_epoch_s > 0
+    assert not list(folder.glob("*.pth"))
+    assert not (folder / "validation").exists()
+
+
+@pytest.mark.parametrize("change", [{"resume": True}, {"validate_only": "final"}])
+def test_a_benchmark_cannot_go_on(workspace, change):
+    with pytest.raises(UserInputError, match="benchmark, which keeps no network"):
+        train(workspace, dataclasses.replace(SHORT, recipe="benchmark", **change))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="NOT TESTED: reading TOML needs Python 3.11")
+def test_a_users_recipe_trains_into_a_folder_of_its_own_and_says_what_it_was(workspace, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'base = "short"\nbatch_size = 3\noversampling = "coin"\nmirroring = "all_but_last"\nwarmup_epochs = 1\n'
+        'optimizer = "adamw"\nlearning_rate = 1e-3\nschedule = "cosine"\n'
+    )
+    trained = train(workspace, dataclasses.replace(SHORT, recipe=str(mine), epochs=2, iterations=2))
+    assert trained.model.name == "mine__nnUNetPlans__3d_fullres"
+    content = read_checkpoint(trained.checkpoint)
+    assert content["trainer_name"] == "nnUNetTrainer"
+    assert content["inference_allowed_mirroring_axes"] == (0, 1)
+    recipe = content["segautoplan"]["recipe"]
+    assert (recipe["name"], recipe["batch_size"], recipe["epochs"]) == ("mine", 3, 2)
+    assert content["logging"]["lrs"] == [1e-3, 1e-3]
+    # The plan is the dataset's, whatever a recipe makes of it.
+    assert content["init_args"]["plans"]["configurations"]["3d_fullres"]["batch_size"] == 2
+
+
+def test_a_recipes_batch_is_the_one_that_is_drawn_and_counted(workspace):
+    raw = load_dataset(workspace.raw / NAME)
+    planned = find_plan(workspace, raw, "nnUNetPlans").configuration("3d_fullres")
+    eight = find_recipe("nnUNet_Trainer_BS8").applied_to(planned)
+    assert (planned.batch_size, eight.batch_size) == (2, 8)
+    assert find_recipe("default").applied_to(planned) == planned
+    splits = read_json(workspace.preprocessed / NAME / "splits_final.json")
+    folder = workspace.preprocessed / NAME / planned.data_identifier
+    source = SampleSource(folder, tuple(splits[0]["train"]), eight, 0.33, "none", (), SHORT.seed)
+    with BatchStream((source,), [(TRAINING, 0)]) as batches:
+        images, _ = next(batches)
+    assert len(images) == 8

@@ -21,6 +21,7 @@ from . import (
     other_formats,
     outputs,
     plan,
+    recipe,
     runs,
     segments,
     splits,
@@ -40,6 +41,7 @@ TABLES = (
     labels,
     segments,
     options,
+    recipe,
     outputs,
     kills,
 )
