@@ -281,8 +281,8 @@ def _validate(
         output,
         options.save_probabilities,
         reporter,
-        task.previous_stage,
-        _next_stages(workspace, raw, task) if checkpoint == "final" else (),
+        previous_stage=task.previous_stage,
+        next_stages=_next_stages(workspace, raw, task) if checkpoint == "final" else (),
         until=task.budget.ends if task.budget else None,
     )
     scheme = raw.label_scheme

@@ -155,7 +155,7 @@ class _Training:
             seed=task.seed,
             oversampling=recipe.oversampling,
             previous_stage=task.previous_stage,
-            previous_labels=task.label_scheme.foreground_labels,
+            previous_labels=task.label_scheme.foreground_labels if task.previous_stage else (),
         )
         validation = replace(
             training,
