@@ -107,7 +107,22 @@ def joined(rank: Rank, device: torch.device, store: distributed.Store | None = N
         distributed.destroy_process_group()
 
 
-class SumOverRanks(torch.autograd.Function):
+class OverRanks:
+    """Sums and gathers over the processes that carry gradients, as a loss needs them (`losses/over_ranks.py`).
+
+    Every process must call them in the same order. Without a gradient they do no more than forward.
+    """
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return _Sum.apply(values)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """All processes' values, in the order of their ranks, along axis 0, where their lengths may differ."""
+        return _Gather.apply(values)
+
+
+class _Sum(torch.autograd.Function):
     """A differentiable all-reduce: the gradient of a sum that every process shares is the sum of their gradients."""
 
     @staticmethod
@@ -121,3 +136,29 @@ class SumOverRanks(torch.autograd.Function):
         gradient = gradient.clone()
         distributed.all_reduce(gradient)
         return gradient
+
+
+class _Gather(torch.autograd.Function):
+    """A differentiable all-gather: the gradient is summed over the processes, and each takes the part of its values."""
+
+    @staticmethod
+    def forward(context, values: Tensor) -> Tensor:
+        lengths = torch.zeros(distributed.get_world_size(), dtype=torch.int64, device=values.device)
+        lengths[distributed.get_rank()] = len(values)
+        distributed.all_reduce(lengths)
+        lengths = lengths.tolist()
+        context.first, context.length = sum(lengths[: distributed.get_rank()]), len(values)
+        # Collectives take equal shapes, and not every backend takes bool.
+        sent = values.to(torch.uint8) if values.dtype == torch.bool else values
+        padded = sent.new_zeros((max(lengths), *sent.shape[1:]))
+        padded[: len(sent)] = sent
+        received = [torch.empty_like(padded) for _ in lengths]
+        distributed.all_gather(received, padded)
+        parts = [part[:length] for part, length in zip(received, lengths, strict=True)]
+        return torch.cat(parts).to(values.dtype)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        distributed.all_reduce(gradient)
+        return gradient.narrow(0, context.first, context.length)

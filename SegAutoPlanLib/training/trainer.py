@@ -21,7 +21,7 @@ from .batches import BatchStream, batch_order
 from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
-from .distributed import ALONE, Ranks, SumOverRanks
+from .distributed import ALONE, OverRanks, Ranks
 from .epoch_log import EpochLog
 from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
@@ -84,7 +84,7 @@ class _Training:
         network.deep_supervision = self.recipe.deep_supervision
         freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
-        over_ranks = SumOverRanks.apply if ranks.world > 1 else None
+        over_ranks = OverRanks() if ranks.world > 1 else None
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )

@@ -32,7 +32,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--iterations", NUMBERS, ()),
     ("train", "--minutes", ("0", "-1", "x", "", "nan", "inf", "1e-9", "1e30", str(2**70)), ()),
     ("train", "--recipe", (*NAMES, "os.system"), ()),
-    ("train", "--loss", (*NAMES, "os.system"), ()),
+    ("train", "--loss", (*NAMES, "os.system", "DICE", "dice_bce", "bce", "dice+ce", "dice_ce "), ()),
     ("train", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final", "os.system"), ()),
     ("train", "--gpus", ("0", "-1", "x", "", str(2**70), "1000000"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
@@ -92,7 +92,7 @@ def attacks() -> Iterator[Attack]:
 
 
 def _positions() -> Iterator[Attack]:
-    for verb in ("check", "plan", "preprocess", "train"):
+    for verb in ("check", "losses", "plan", "preprocess", "train"):
         for value in DATASETS:
             yield _replaced(verb, 1, value)
     for value in FOLDS:
