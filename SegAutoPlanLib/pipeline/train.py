@@ -32,7 +32,8 @@ from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
-from ..training.augmentation import load_transforms
+from ..training.augmentation.elastic import load_elastic_deform
+from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.freezing import require_weights_to_keep
@@ -139,7 +140,8 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     _require_possible(recipe, options)
     device = choose_device(options.device)
-    load_transforms()
+    if AUGMENTATIONS[recipe.augmentation].bends:
+        load_elastic_deform()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:
@@ -222,7 +224,7 @@ def _prepare(
     chosen = recipe.applied_to(plan.configuration(options.configuration))
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
-    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file))
+    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation)
     pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)

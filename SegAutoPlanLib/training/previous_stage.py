@@ -54,6 +54,9 @@ class LabelNoise:
     removals: tuple[Removal, ...] = ()
 
 
+NO_NOISE = LabelNoise()
+
+
 def draw_label_noise(rng: np.random.Generator, labels: int) -> LabelNoise:
     """What happens to one sample with so many foreground labels, with nnU-Net's probabilities."""
     operators: tuple[Operator, ...] = ()

@@ -17,7 +17,8 @@ from ..losses.deep_supervision import DeepSupervision
 from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
-from .batches import BatchStream, batch_order
+from .augmentation_presets import AUGMENTATIONS
+from .batches import BatchStream, LoaderDied, batch_order
 from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
@@ -105,8 +106,12 @@ class _Training:
         )
         self.reports.started(self.state, start)
         with self._batches() as batches:
-            while not self.course.is_over(self.state):
-                self._epoch(batches)
+            try:
+                while not self.course.is_over(self.state):
+                    self._epoch(batches)
+            except LoaderDied:
+                self._keep()
+                raise
         self.reports.ended(self.state)
         if self.recipe.is_benchmark:
             return self._finish_benchmark()
@@ -164,13 +169,16 @@ class _Training:
             mirror_axes=(),
             seed=task.seed + VALIDATION_SEED_OFFSET,
         )
+        on_gpu = self.device.type == "cuda"
         return BatchStream(
             (training, validation),
             batch_order(self.course.order_of(recipe), state.epoch, state.iteration),
             task.workers,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=on_gpu,
             rank=self.ranks.rank,
             world=self.ranks.world,
+            augments_on=self.device if on_gpu and AUGMENTATIONS[recipe.augmentation].suits_a_gpu else None,
+            warn=lambda sentence: self.reporter.event("warning", message=sentence),
         )
 
     def _resume_or_start(self) -> str:
@@ -250,9 +258,13 @@ class _Training:
         counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
-    def _stop(self) -> None:
+    def _keep(self) -> None:
+        """Before the end comes too early."""
         self.reports.ended(self.state)
         self.checkpoints.save("latest", self.state)
+
+    def _stop(self) -> None:
+        self._keep()
         kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
         raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
 

@@ -6,10 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from SegAutoPlanLib.preprocessing import TrainingCase
 from SegAutoPlanLib.preprocessing.previous_stage import one_hot
-from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
+from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
+from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.previous_stage import (
     OPERATORS,
@@ -21,7 +23,8 @@ from SegAutoPlanLib.training.previous_stage import (
     ball,
     draw_label_noise,
 )
-from SegAutoPlanLib.training.sampling import Patch, draw_patch
+from SegAutoPlanLib.training.samples import RawSample
+from SegAutoPlanLib.training.sampling import cut_patch, draw_corner
 
 DRAWN = 10_000
 
@@ -184,26 +187,29 @@ def test_the_previous_labels_are_cut_at_the_same_place():
     labels = np.arange(10 * 12 * 14, dtype=np.int16).reshape(10, 12, 14)
     case = TrainingCase(labels[None].astype(np.float32), labels, {}, labels.astype(np.uint16))
     for seed in range(10):
-        patch = draw_patch(case, np.random.default_rng(seed), (12, 8, 8), (8, 8, 8), forced=False)
+        lower = draw_corner(case, np.random.default_rng(seed), (12, 8, 8), (8, 8, 8), forced=False)
+        patch = cut_patch(case, lower, (12, 8, 8))
         np.testing.assert_array_equal(patch.previous, patch.labels)
         assert patch.previous.min() == -1
 
 
 @pytest.mark.parametrize("patch", [(16, 16, 16), (6, 24, 24), (24, 16)])
 def test_the_previous_labels_go_through_space_as_the_labels_do(patch):
-    geometry = augmentation_geometry(patch)
+    preset = AUGMENTATIONS["default"]
+    geometry = augmentation_geometry(patch, preset.space)
     rng = np.random.default_rng(0)
     coarse = rng.integers(-1, 3, tuple(-(-size // 4) for size in geometry.crop_size))
     labels = np.kron(coarse, np.ones((4,) * len(patch)))[tuple(map(slice, geometry.crop_size))].astype(np.int16)
-    image = rng.normal(size=(1, *geometry.crop_size)).astype(np.float32)
-    augment = Augmentation(geometry, AUGMENTATIONS["default"], tuple(range(len(patch))))
+    image = torch.from_numpy(rng.normal(size=(1, *geometry.crop_size)).astype(np.float32))
+    subject = Subject(1, geometry, tuple(range(len(patch))))
     moved = 0
     for seed in range(12):
-        with_previous = augment(Patch(image.copy(), labels.copy(), labels.copy()), seed)
-        without = augment(Patch(image.copy(), labels.copy()), seed)
-        np.testing.assert_array_equal(with_previous.previous, with_previous.labels)
-        np.testing.assert_array_equal(with_previous.labels, without.labels)
-        np.testing.assert_array_equal(with_previous.image, without.image)
-        assert without.previous is None
-        moved += not np.array_equal(without.labels, labels[tuple(map(slice, patch))])
+        changes = draw_changes(preset.space, preset.steps, subject, np.random.default_rng(seed))
+        both = RawSample(image, torch.from_numpy(np.stack([labels, labels])), changes, patch, (), (1, 2))
+        alone = RawSample(image, torch.from_numpy(labels[None]), changes, patch, ())
+        (seen, found), (seen_alone, found_alone) = both.augmented(), alone.augmented()
+        assert torch.equal(found, found_alone)
+        assert torch.equal(seen[:1], seen_alone)
+        assert torch.equal(seen[1:], torch.stack([found == 1, found == 2]).float())
+        moved += not np.array_equal(found, labels[tuple(map(slice, patch))])
     assert moved
