@@ -38,7 +38,13 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: what fits the labels; the verb losses says when to take which; one of " + ", ".join(LOSSES),
     )
     add_device(parser)
-    parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
+    parser.add_argument(
+        "--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU, on each computer"
+    )
+    parser.add_argument(
+        "--nodes", type=positive, default=1, metavar="N", help="computers; the same command is started on each"
+    )
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="of one of the computers, where all of them meet")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--pretrained", type=path, metavar="PATH", help="a checkpoint or model: start from its weights where they fit"
@@ -60,7 +66,7 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
     from ..pipeline.train import Benchmark, TrainOptions, train
 
     trained = train(workspace, record(TrainOptions, given), reporter)
-    if trained is None:  # torchrun started this process, and another is the main one
+    if trained is None:  # another process, or another computer, has the result
         return Result("")
     if isinstance(trained, Benchmark):
         return Result(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..errors import UserInputError
 from ..labels import LabelScheme
 from ..planning.budget import VALUE_BYTES, require_memory, require_network_fits
 from ..planning.plan import Configuration
@@ -48,3 +49,16 @@ def require_training_fits(
         f"a volume of {' × '.join(f'{edge:,}' for edge in crop)} voxels, from which a turned patch is cut,",
         "make the patch_size more even",
     )
+
+
+def require_batch_for(world: int, batch_size: int) -> None:
+    """Refuse more processes than a batch has samples.
+
+    Raises:
+        UserInputError: naming how many there may be.
+    """
+    if world > batch_size:
+        raise UserInputError(
+            f"--gpus: {world} processes cannot share out the plan's batch of {batch_size}; give at most {batch_size} "
+            "in all, or plan with a larger batch."
+        )

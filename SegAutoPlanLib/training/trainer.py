@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import StopRequested, UserInputError
@@ -93,6 +94,9 @@ class _Training:
             network = _normalized_over_ranks(network, device, self.recipe)
         model = network
         if ranks.world > 1:
+            if device.type == "cuda":
+                # Of batch normalisation, if there is any: over the whole batch, for which torch has no way on a CPU.
+                SyncBatchNorm.convert_sync_batchnorm(network)
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
             model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
         self.step = TrainingStep(model, self.state, loss, self.recipe, task.label_scheme, device)

@@ -35,6 +35,8 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--loss", (*NAMES, "os.system", "DICE", "dice_bce", "bce", "dice+ce", "dice_ce "), ()),
     ("train", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final", "os.system"), ()),
     ("train", "--gpus", ("0", "-1", "x", "", str(2**70), "1000000"), ()),
+    ("train", "--nodes", ("0", "-1", "x", "", "2", str(2**70), "1000000"), ()),
+    ("train", "--rendezvous", ("x", "", "localhost:29400", "localhost:0", "{outside}", "x" * 5000, "a\nb"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
     ("train", "--pretrained", ("nowhere.pth", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
     ("train", "--freeze", (*NAMES, "encoder", "all_but_heads", "os.system"), ()),  # without weights to keep
