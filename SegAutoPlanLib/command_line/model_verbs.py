@@ -8,6 +8,7 @@ from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.evaluate import EvaluateOptions, evaluate
+from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
 from ..training import FROZEN
 from ..workspace import Workspace
@@ -31,9 +32,19 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="how long everything may take: as many steps as fit, instead of epochs",
     )
-    parser.add_argument("--loss", metavar="NAME", help=f"one of {', '.join(LOSSES)} (default: what fits the labels)")
+    parser.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="default: what fits the labels; the verb losses says when to take which; one of " + ", ".join(LOSSES),
+    )
     add_device(parser)
-    parser.add_argument("--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU (Linux)")
+    parser.add_argument(
+        "--gpus", type=positive, default=1, metavar="N", help="processes, one per GPU, on each computer"
+    )
+    parser.add_argument(
+        "--nodes", type=positive, default=1, metavar="N", help="computers; the same command is started on each"
+    )
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="of one of the computers, where all of them meet")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--pretrained", type=path, metavar="PATH", help="a checkpoint or model: start from its weights where they fit"
@@ -55,7 +66,7 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
     from ..pipeline.train import Benchmark, TrainOptions, train
 
     trained = train(workspace, record(TrainOptions, given), reporter)
-    if trained is None:  # torchrun started this process, and another is the main one
+    if trained is None:  # another process, or another computer, has the result
         return Result("")
     if isinstance(trained, Benchmark):
         return Result(
@@ -151,7 +162,19 @@ def _demo(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -
     return Result(str(outcome), summary)
 
 
+def _losses_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dataset", nargs="?", metavar="DATASET", help="only those that fit the labels of this one (id, name or folder)"
+    )
+
+
+def _losses(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    table = losses(workspace, record(LossesOptions, given), reporter)
+    return Result(str(table), table.to_json())
+
+
 MODEL_VERBS = (
+    Verb("losses", "List the losses that train --loss takes, and when to take which.", _losses_arguments, _losses),
     Verb(
         "train",
         "Train one fold and validate it; does what has to come before.",

@@ -5,37 +5,42 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .heads import in_float32
+from .over_ranks import OverRanks, mean_of
+
 
 class LabelCrossEntropy(nn.Module):
     """Softmax heads: the mean over the voxels that count; 0 where there is none."""
 
-    def __init__(self, ignore_label: int | None) -> None:
+    def __init__(self, ignore_label: int | None, over_ranks: OverRanks | None = None) -> None:
         super().__init__()
-        self.ignore_label = ignore_label
+        self.ignore_label, self.over_ranks = ignore_label, over_ranks
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits (b, c, *space); target (b, *space) of label values, the ignore label included."""
-        if self.ignore_label is None:
-            return functional.cross_entropy(logits, target.long())
-        if not (target != self.ignore_label).any():
-            # The mean over no voxel is NaN; a zero that still carries a gradient is meant.
-            return logits.sum() * 0
-        return functional.cross_entropy(logits, target.long(), ignore_index=self.ignore_label)
+        ignored, count = {}, target.numel()
+        if self.ignore_label is not None:
+            ignored, count = {"ignore_index": self.ignore_label}, (target != self.ignore_label).sum()
+        total = functional.cross_entropy(in_float32(logits), target.long(), reduction="sum", **ignored)
+        return mean_of(total, count, self.over_ranks)
 
 
 class RegionCrossEntropy(nn.Module):
-    """Sigmoid heads (regions): the binary cross-entropy of every channel."""
+    """Sigmoid heads (regions): the mean of every channel's binary cross-entropy.
 
-    def __init__(self, has_ignore: bool) -> None:
+    Where the dataset has an ignore label nnU-Net divides by the voxels alone, so it is a sum over the channels then.
+    """
+
+    def __init__(self, has_ignore: bool, over_ranks: OverRanks | None = None) -> None:
         super().__init__()
-        self.has_ignore = has_ignore
+        self.has_ignore, self.over_ranks = has_ignore, over_ranks
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits (b, c, *space); target (b, c [+ 1 if ignore], *space) of 0/1, the last channel = ignored."""
+        logits = in_float32(logits)
         regions = target[:, :-1] if self.has_ignore else target
-        voxelwise = functional.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
+        values = functional.binary_cross_entropy_with_logits(logits, regions.to(logits.dtype), reduction="none")
         if not self.has_ignore:
-            return voxelwise.mean()
-        mask = ~target[:, -1:].bool()
-        # The mask has one channel and nnU-Net divides by its voxels, so this is a sum over the channels.
-        return (voxelwise * mask).sum() / mask.sum().clamp_min(1e-8)
+            return mean_of(values.sum(), values.numel(), self.over_ranks)
+        counted = ~target[:, -1:].bool()
+        return mean_of((values * counted).sum(), counted.sum(), self.over_ranks)

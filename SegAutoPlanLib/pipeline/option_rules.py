@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import UserInputError
@@ -18,6 +19,7 @@ LENGTH = either(nothing, RULES["epochs"])
 """Epochs, and steps per epoch; nnU-Net has 1000 and 250."""
 MINUTES = either(nothing, number(above=0, highest=10**6))
 GIGABYTES = either(nothing, number(above=0, highest=100_000))
+HOST_AND_PORT = re.compile(r"([\w.-]{1,253}|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", re.ASCII)
 MILLIMETRES = number(1e-3, 1e4)
 
 
@@ -43,3 +45,23 @@ def require_plans_name(name: str | None) -> None:
     """
     if name is not None:
         require_option("--plans", name, every(plan_name, name_part))
+
+
+def require_rendezvous(nodes: int, rendezvous: str | None) -> None:
+    """Refuse several computers without a place to meet, a place for one, and what is no `HOST:PORT`.
+
+    Raises:
+        UserInputError: one of these.
+    """
+    if rendezvous is None:
+        if nodes > 1:
+            raise UserInputError(
+                f"--nodes {nodes}: give --rendezvous HOST:PORT too, one of the computers and a port that is free on it."
+            )
+        return
+    if nodes == 1:
+        raise UserInputError(f"--rendezvous {shown(rendezvous)}: is for several computers; give --nodes N too.")
+    if not HOST_AND_PORT.fullmatch(rendezvous) or not 0 < int(rendezvous.rpartition(":")[2]) < 1 << 16:
+        raise UserInputError(
+            f"--rendezvous {shown(rendezvous)}: must be HOST:PORT, the port from 1 to 65535, e.g. node01:29400."
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError, UserInputError
+from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
+from ..inference.next_stage import NextStage
 from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
 from ..locks import exclusive, waiting_for
@@ -31,22 +32,27 @@ from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask, find_recipe
-from ..training.augmentation import load_transforms
+from ..training.augmentation.elastic import load_elastic_deform
+from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
+from ..training.elastic import Nodes
 from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
-from ..training.requirements import require_training_fits
+from ..training.requirements import require_batch_for, require_training_fits
 from ..training.time_budget import TimeBudget
 from ..training.trainer import train_fold
 from ..workspace import Workspace
+from .cascade import first_stage, next_stages
 from .fingerprint import stored_fingerprint
-from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name
+from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name, require_rendezvous
 from .plan import find_plan, stored_plan
 from .pretrained import pretrained_for, read_pretrained
 
 LOCK_FILE, MODEL_LOCK_FILE = ".training.lock", ".model.lock"
 MAX_LOADER_WORKERS = 12
+RESTARTS = 3
+"""How often a training in several processes goes on from its last checkpoint after one of them has died."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,11 @@ class TrainOptions:
     """How long everything may take, instead of epochs: as many steps are made as there is time for."""
     device: str = "auto"
     gpus: int = 1
-    """Processes, one per GPU (Linux)."""
+    """Processes, one per GPU, on each computer."""
+    nodes: int = 1
+    """Computers, on each of which the same training is started."""
+    rendezvous: str | None = None
+    """`HOST:PORT` of one of several computers, where they find each other."""
     resume: bool = False
     pretrained: Path | None = None
     """A checkpoint, a fold's folder or a model's: the weights that fit are where training starts."""
@@ -91,6 +101,8 @@ class TrainOptions:
         if self.minutes is not None and (self.epochs is not None or self.iterations is not None):
             raise UserInputError("--minutes: says how long to train, and so do --epochs and --iterations; give one.")
         require_option("--gpus", self.gpus, COUNT)
+        require_option("--nodes", self.nodes, COUNT)
+        require_rendezvous(self.nodes, self.rendezvous)
         require_option("--seed", self.seed, SEED)
 
 
@@ -124,20 +136,22 @@ class Benchmark:
 def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILENT) -> TrainedFold | Benchmark | None:
     """Train one fold and segment its validation cases; of a benchmark, only measure.
 
-    With `gpus` above 1 the training runs in processes of its own. Under torchrun every process calls this; all but the
-    main one get None.
+    With `gpus` above 1, or on several nodes, the training runs in processes of its own, which go on from the last
+    checkpoint when one of them dies. Under torchrun every process calls this; all but the main one get None, as does a
+    node that does not hold the main process.
 
     Raises:
         UserInputError: the dataset, the plan or an option cannot be worked with; or somebody trains this fold.
         StopRequested: after a stop was asked for; `resume` goes on from there.
-        RankFailed: one of several processes failed.
+        RankFailed: one of several processes failed, and again when all had been started again.
     """
     budget = None if options.minutes is None else TimeBudget(options.minutes, time.monotonic() + 60 * options.minutes)
     # What can be known to be wrong is said before minutes of preprocessing.
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     _require_possible(recipe, options)
     device = choose_device(options.device)
-    load_transforms()
+    if AUGMENTATIONS[recipe.augmentation].bends:
+        load_elastic_deform()
     raw = load_dataset(workspace.raw_folder(options.dataset))
     find_loss(recipe.loss, raw.label_scheme)
     if options.pretrained is not None:
@@ -145,25 +159,17 @@ def train(workspace: Workspace, options: TrainOptions, reporter: Reporter = SILE
     elif not options.resume and options.validate_only is None:
         require_weights_to_keep(recipe.freeze)
     fold_folder = _fold_folder(workspace, raw, recipe, options)
-    rank = rank_from_environment()
-    with contextlib.ExitStack() as held:
-        if options.gpus > 1:
-            # By this process, which outlives the others.
-            held.enter_context(_held_fold(fold_folder))
-            task = launch_ranks(
-                partial(_train_rank, workspace, options, budget), options.gpus, options.device, reporter
-            )
-        else:
-            with joined(rank, device) as ranks:
-                with ranks.main_first():
-                    if ranks.is_main:
-                        held.enter_context(_held_fold(fold_folder))
-                task = _train_rank(workspace, options, budget, ranks, reporter)
-        if not rank.is_main:
-            return None
-        if recipe.is_benchmark:
-            return _measured(task)
-        return _validate(workspace, raw, task, options, reporter)
+    if options.nodes > 1:
+        nodes = Nodes(options.nodes, options.rendezvous, "-".join(fold_folder.parts[-3:]))
+        work = partial(_train_alone, workspace, options, budget, fold_folder)
+        return launch_ranks(work, options.gpus, options.device, reporter, nodes, RESTARTS)
+    if options.gpus > 1:
+        # Held by this process, which outlives the others.
+        with _held_fold(fold_folder):
+            work = partial(_train_rank, workspace, options, budget)
+            return launch_ranks(work, options.gpus, options.device, reporter, restarts=RESTARTS)
+    with joined(rank_from_environment(), device) as ranks:
+        return _train_alone(workspace, options, budget, fold_folder, ranks, reporter)
 
 
 def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
@@ -192,18 +198,39 @@ def _held_fold(folder: Path) -> Iterator[None]:
         yield
 
 
+def _train_alone(
+    workspace: Workspace,
+    options: TrainOptions,
+    budget: TimeBudget | None,
+    fold_folder: Path,
+    ranks: Ranks,
+    reporter: Reporter,
+) -> TrainedFold | Benchmark | None:
+    """`_train_rank` while the main process keeps all others from the fold."""
+    with contextlib.ExitStack() as held:
+        with ranks.main_first():
+            if ranks.is_main:
+                held.enter_context(_held_fold(fold_folder))
+        return _train_rank(workspace, options, budget, ranks, reporter)
+
+
 def _train_rank(
     workspace: Workspace, options: TrainOptions, budget: TimeBudget | None, ranks: Ranks, reporter: Reporter
-) -> TrainingTask:
-    """What each process of a training does, a lone one too. Only the main one prepares, reports and writes."""
+) -> TrainedFold | Benchmark | None:
+    """What each process of a training does, a lone one too. Only the main one prepares, reports and evaluates."""
     recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
     raw = load_dataset(workspace.raw_folder(options.dataset))
+    options = replace(options, resume=options.resume or ranks.any_rank(ranks.is_continued))
     with ranks.main_first():
-        task = _prepare(workspace, raw, recipe, options, choose_device(options.device), reporter)
+        task = _prepare(workspace, raw, recipe, options, ranks, reporter)
     task = replace(task, budget=budget)
     if options.validate_only is None:
         train_fold(task, reporter, ranks)
-    return task
+        # The main process has written the checkpoint that all of them validate.
+        ranks.any_rank(False)
+    if recipe.is_benchmark:
+        return _measured(task) if ranks.is_main else None
+    return _validate(workspace, raw, task, options, ranks, reporter)
 
 
 def _prepare(
@@ -211,26 +238,27 @@ def _prepare(
     raw: Dataset,
     recipe: Recipe,
     options: TrainOptions,
-    device: torch.device,
+    ranks: Ranks,
     reporter: Reporter,
 ) -> TrainingTask:
     """Plan, preprocess and split what is not there yet, and begin the model folder."""
     plan = find_plan(workspace, raw, options.plans_name, reporter=reporter)
     plan_file = stored_plan(workspace, raw, plan.plans_name)
+    device = choose_device(options.device)
     chosen = recipe.applied_to(plan.configuration(options.configuration))
-    if chosen.previous_stage:
-        raise FileError(
-            plan_file,
-            f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
-            "train 3d_fullres or 3d_lowres",
-        )
+    require_batch_for(ranks.world, chosen.batch_size)
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
-    require_training_fits(chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file))
-    pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
-    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
+    channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
+    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation)
+    pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
+    previous = None
+    if chosen.previous_stage:
+        first = workspace.results / raw.name / str(replace(name, configuration=chosen.previous_stage))
+        previous = first_stage(raw, plan, chosen, first, splits, options.fold, reporter)
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
+    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
     # The folds of a model share these files, and may be begun at the same time.
@@ -255,12 +283,19 @@ def _prepare(
         resume=options.resume,
         pretrained=pretrained,
         checkpoints=options.checkpoints and not recipe.is_benchmark,
+        previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )
-    return replace(task, validation_tiles=_validation_tiles(task))
+    return replace(task, validation_tiles=_validation_tiles(task, ranks))
 
 
-def _validation_tiles(task: TrainingTask) -> int:
-    shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in task.validation_cases)
+def _share(cases: Sequence[str], ranks: Ranks) -> Sequence[str]:
+    """The cases that one of the processes validates."""
+    return cases[ranks.rank :: ranks.world]
+
+
+def _validation_tiles(task: TrainingTask, ranks: Ranks) -> int:
+    cases = _share(task.validation_cases, ranks)
+    shapes = (open_training_case(task.preprocessed, identifier).data.shape[1:] for identifier in cases)
     return 2 ** len(task.mirror_axes) * sum(count_tiles(shape, task.configuration.patch_size) for shape in shapes)
 
 
@@ -271,21 +306,32 @@ def _measured(task: TrainingTask) -> Benchmark:
 
 
 def _validate(
-    workspace: Workspace, raw: Dataset, task: TrainingTask, options: TrainOptions, reporter: Reporter
-) -> TrainedFold:
+    workspace: Workspace,
+    raw: Dataset,
+    task: TrainingTask,
+    options: TrainOptions,
+    ranks: Ranks,
+    reporter: Reporter,
+) -> TrainedFold | None:
+    """The fold's own cases, shared out among the processes; the main one compares them with their references."""
     checkpoint = options.validate_only or "final"
-    model = load_model(task.model_folder, [task.fold], checkpoint)
     output = task.fold_folder / VALIDATION_FOLDER
-    written = segment_preprocessed_folder(
-        # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
-        Segmenter(model, options.device, mirroring=True),
-        task.preprocessed,
-        task.validation_cases,
-        output,
-        options.save_probabilities,
-        reporter,
-        until=task.budget.ends if task.budget else None,
-    )
+    with ranks.all_or_none():
+        written = segment_preprocessed_folder(
+            # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
+            Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device, mirroring=True),
+            task.preprocessed,
+            _share(task.validation_cases, ranks),
+            output,
+            options.save_probabilities,
+            reporter,
+            previous_stage=task.previous_stage,
+            next_stages=_next_stages(workspace, raw, task) if checkpoint == "final" else (),
+            until=task.budget.ends if task.budget else None,
+        )
+    validated = int(ranks.sum(torch.tensor(len(written))))
+    if not ranks.is_main:
+        return None
     scheme = raw.label_scheme
     evaluation = evaluate_folder(
         ground_truth_folder(workspace.preprocessed / raw.name),
@@ -303,6 +349,12 @@ def _validate(
         checkpoint=task.checkpoint(checkpoint),
         validation_dice=evaluation.foreground_mean(),
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
-        validated=len(written),
+        validated=validated,
         validation_cases=len(task.validation_cases),
     )
+
+
+def _next_stages(workspace: Workspace, raw: Dataset, task: TrainingTask) -> list[NextStage]:
+    identifiers = [case.identifier for case in raw.cases]
+    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers)
+    return next_stages(raw, task.plan, task.configuration, task.model_folder, splits, task.fold)

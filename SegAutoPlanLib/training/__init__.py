@@ -1,7 +1,7 @@
 """Plan and preprocessed cases → a trained fold.
 
 Here is what a training is told, for which no torch is needed. `trainer.train_fold` trains, `distributed` joins several
-processes, `launch` starts them; these need torch, and training itself batchgenerators.
+processes, `launch` starts them; these need torch, and elastic deformation batchgenerators.
 """
 
 from .epoch_log import EpochLog

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
@@ -21,15 +22,19 @@ import torch
 import torch.distributed.nn
 from torch import Tensor, distributed
 
-from ..errors import StopRequested
+from ..errors import StopRequested, UserInputError
 from ..rank import Rank
 
 LONGEST_WAIT = timedelta(days=1)
 """The others wait while the main process preprocesses a whole dataset."""
 
 
+@dataclass(frozen=True)
 class Ranks(Rank):
     """This process among those of the training, and what they do together."""
+
+    is_continued: bool = False
+    """Whether this training has been started before by the same launcher and left a checkpoint to go on from."""
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes (not differentiable)."""
@@ -44,6 +49,32 @@ class Ranks(Rank):
     def of_main(self, mine: float) -> float:
         """The main process's number, in all of them."""
         return self.sum(torch.tensor([mine if self.is_main else 0.0], dtype=torch.float64)).item()
+
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """A block that each process does by itself, and after which all go on together or none does.
+
+        Raises:
+            UserInputError: in the process that it happened to, and in the main one, which may be the one that is heard.
+            StopRequested: in all, after one was asked to stop; in the others, after another one's error.
+        """
+        mine: UserInputError | StopRequested | None = None
+        try:
+            yield
+        except (UserInputError, StopRequested) as error:
+            mine = error
+        if self.world == 1:
+            theirs = [mine]
+        else:
+            theirs = [None] * self.world
+            distributed.all_gather_object(theirs, mine)
+        if mine is not None:
+            raise mine
+        refusals = [error for error in theirs if isinstance(error, UserInputError)]
+        if refusals and self.is_main:
+            raise refusals[0]
+        if stops := [error for error in theirs if error is not None]:
+            raise StopRequested(str(stops[0]))
 
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
@@ -86,7 +117,7 @@ def joined(rank: Rank, device: torch.device, store: distributed.Store | None = N
     # What is on the CPU goes through gloo in any case: waiting there leaves the GPUs idle, and the end of another
     # process is noticed at once.
     nccl = device.type == "cuda" and distributed.is_nccl_available()
-    if nccl:
+    if device.type == "cuda":
         torch.cuda.set_device(ranks.local_rank)
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if nccl else "gloo",
@@ -107,7 +138,22 @@ def joined(rank: Rank, device: torch.device, store: distributed.Store | None = N
         distributed.destroy_process_group()
 
 
-class SumOverRanks(torch.autograd.Function):
+class OverRanks:
+    """Sums and gathers over the processes that carry gradients, as a loss needs them (`losses/over_ranks.py`).
+
+    Every process must call them in the same order. Without a gradient they do no more than forward.
+    """
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return _Sum.apply(values)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """All processes' values, in the order of their ranks, along axis 0, where their lengths may differ."""
+        return _Gather.apply(values)
+
+
+class _Sum(torch.autograd.Function):
     """A differentiable all-reduce: the gradient of a sum that every process shares is the sum of their gradients."""
 
     @staticmethod
@@ -121,3 +167,29 @@ class SumOverRanks(torch.autograd.Function):
         gradient = gradient.clone()
         distributed.all_reduce(gradient)
         return gradient
+
+
+class _Gather(torch.autograd.Function):
+    """A differentiable all-gather: the gradient is summed over the processes, and each takes the part of its values."""
+
+    @staticmethod
+    def forward(context, values: Tensor) -> Tensor:
+        lengths = torch.zeros(distributed.get_world_size(), dtype=torch.int64, device=values.device)
+        lengths[distributed.get_rank()] = len(values)
+        distributed.all_reduce(lengths)
+        lengths = lengths.tolist()
+        context.first, context.length = sum(lengths[: distributed.get_rank()]), len(values)
+        # Collectives take equal shapes, and not every backend takes bool.
+        sent = values.to(torch.uint8) if values.dtype == torch.bool else values
+        padded = sent.new_zeros((max(lengths), *sent.shape[1:]))
+        padded[: len(sent)] = sent
+        received = [torch.empty_like(padded) for _ in lengths]
+        distributed.all_gather(received, padded)
+        parts = [part[:length] for part, length in zip(received, lengths, strict=True)]
+        return torch.cat(parts).to(values.dtype)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        distributed.all_reduce(gradient)
+        return gradient.narrow(0, context.first, context.length)

@@ -1,256 +1,284 @@
-"""One training in several processes of this computer, one per GPU, told and heard through pipes.
+"""One training in several processes, one per GPU, on one computer or on several: torch's elastic agent runs them.
 
-The process that launches them stays the one that reports: what the main rank says goes to its reporter, and the stop
-that its reporter hears goes to the main rank, which tells the others. The ranks know no run folder and no terminal.
-They stay in the process group of the one that launched them (torchrun gives each a session of its own), so that
-whoever kills the run kills them, and they end when it is gone.
+The agent starts the ranks, and all of them again when one dies. The process that launches them stays the one that
+reports: what the main rank says goes to its reporter, and the stop that its reporter hears goes to its ranks. The agent
+has no way for that, so each rank calls back over a connection of its own (`rank_process`).
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import sys
+import secrets
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Client, Connection, Listener, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import torch
-from torch.distributed import TCPStore
+from torch import distributed
 
-from ..allocator import keep_freed_memory
 from ..errors import StopRequested, UserInputError
-from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
 from ..rank import Rank, rank_from_environment
-from .distributed import Ranks, joined
+from .distributed import Ranks
+from .elastic import Agent, Nodes
+from .rank_process import END, FAIL, LEAVE, STOP, Event, Hello, Outcome, RankCall, RankFailed, Welcome, name_of
 
 Result = TypeVar("Result")
 
-HOST = "127.0.0.1"
 LOOK_S = 0.2
 """How long a stop may go unheard."""
-GRACE_S = 10.0
-"""How long the others may take to end by themselves after the first failure."""
-SAME_HERE = (UserInputError, StopRequested, MemoryError)
-"""Errors of a rank that are raised here as what they are; any other becomes a RankFailed with its words."""
-
-
-class RankFailed(RuntimeError):
-    """A process of the training ended by an error that is not the user's."""
+GRACE_S = 2.0
+"""How long the others may take to say their last word after the first failure."""
+GO_ON_FROM = ("latest", "final")
+"""Checkpoints that are newer than those of an earlier training; the best one may lag behind."""
 
 
 def launch_ranks(
-    work: Callable[[Ranks, Reporter], Result], count: int, device: str, reporter: Reporter = SILENT
-) -> Result:
-    """What `work` gives in the main one of `count` new processes, which have joined into one group.
+    work: Callable[[Ranks, Reporter], Result],
+    count: int,
+    device: str,
+    reporter: Reporter = SILENT,
+    nodes: Nodes | None = None,
+    restarts: int = 0,
+) -> Result | None:
+    """What `work` gives in the main one of new processes that have joined into one group; None on other computers.
 
     A script that calls this needs the `if __name__ == "__main__":` of every program that starts processes.
 
     Args:
         work: what every rank does; a function of a module, or a `functools.partial` of one.
-        count: how many processes.
+        count: how many processes on this computer.
         device: as for `choose_device`; `cpu` for several processes without GPUs.
         reporter: hears the main rank.
+        nodes: the computers, on each of which this is called (default: this one alone).
+        restarts: how often all may be started again after one has died or failed; a user's mistake, a full disk or
+            too little memory ends the work at once.
 
     Raises:
-        UserInputError: not so many GPUs here, or no Linux; or a rank says so.
+        UserInputError: not so many GPUs here, the computers do not find each other; or a rank says so.
         StopRequested: after the reporter was asked to stop and the work did.
         RankFailed: a process failed; the others have been ended.
     """
+    nodes = nodes or Nodes()
     _check(count, device)
-    # Kept by the process that outlives the others; the system chooses the port.
-    store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
-    launched: list[_Launched] = []
-    try:
-        for number in range(count):
-            launched.append(_start(_Task(work, Rank(number, count, number), device, store.port)))
-        return _follow(launched, reporter)
-    finally:
-        for each in launched:
-            each.end()
+    secret = secrets.token_bytes(32)
+    with _listening(secret) as (listener, connections):
+        call = RankCall(work, device, listener.address, secret)
+        agent = Agent(call, count, nodes, restarts)
+        launch = _Launch(agent, connections, reporter, has_begun=nodes.count == 1)
+        agent.start()
+        try:
+            return launch.follow()
+        finally:
+            launch.end()
 
 
 def _check(count: int, device: str) -> None:
-    if not sys.platform.startswith("linux"):
-        raise UserInputError("--gpus: training on several GPUs works on Linux only; use --gpus 1.")
+    if not distributed.is_available():
+        raise UserInputError("--gpus: this torch cannot work in several processes; use --gpus 1.")
     if rank_from_environment().world > 1:
         raise UserInputError("--gpus: torchrun has started the processes already; leave the option out.")
     if device != "cpu" and torch.cuda.device_count() < count:
         raise UserInputError(f"--gpus {count}: torch finds {torch.cuda.device_count()} GPU(s) here; give at most that.")
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What a process is started with."""
+@contextmanager
+def _listening(secret: bytes) -> Iterator[tuple[Listener, list[Connection]]]:
+    """A place where ranks call, and the calls that have come so far."""
+    listener = Listener(authkey=secret)
+    calls: list[Connection] = []
+    ended = threading.Event()
 
-    work: Callable[[Ranks, Reporter], Any]
-    rank: Rank
-    device: str
-    port: int
+    def accept() -> None:
+        while not ended.is_set():
+            # Who calls may be killed in the midst of it.
+            with suppress(OSError, EOFError, multiprocessing.AuthenticationError):
+                calls.append(listener.accept())
+
+    thread = threading.Thread(target=accept, daemon=True, name="accept")
+    thread.start()
+    try:
+        yield listener, calls
+    finally:
+        ended.set()
+        # It waits for one more.
+        with suppress(OSError, EOFError):
+            Client(listener.address, authkey=secret).close()
+        thread.join()
+        listener.close()
+        for call in calls:
+            call.close()
 
 
-@dataclass(frozen=True)
-class _Event:
-    name: str
-    fields: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """A rank's last word."""
-
-    result: Any = None
-    error: Exception | None = None
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Launched:
     """A rank, seen from the process that launched it."""
 
     rank: Rank
-    process: BaseProcess
     connection: Connection
-
-    def ask_to_stop(self) -> None:
-        with suppress(OSError):  # it may have ended meanwhile
-            self.connection.send("stop")
+    process: BaseProcess | None
+    outcome: Outcome | None = None
+    was_ended: bool = False
 
     def end(self) -> None:
-        # Gentler signals are not for the ranks, and their files are written in one step.
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
+        self.was_ended = True
+        self.tell(END)
+
+    def tell(self, word: str) -> None:
+        with suppress(OSError):  # it may have ended meanwhile
+            self.connection.send(word)
 
     def death(self) -> RankFailed:
-        self.process.join(GRACE_S)
-        code = self.process.exitcode
+        code = None
+        if self.process is not None:
+            self.process.join(GRACE_S)
+            code = self.process.exitcode
         how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return RankFailed(f"{_name(self.rank)} {how} and said no more; the log may say why.")
+        return RankFailed(f"{name_of(self.rank)} {how} and said no more; the log may say why.")
 
 
-def _start(task: _Task) -> _Launched:
-    processes = multiprocessing.get_context("spawn")
-    ours, theirs = processes.Pipe()
-    process = processes.Process(target=_run_rank, args=(task, theirs), name=f"rank {task.rank.rank}")
-    process.start()
-    # Only now does the pipe end with the process.
-    theirs.close()
-    return _Launched(task.rank, process, ours)
+@dataclass
+class _Start:
+    """The ranks of this computer from one start of all to the next."""
+
+    name: str = ""
+    ranks: dict[Connection, _Launched] = field(default_factory=dict)
+    deaths: list[Exception] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    stops: list[Exception] = field(default_factory=list)
+    """Of those who stop because another one did, which says why; it may be on another computer."""
+    is_over: bool = False
+    """Whether another start would be of no use."""
+    ending_at: float | None = None
+
+    def cause(self) -> Exception | None:
+        # The errors of others follow from a death, even where they were heard earlier.
+        return next(iter([*self.deaths, *self.errors, *self.stops]), None)
 
 
-def _follow(launched: list[_Launched], reporter: Reporter) -> Any:
-    """Pass on what the main rank says until all have ended; then its result, or the first failure is raised."""
-    running = {each.connection: each for each in launched}
-    outcomes: dict[Rank, _Outcome] = {}
-    deaths: list[Exception] = []
-    errors: list[Exception] = []
-    asked_to_stop, deadline = False, None
-    while running and (deadline is None or time.monotonic() < deadline):
+class _Launch:
+    """What the launching process hears and tells while the agent runs the ranks."""
+
+    def __init__(self, agent: Agent, calls: list[Connection], reporter: Reporter, has_begun: bool) -> None:
+        self._agent, self._calls, self._reporter = agent, calls, reporter
+        self._has_begun = has_begun
+        """Whether the computers have found each other."""
+        self._known = 0
+        """How many of the calls have been answered."""
+        self._start = _Start()
+        self._restarted = 0
+        self._asked_to_stop = False
+        self._has_checkpoint = False
+
+    def follow(self) -> Any:
+        """Pass on what the main rank says until all have ended; then its result, or the first failure is raised."""
+        while self._agent.is_alive():
+            self._welcome()
+            self._hear()
+            self._tell()
+        self.end()
+        while any(not connection.closed for connection in self._start.ranks):
+            self._hear()
+        cause = self._start.cause()
+        if isinstance(cause, RankFailed) and self._restarted:
+            raise RankFailed(f"{cause} All processes had been started again {self._restarted} time(s).") from cause
+        if cause is not None:
+            raise cause
+        self._agent.raise_error()
+        results = [each.outcome for each in self._start.ranks.values() if each.rank.is_main and each.outcome]
+        return results[0].result if results else None
+
+    def end(self) -> None:
+        """Leave no rank behind, whatever this process was interrupted by."""
+        self._welcome()
+        for each in self._start.ranks.values():
+            each.end()
+
+    def _welcome(self) -> None:
+        while self._known < len(self._calls):
+            connection = self._calls[self._known]
+            self._known += 1
+            with suppress(OSError, EOFError):
+                hello: Hello = connection.recv()
+                self._has_begun = True
+                if self._start.name not in ("", hello.start):
+                    if self._start.is_over:
+                        connection.send(Welcome(self._has_checkpoint, is_over=True))
+                        continue
+                    self._begin_again()
+                self._start.name = hello.start
+                process = next((child for child in multiprocessing.active_children() if child.pid == hello.pid), None)
+                connection.send(Welcome(self._has_checkpoint))
+                self._start.ranks[connection] = launched = _Launched(hello.rank, connection, process)
+                if self._asked_to_stop:
+                    launched.tell(STOP)
+
+    def _begin_again(self) -> None:
+        self._restarted += 1
+        cause = self._start.cause() or "The connection to another computer was lost."
+        how = "from the last checkpoint" if self._has_checkpoint else "from the beginning"
+        # On another computer than the main process's nobody knows.
+        going_on = f" and go on {how}" if any(each.rank.is_main for each in self._start.ranks.values()) else ""
+        self._reporter.event(
+            "warning", message=f"{cause} All processes were started again{going_on} (time {self._restarted})."
+        )
+        self._start = _Start()
+
+    def _hear(self) -> None:
+        start = self._start
+        running = {connection: each for connection, each in start.ranks.items() if not connection.closed}
+        failed: list[_Launched] = []
+        if not running:
+            time.sleep(LOOK_S)
+            return
         for connection in wait(list(running), LOOK_S):
             sender = running[connection]
             try:
                 message = connection.recv()
-            except (EOFError, ConnectionResetError):
-                del running[connection]
-                if sender.rank not in outcomes:
-                    deaths.append(sender.death())
+            except (EOFError, OSError):
+                connection.close()
+                if sender.outcome is None and not sender.was_ended:
+                    start.deaths.append(sender.death())
                 continue
-            if isinstance(message, _Event):
-                reporter.event(message.name, **message.fields)
+            if isinstance(message, Event):
+                self._pass_on(message)
                 continue
-            outcomes[sender.rank] = message
-            # Another rank stops because the main one did, which says why.
-            if message.error and (sender.rank.is_main or not isinstance(message.error, StopRequested)):
-                errors.append(message.error)
-        if (deaths or errors) and deadline is None:
-            deadline = time.monotonic() + GRACE_S
-        if not asked_to_stop and reporter.stop_requested():
-            asked_to_stop = True
-            launched[0].ask_to_stop()
-    # The errors of others follow from a death, even where they were heard earlier.
-    for cause in (*deaths, *errors):
-        raise cause
-    return outcomes[launched[0].rank].result
+            sender.outcome = message
+            if message.error is None:
+                continue
+            start.is_over |= message.is_final
+            is_own = sender.rank.is_main or not isinstance(message.error, StopRequested)
+            (start.errors if is_own else start.stops).append(message.error)
+            failed.append(sender)
+        # Only now is known whether one of them has said what ends it all.
+        for each in failed:
+            each.tell(LEAVE if start.is_over else FAIL)
+        if (start.deaths or start.errors) and start.ending_at is None:
+            start.ending_at = time.monotonic() + GRACE_S
+            if start.is_over:
+                self._agent.leave()
 
+    def _pass_on(self, event: Event) -> None:
+        if event.name == "checkpoint" and event.fields.get("name") in GO_ON_FROM:
+            self._has_checkpoint = True
+        self._reporter.event(event.name, **event.fields)
 
-def _run_rank(task: _Task, connection: Connection) -> None:
-    """A rank's whole life: the process is its own, as that of the command line is."""
-    keep_freed_memory()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # They reach the whole process group; what they mean is decided by the launching process alone.
-        signal.signal(number, _not_for_ranks)
-    pipe = _Pipe(connection)
-    try:
-        store = TCPStore(HOST, task.port, is_master=False)
-        with joined(task.rank, choose_device(task.device), store) as ranks:
-            # The last word goes out before the group is left: the others' errors can only come after it.
-            try:
-                result = task.work(ranks, pipe if ranks.is_main else SILENT)
-            except Exception as error:
-                pipe.end(_Outcome(error=_for_the_launcher(error, task.rank)))
-                raise
-            pipe.end(_Outcome(result if ranks.is_main else None))
-    except SAME_HERE:
-        pass
-    except Exception as error:
-        # Joining failed; of an error of the work this is known already.
-        pipe.end(_Outcome(error=_for_the_launcher(error, task.rank)))
-        raise
-
-
-def _not_for_ranks(*_: object) -> None:
-    """A handler, not SIG_IGN: that one would be inherited by loader processes, which must end when they are told."""
-
-
-def _for_the_launcher(error: Exception, rank: Rank) -> Exception:
-    for kind in SAME_HERE:
-        if isinstance(error, kind):
-            return kind(str(error))
-    words = str(error).strip().splitlines()
-    return RankFailed(f"{_name(rank)}: {': '.join([type(error).__name__, *words[:1]])}")
-
-
-def _name(rank: Rank) -> str:
-    return f"Process {rank.rank + 1} of {rank.world}"
-
-
-class _Pipe(Reporter):
-    """A rank's side of its pipe: events and the last word go out, a stop comes in."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sending = threading.Lock()
-        self._stop = threading.Event()
-        self._ended = False
-        threading.Thread(target=self._listen, daemon=True, name="listen").start()
-
-    def event(self, event: str, **fields: Any) -> None:
-        self._send(_Event(event, fields))
-
-    def stop_requested(self) -> bool:
-        return self._stop.is_set()
-
-    def end(self, outcome: _Outcome) -> None:
-        """Say the last word, once."""
-        if not self._ended:
-            self._ended = True
-            self._send(outcome)
-
-    def _send(self, message: _Event | _Outcome) -> None:
-        with self._sending:
-            self._connection.send(message)
-
-    def _listen(self) -> None:
-        try:
-            while self._connection.recv():
-                self._stop.set()
-        except (EOFError, OSError):
-            # The launching process is gone, and nobody is left to work for. A collective may hold the main thread.
-            os._exit(1)
+    def _tell(self) -> None:
+        start = self._start
+        if start.ending_at is not None and time.monotonic() > start.ending_at:
+            start.ending_at = float("inf")
+            for each in start.ranks.values():
+                if each.outcome is None:
+                    each.end()
+        if not self._asked_to_stop and self._reporter.stop_requested():
+            self._asked_to_stop = True
+            for each in start.ranks.values():
+                each.tell(STOP)
+        if self._asked_to_stop and not self._has_begun:
+            self._agent.leave()
+            raise StopRequested("Stopped while waiting for the other computers.")

@@ -102,7 +102,7 @@ def _augmentations() -> Iterator[NamedRecipe]:
 def _losses() -> Iterator[NamedRecipe]:
     for name, trainer, loss, advice in (
         ("ce", "CELoss", "ce", "large structures whose probabilities shall be honest"),
-        ("dice", "DiceLoss", "dice", "small structures; less stable than with cross-entropy"),
+        ("dice", "DiceLoss", "soft_dice", "small structures; less stable than with cross-entropy"),
         (
             "dice_ce_nosmoothing",
             "DiceCELoss_noSmooth",

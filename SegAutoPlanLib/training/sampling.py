@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from ..labels import Label
 from ..preprocessing import TrainingCase
 
 PADDING_LABEL = -1
@@ -22,6 +24,8 @@ class Patch:
 
     image: np.ndarray
     labels: np.ndarray
+    previous: np.ndarray | None = None
+    """A cascade's second stage: the first one's labels, as `labels`."""
 
 
 def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
@@ -60,20 +64,21 @@ def positions_of_rank(batch_size: int, rank: int, world: int) -> range:
     return range(start, start + share + (rank < rest))
 
 
-def draw_patch(
+def draw_corner(
     case: TrainingCase,
     rng: np.random.Generator,
     crop_size: Sequence[int],
     final_size: Sequence[int],
     forced: bool,
-) -> Patch:
-    """A crop of `crop_size` voxels (three axes) at a random place, padded where the image ends.
+) -> tuple[int, ...]:
+    """The first voxel (three axes) of a crop at a random place; it may lie outside the image.
 
     `final_size` is what is left after augmentation; the part lost to it may lie outside the image, so that borders
-    are seen as often as centres.
+    are seen as often as centres. Where only a part is annotated, crops that need no foreground lie around an
+    annotated voxel.
     """
     shape = case.data.shape[1:]
-    voxel = _draw_foreground_voxel(case, rng) if forced else None
+    voxel = _draw_voxel(case, rng, forced)
     lower = []
     for axis in range(3):
         margin = max(crop_size[axis] - final_size[axis], crop_size[axis] - shape[axis], 0)
@@ -83,24 +88,43 @@ def draw_patch(
             lower.append(int(rng.integers(lowest, max(lowest, highest) + 1)))
         else:
             lower.append(max(lowest, int(voxel[axis]) - crop_size[axis] // 2))
-    image = np.stack([_crop(channel, lower, crop_size, 0) for channel in case.data])
-    return Patch(image, _crop(case.segmentation, lower, crop_size, PADDING_LABEL))
+    return tuple(lower)
 
 
-def _draw_foreground_voxel(case: TrainingCase, rng: np.random.Generator) -> np.ndarray | None:
-    present = [points for points in case.foreground_locations.values() if len(points)]
-    if not present:
+def cut_patch(case: TrainingCase, lower: Sequence[int], size: Sequence[int]) -> Patch:
+    """The crop of `size` voxels (three axes) that begins there, padded where the image ends."""
+    image = np.stack([_crop(channel, lower, size, 0) for channel in case.data])
+    previous = case.previous_stage
+    if previous is not None:
+        previous = _crop(previous, lower, size, PADDING_LABEL, np.int16)
+    return Patch(image, _crop(case.segmentation, lower, size, PADDING_LABEL), previous)
+
+
+def _draw_voxel(case: TrainingCase, rng: np.random.Generator, forced: bool) -> np.ndarray | None:
+    present = {label: points for label, points in case.foreground_locations.items() if len(points)}
+    annotated = [label for label in present if _means_annotated(label)]
+    # The annotated voxels are the class to take only where there is no other, or where none is asked for.
+    others = [label for label in present if label not in annotated]
+    eligible = (others or annotated) if forced else annotated
+    if not eligible:
         return None
-    points = present[rng.integers(len(present))]
+    points = present[eligible[rng.integers(len(eligible))]]
     return np.asarray(points[rng.integers(len(points))])
 
 
-def _crop(array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
+def _means_annotated(label: Label) -> bool:
+    """Whether this is the entry for all that is not to be ignored (preprocessing.foreground), and no class."""
+    return isinstance(label, tuple) and PADDING_LABEL in label
+
+
+def _crop(
+    array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float, dtype: DTypeLike = None
+) -> np.ndarray:
     inside = tuple(
         slice(max(low, 0), max(min(low + extent, length), 0))
         for low, extent, length in zip(lower, size, array.shape, strict=True)
     )
-    patch = np.full(tuple(size), fill, dtype=array.dtype)
+    patch = np.full(tuple(size), fill, dtype=dtype or array.dtype)
     target = tuple(
         slice(part.start - low, part.stop - low) if part.stop > part.start else slice(0, 0)
         for part, low in zip(inside, lower, strict=True)

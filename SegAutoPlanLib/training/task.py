@@ -39,6 +39,8 @@ class TrainingTask:
     """What training takes the weights from that fit."""
     checkpoints: bool = True
     """Whether to write any but the final one."""
+    previous_stage: Path | None = None
+    """For a cascade's second stage: the folder of the first one's labels of every case."""
     budget: TimeBudget | None = None
     """Until when, instead of the recipe's epochs."""
     validation_tiles: int = 0
@@ -56,7 +58,7 @@ class TrainingTask:
     @property
     def channels(self) -> int:
         """Input channels of the network."""
-        return len(self.dataset_json.channel_names)
+        return self.configuration.input_channels(len(self.dataset_json.channel_names), self.label_scheme)
 
     @property
     def mirror_axes(self) -> tuple[int, ...]:

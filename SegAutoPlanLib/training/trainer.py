@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import StopRequested, UserInputError
@@ -19,11 +20,12 @@ from ..losses.deep_supervision import DeepSupervision
 from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
-from .batches import BatchStream, batch_order
+from .augmentation_presets import AUGMENTATIONS
+from .batches import BatchStream, LoaderDied, batch_order
 from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
 from .checkpoints import FoldCheckpoints
 from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
-from .distributed import ALONE, Ranks, SumOverRanks
+from .distributed import ALONE, OverRanks, Ranks
 from .epoch_log import EpochLog
 from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
@@ -88,7 +90,7 @@ class _Training:
         network.deep_supervision = self.recipe.deep_supervision
         freeze(network, self.recipe.freeze)
         self.state = TrainingState.fresh(network, self.recipe, device)
-        over_ranks = SumOverRanks.apply if ranks.world > 1 else None
+        over_ranks = OverRanks() if ranks.world > 1 else None
         loss = DeepSupervision(
             build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
         )
@@ -96,6 +98,9 @@ class _Training:
             network = _normalized_over_ranks(network, device, self.recipe)
         model = network
         if ranks.world > 1:
+            if device.type == "cuda":
+                # Of batch normalisation, if there is any: over the whole batch, for which torch has no way on a CPU.
+                SyncBatchNorm.convert_sync_batchnorm(network)
             # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
             model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
         self.step = TrainingStep(model, self.state, loss, self.recipe, task.label_scheme, device)
@@ -108,12 +113,16 @@ class _Training:
             self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
         )
         self.reports.started(self.state, start)
-        try:
-            with self._batches() as batches:
+        with self._batches() as batches:
+            try:
                 while not self.course.is_over(self.state):
                     self._epoch(batches)
-        except NotFinite as error:
-            raise UserInputError(self._went_wrong()) from error
+            except NotFinite as error:
+                raise UserInputError(self._went_wrong()) from error
+            except LoaderDied:
+                self.reports.ended(self.state)
+                self.checkpoints.save("latest", self.state)
+                raise
         self.reports.ended(self.state)
         if self.recipe.is_benchmark:
             return self._finish_benchmark()
@@ -161,6 +170,8 @@ class _Training:
             mirror_axes=task.mirror_axes,
             seed=task.seed,
             oversampling=recipe.oversampling,
+            previous_stage=task.previous_stage,
+            previous_labels=task.label_scheme.foreground_labels if task.previous_stage else (),
         )
         validation = replace(
             training,
@@ -169,13 +180,16 @@ class _Training:
             mirror_axes=(),
             seed=task.seed + VALIDATION_SEED_OFFSET,
         )
+        on_gpu = self.device.type == "cuda"
         return BatchStream(
             (training, validation),
             batch_order(self.course.order_of(recipe), state.epoch, state.iteration),
             task.workers,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=on_gpu,
             rank=self.ranks.rank,
             world=self.ranks.world,
+            augments_on=self.device if on_gpu and AUGMENTATIONS[recipe.augmentation].suits_a_gpu else None,
+            warn=lambda sentence: self.reporter.event("warning", message=sentence),
         )
 
     def _resume_or_start(self) -> str:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from SegAutoPlanLib.training.augmentation import load_transforms
+from SegAutoPlanLib.training.augmentation.elastic import load_elastic_deform
 
 from .attack import Attack
 from .harness import Ground, carry_out_attack, order_of
@@ -29,7 +29,7 @@ def prepared_ground(verbs: Sequence[str]) -> Iterator[Ground]:
     Raises:
         RuntimeError: a verb fails where nothing is wrong.
     """
-    load_transforms()  # what is imported now need not be imported in each child
+    load_elastic_deform()  # what is imported now need not be imported in each child
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
     try:
         sound = Place(folder / "sound")

@@ -130,6 +130,7 @@ MODEL_AND_IMAGES = ("{model}", "{images}")
 
 VERBS: dict[str, Verb] = {
     "check": Verb(("check", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW,)),
+    "losses": Verb(("losses", DATASET, *IN_WORKSPACE), (RAW,)),
     "fingerprint": Verb(("fingerprint", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW,), (PREPROCESSED,), _fingerprint),
     "plan": Verb(("plan", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW,), (PREPROCESSED,), _plan),
     "plan again": Verb(("plan", DATASET, *ONE_WORKER, *IN_WORKSPACE), (RAW, *PLANNED), (PREPROCESSED,), _plan),

@@ -37,12 +37,10 @@ def build_icbm_dataset(raw: Path, kept_apart: Path) -> HeldOutData:
     Raises:
         UserInputError: nilearn, whose data this is, is not installed.
     """
-    t1, grey, white = (_read(_template_file(kind)) for kind in ("t1", "gm", "wm"))
+    t1, labels = read_template()
     # A border of zeros is cropped off every case, and a network that has seen no air calls it something. With air
     # above zero nothing is cropped.
     t1 = sitk.Cast(t1, sitk.sitkInt16) + 1
-    labels = _tissue_labels(grey, white)
-    labels.CopyInformation(t1)
     middle = _first_right_column(t1)
     dataset = raw / NAME
     blocks = list(_left_blocks(sitk.GetArrayViewFromImage(labels), middle))
@@ -70,6 +68,18 @@ def build_icbm_dataset(raw: Path, kept_apart: Path) -> HeldOutData:
     )
     held_out = HeldOut("head", (image,), reference, (slice(None), slice(None), slice(middle, None)))
     return HeldOutData(dataset, (held_out,), story)
+
+
+def read_template() -> tuple[sitk.Image, sitk.Image]:
+    """The T1 image of the whole head, and the labels of its tissues on the same grid.
+
+    Raises:
+        UserInputError: nilearn, whose data this is, is not installed.
+    """
+    t1, grey, white = (_read(_template_file(kind)) for kind in ("t1", "gm", "wm"))
+    labels = _tissue_labels(grey, white)
+    labels.CopyInformation(t1)
+    return t1, labels
 
 
 def _template_file(kind: str) -> Path:

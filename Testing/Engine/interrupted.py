@@ -150,7 +150,7 @@ def contents(place: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str | None:
-    if path.suffix == ".txt" or path.name == "summary.json":
+    if path.suffix == ".txt" or path.name in ("summary.json", "debug.json", "progress.png"):
         return None
     if path.suffix == ".pth":
         return _digest_of_weights(path)

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,16 @@ from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
-from SegAutoPlanLib.preprocessing import TrainingCase, open_training_case
+from SegAutoPlanLib.preprocessing import open_training_case
 from SegAutoPlanLib.preprocessing.storage import ENDING
 from SegAutoPlanLib.training import Recipe
-from SegAutoPlanLib.training.augmentation import Augmentation, augmentation_geometry
+from SegAutoPlanLib.training.augmentation.apply import apply_changes
+from SegAutoPlanLib.training.augmentation.changes import AddedNoise, Flip
+from SegAutoPlanLib.training.augmentation.drawing import Subject, draw_changes
+from SegAutoPlanLib.training.augmentation.geometry import augmentation_geometry
 from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
-from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, batch_order
-from SegAutoPlanLib.training.samples import PatchDataset, SampleSource
-from SegAutoPlanLib.training.sampling import Patch, draw_patch, must_hold_foreground, positions_of_rank
+from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream, LoaderDied, batch_order
+from SegAutoPlanLib.training.samples import PatchDataset, SampleSource, draw_sample
 
 from .balls import NAME, ball_workspace
 
@@ -55,77 +58,48 @@ def loader_pids() -> set[int]:
     return {process.pid for process in multiprocessing.active_children()}
 
 
-@pytest.mark.parametrize(("batch", "forced"), [(2, [1]), (3, [2]), (12, [8, 9, 10, 11])])
-def test_the_last_third_of_a_batch_holds_foreground(batch, forced):
-    assert [j for j in range(batch) if must_hold_foreground(j, batch, 0.33)] == forced
+def test_the_coin_of_a_sample_is_its_own(source):
+    tossed = dataclasses.replace(source, oversampling="coin", augmentation="none", oversample_foreground=0.5)
+    one, other = (PatchDataset((tossed,)) for _ in range(2))
+    assert all(torch.equal(one[TRAINING, n][0], other[TRAINING, n][0]) for n in range(6))
 
 
-def test_the_ranks_of_a_distributed_run_share_out_each_batch():
-    assert [list(positions_of_rank(5, rank, world=2)) for rank in range(2)] == [[0, 1, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(
-    ("patch", "crop", "in_plane"),
-    # Read off the real nnU-Net.
-    [
-        ((128, 128, 128), (205, 205, 205), False),
-        ((40, 56, 40), (73, 80, 64), False),
-        ((80, 192, 160), (194, 289, 210), False),
-        ((20, 256, 224), (20, 301, 301), True),
-        ((56, 40), (65, 65), False),
-        ((512, 512), (602, 602), False),
-        ((320, 192), (422, 225), False),
-    ],
-)
-def test_the_crop_before_rotation_is_nnunets(patch, crop, in_plane):
-    geometry = augmentation_geometry(patch)
-    assert geometry.crop_size == crop
-    assert geometry.in_plane_only == in_plane
-
-
-def one_case(shape=(10, 12, 14)) -> TrainingCase:
-    data = np.arange(np.prod(shape), dtype=np.float32).reshape(1, *shape)
-    segmentation = np.zeros(shape, np.int16)
-    segmentation[9, 11, 13] = 1
-    return TrainingCase(data, segmentation, {1: np.array([[9, 11, 13]])})
-
-
-def test_a_forced_patch_holds_its_voxel_even_at_the_border():
-    case = one_case()
-    for seed in range(20):
-        patch = draw_patch(case, np.random.default_rng(seed), (8, 8, 8), (8, 8, 8), forced=True)
-        assert (patch.labels == 1).any()
-
-
-def test_a_patch_larger_than_the_image_is_padded_with_zero_and_minus_one():
-    patch = draw_patch(one_case(), np.random.default_rng(0), (16, 16, 16), (16, 16, 16), forced=False)
-    inside = patch.labels >= 0
-    assert inside.sum() == 10 * 12 * 14
-    assert (patch.image[0][~inside] == 0).all()
-    assert sorted(patch.image[0][inside]) == list(range(10 * 12 * 14))
-
-
-def test_random_patches_reach_every_voxel():
-    seen = np.zeros(10 * 12 * 14, bool)
-    for seed in range(5000):
-        patch = draw_patch(one_case(), np.random.default_rng(seed), (6, 6, 6), (6, 6, 6), forced=False)
-        seen[patch.image.astype(int).ravel()] = True
-    assert seen.all()
+def test_no_two_samples_have_the_same_chances(source):
+    drawn = [draw_sample(source, number).changes for number in range(300)]
+    noises = [step.seed for sample in drawn for step in sample.steps if isinstance(step, AddedNoise)]
+    assert len(noises) > 10
+    assert len(set(noises)) == len(noises)
+    flips = [step.axes for sample in drawn for step in sample.steps if isinstance(step, Flip)]
+    assert len(set(flips)) == 7
 
 
 @pytest.mark.parametrize("patch", [(16, 16, 16), (6, 24, 24), (24, 16)])
-def test_augmentation_is_decided_by_its_seed_alone(patch):
-    geometry = augmentation_geometry(patch)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_is_decided_by_its_seed_alone(patch, name):
+    preset = AUGMENTATIONS[name]
+    geometry = augmentation_geometry(patch, preset.space)
+    subject = Subject(2, geometry, tuple(range(len(patch))))
     rng = np.random.default_rng(0)
-    image = rng.normal(size=(2, *geometry.crop_size)).astype(np.float32)
-    labels = rng.integers(-1, 3, geometry.crop_size).astype(np.int16)
-    augment = Augmentation(geometry, AUGMENTATIONS["default"], tuple(range(len(patch))))
-    results = [augment(Patch(image.copy(), labels.copy()), seed) for seed in (1, 1, 2)]
-    assert results[0].image.shape == (2, *patch)
-    assert results[0].labels.shape == patch
-    np.testing.assert_array_equal(results[0].image, results[1].image)
-    assert not np.array_equal(results[0].image, results[2].image)
-    assert set(np.unique(results[0].labels)) <= {-1, 0, 1, 2}
+    image = torch.from_numpy(rng.normal(size=(2, *geometry.crop_size)).astype(np.float32))
+    labels = torch.from_numpy(rng.integers(-1, 3, (2, *geometry.crop_size)).astype(np.int16))
+    before = image.clone()
+
+    def augment(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn = draw_changes(preset.space, preset.steps, subject, np.random.default_rng(seed))
+        return apply_changes(image, labels, drawn, patch)
+
+    different = 0
+    for seed in range(12):
+        (seen, named), again, other = augment(seed), augment(seed), augment(seed + 100)
+        assert seen.shape == (2, *patch)
+        assert named.shape == (2, *patch)
+        assert torch.isfinite(seen).all()
+        assert torch.equal(seen, again[0])
+        assert torch.equal(named, again[1])
+        assert set(named.unique().tolist()) <= {-1, 0, 1, 2}
+        different += not torch.equal(seen, other[0])
+    assert different >= 6
+    assert torch.equal(image, before)
 
 
 def test_batches_do_not_depend_on_the_number_of_workers(source):
@@ -136,6 +110,18 @@ def test_batches_do_not_depend_on_the_number_of_workers(source):
     alone, helped = three_epochs(0), three_epochs(2)
     assert len(alone) == 3 * (3 + 1)
     for (image, labels), (other_image, other_labels) in zip(alone, helped, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+def test_batches_augmented_by_the_training_itself_are_those_of_a_worker(source):
+    """As on a graphics card; here the device is the processor, so that they are equal to the bit."""
+    order = [(TRAINING, number) for number in range(6)]
+    with BatchStream((source,), order) as batches:
+        by_workers = list(batches)
+    with BatchStream((source,), order, augments_on=torch.device("cpu")) as batches:
+        by_device = list(batches)
+    for (image, labels), (other_image, other_labels) in zip(by_workers, by_device, strict=True):
         assert torch.equal(image, other_image)
         assert torch.equal(labels, other_labels)
 
@@ -217,6 +203,55 @@ def test_loader_processes_end_when_the_training_is_killed(source, tmp_path):
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
+
+
+def kill_a_loader() -> None:
+    os.kill(min(loader_pids()), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGKILL")
+def test_where_a_loader_is_killed_the_batches_go_on_as_if_nothing_had_happened(source):
+    both = (source, validation_of(source))
+    with BatchStream(both, batch_order(THREE_EPOCHS)) as batches:
+        undisturbed = list(batches)
+    told = []
+    with BatchStream(both, batch_order(THREE_EPOCHS), workers=1, warn=told.append) as batches:
+        seen = [next(batches)]
+        before = loader_pids()
+        kill_a_loader()
+        # Nothing is raised here, in the middle of what might be a step or a save.
+        time.sleep(0.2)
+        started = time.monotonic()
+        seen.append(next(batches))
+        assert time.monotonic() - started < 60
+        assert len(loader_pids()) == 1
+        assert not loader_pids() & before
+        seen.extend(batches)
+    assert loader_pids() == set()
+    (sentence,) = told
+    assert "SIGKILL" in sentence
+    assert "memory ran out" in sentence
+    assert len(seen) == len(undisturbed)
+    for (image, labels), (other_image, other_labels) in zip(undisturbed, seen, strict=True):
+        assert torch.equal(image, other_image)
+        assert torch.equal(labels, other_labels)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="NOT TESTED: Windows has no SIGKILL")
+def test_loaders_that_die_again_and_again_are_one_sentence(source, monkeypatch):
+    monkeypatch.setattr("SegAutoPlanLib.training.batches.MAX_RESTARTS", 0)
+    with BatchStream((source,), [(TRAINING, n) for n in range(99)], workers=1) as batches:
+        next(batches)
+        kill_a_loader()
+        with pytest.raises(LoaderDied, match=r"SIGKILL, probably because memory ran out.*--resume"):
+            list(batches)
+    assert loader_pids() == set()
+
+
+def test_a_case_that_is_not_preprocessed_is_named_with_the_remedy(source):
+    gone = dataclasses.replace(source, identifiers=("ball_77",))
+    with pytest.raises(UserInputError, match=r"ball_77.*preprocess"), BatchStream((gone,), [(TRAINING, 0)]) as batches:
+        next(batches)
 
 
 def test_without_augmentation_a_patch_is_a_piece_of_the_image(source):

@@ -185,8 +185,8 @@ def test_the_whole_chain_runs_verb_by_verb(capsys, tmp_path):
     assert json.loads(out)["dice"]["ball"] is not None
 
 
-@pytest.mark.parametrize(("missing", "verb"), [("torch", "train"), ("batchgenerators", "train")])
-def test_a_missing_package_is_one_sentence_with_the_remedy(raw, workspace, missing, verb):
+@pytest.mark.parametrize(("missing", "recipe"), [("torch", "short"), ("batchgenerators", "elastic")])
+def test_a_missing_package_is_one_sentence_with_the_remedy(raw, workspace, missing, recipe):
     # A finder that hides the package, as on a machine that does not have it.
     hide = (
         "import sys\n"
@@ -196,7 +196,7 @@ def test_a_missing_package_is_one_sentence_with_the_remedy(raw, workspace, missi
         f"            raise ModuleNotFoundError('No module named ' + repr(name), name={missing!r})\n"
         "sys.meta_path.insert(0, Hidden())\n"
         "from SegAutoPlanLib.__main__ import main\n"
-        f"sys.exit(main([{verb!r}, {str(raw)!r}, '3d_fullres', '0', '--recipe', 'short', '--workspace', "
+        f"sys.exit(main(['train', {str(raw)!r}, '3d_fullres', '0', '--recipe', {recipe!r}, '--workspace', "
         f"{str(workspace)!r}]))"
     )
     answer = subprocess.run(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.distributed import PrefixStore, TCPStore
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousTimeoutError
 
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.command_line import build_parser
@@ -30,13 +33,19 @@ from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.rank import Rank
 from SegAutoPlanLib.runs import RunFolder, RunReporter
+from SegAutoPlanLib.training import elastic
 from SegAutoPlanLib.training.distributed import Ranks, joined
-from SegAutoPlanLib.training.launch import GRACE_S, HOST, RankFailed, launch_ranks
+from SegAutoPlanLib.training.elastic import Nodes
+from SegAutoPlanLib.training.launch import launch_ranks
+from SegAutoPlanLib.training.rank_process import RankFailed
+from SegAutoPlanLib.training.requirements import require_batch_for
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GRACE_S = 10.0
+"""How long those may live on whom nobody needs."""
 FOLD = f"results/{NAME}/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0"
 TRAIN = ["train", NAME, "3d_fullres", "0", "--recipe", "short", "--device", "cpu"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "SegAutoPlanLib"]
@@ -48,9 +57,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread_per_process():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
+    torch.set_num_threads(before)
 
 
 def events_of(run: Path) -> list[dict]:
@@ -65,42 +77,115 @@ def wait_for(condition, what: str, limit_s: float = 60) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module", params=[("--gpus", True), ("torchrun", False)], ids=lambda param: param[0])
-def pair(request, tmp_path_factory):
-    """What one process learned, what two learned, and the run folder of the two."""
-    launcher, batch_dice = request.param
-    root = tmp_path_factory.mktemp("pair")
+@dataclass(frozen=True)
+class Pair:
+    """What one process learned, what two learned, and how the two validated."""
+
+    alone: dict
+    together: dict
+    run: Path
+    """The run folder of the two."""
+    summary: bytes
+    """Of the two."""
+    summary_of_one: bytes
+    """That one process makes of the same weights."""
+
+
+def balls_to_train_on(root: Path, batch_dice: bool) -> list[str]:
+    """Make a workspace; the arguments that train in it."""
     path = ball_workspace(root).preprocessed / NAME / "nnUNetPlans.json"
     document = read_json(path)
     document["configurations"]["3d_fullres"]["batch_dice"] = batch_dice
     write_json(path, document)
-    arguments = [*TRAIN, "--epochs", "1", "--iterations", "3", "--workspace", str(root)]
-    assert main(arguments) == 0
-    alone = read_checkpoint(root / FOLD / "checkpoint_final.pth")
+    return [*TRAIN, "--epochs", "2", "--iterations", "2", "--workspace", str(root)]
+
+
+@pytest.fixture(scope="module")
+def learned_alone(tmp_path_factory):
+    """What one process learns, with or without batch Dice."""
+
+    @functools.cache
+    def learned(batch_dice: bool) -> dict:
+        root = tmp_path_factory.mktemp("alone")
+        assert main(balls_to_train_on(root, batch_dice)) == 0
+        return read_checkpoint(root / FOLD / "checkpoint_final.pth")
+
+    return learned
+
+
+@pytest.fixture(scope="module", params=["--gpus", "torchrun", "--nodes"])
+def pair(request, tmp_path_factory, learned_alone) -> Pair:
+    root = tmp_path_factory.mktemp("pair")
+    batch_dice = request.param != "torchrun"
+    arguments = balls_to_train_on(root, batch_dice)
+    alone = learned_alone(batch_dice)
     run = root / "run"
-    arguments += ["--run-folder", str(run)]
-    if launcher == "--gpus":
-        assert main([*arguments, "--gpus", "2"]) == 0
-    else:
-        answer = subprocess.run(
-            [*TORCHRUN, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=240
-        )
+    two = [*arguments, "--run-folder", str(run)]
+    if request.param == "--gpus":
+        assert main([*two, "--gpus", "2"]) == 0
+    elif request.param == "torchrun":
+        answer = subprocess.run([*TORCHRUN, *two], cwd=REPOSITORY, capture_output=True, text=True, timeout=240)
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout.count("finished") == 1, "the other process printed too"
-    return alone, read_checkpoint(root / FOLD / "checkpoint_final.pth"), run
+    else:
+        train_on_two_nodes(arguments, run)
+    summary = root / FOLD / "validation" / "summary.json"
+    written = summary.read_bytes()
+    assert main([*arguments, "--validate-only"]) == 0
+    return Pair(alone, read_checkpoint(root / FOLD / "checkpoint_final.pth"), run, written, summary.read_bytes())
+
+
+def train_on_two_nodes(arguments: list[str], run: Path) -> None:
+    """Two launchers, as on two computers; one rank is killed in the second epoch and all go on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [*arguments, "--nodes", "2", "--rendezvous", f"127.0.0.1:{port}"]
+    runs = [run, run.with_name("run of the other")]
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "Testing.Engine.killed_rank", *arguments, "--run-folder", str(folder)],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for folder in runs
+    ]
+    for node in nodes:
+        error = node.communicate(timeout=240)[1]
+        assert node.returncode == 0, error
+    told = [[event.get("message", "") for event in events_of(folder)] for folder in runs]
+    assert sum("was killed by signal 9" in words for words in map(str, told)) == 1
+    assert all("All processes were started again" in words for words in map(str, told))
+    assert sum("from the last checkpoint" in words for words in map(str, told)) == 1
+    assert sum("Continuing after epoch 1" in words for words in map(str, told)) == 1
+    if "checkpoint" not in {event["event"] for event in events_of(run)}:
+        # Which of the nodes holds the main process is drawn by lot.
+        runs[0].rename(run.with_name("aside"))
+        runs[1].rename(run)
 
 
 def test_two_processes_equal_one(pair):
-    alone, together, _ = pair
-    for name, tensor in alone["network_weights"].items():
-        assert torch.allclose(tensor, together["network_weights"][name], atol=2e-5), name
-    assert together["logging"]["mean_fg_dice"] == pytest.approx(alone["logging"]["mean_fg_dice"], abs=1e-3)
+    for name, tensor in pair.alone["network_weights"].items():
+        assert torch.allclose(tensor, pair.together["network_weights"][name], atol=2e-5), name
+    dice = [content["logging"]["mean_fg_dice"] for content in (pair.alone, pair.together)]
+    assert dice[1] == pytest.approx(dice[0], abs=1e-3)
+
+
+def test_the_validation_that_two_share_out_is_that_of_one_to_the_bit(pair):
+    assert len(json.loads(pair.summary)["metric_per_case"]) == 2
+    assert pair.summary == pair.summary_of_one
 
 
 def test_only_the_main_process_reports_and_it_finishes_once_after_validation(pair):
-    *_, run = pair
-    names = [event["event"] for event in events_of(run)]
-    assert names.count("started") == names.count("preprocessed") == names.count("finished") == 1
+    run = pair.run
+    events = events_of(run)
+    names = [event["event"] for event in events]
+    assert names.count("started") == names.count("finished") == 1
+    assert names.count("preprocessed") == 1 + sum(
+        "started again" in event.get("message", "") for event in events_of(run)
+    )
     last_validated, finished = events_of(run)[-2:]
     assert (last_validated["stage"], finished["event"]) == ("validating", "finished")
     assert last_validated["done"] == last_validated["total"]
@@ -140,7 +225,15 @@ def test_a_users_mistake_is_refused_once_and_as_by_one_process(tmp_path, capsys)
     assert "4d" in sentence
 
 
+def only_the_other_one_refuses(ranks: Ranks) -> None:
+    with ranks.all_or_none():
+        if not ranks.is_main:
+            raise UserInputError("what the other one found")
+
+
 def the_main_one_refuses(ranks: Ranks, _reporter: Reporter) -> None:
+    with pytest.raises(UserInputError, match="what the other one found"):
+        only_the_other_one_refuses(ranks)
     with ranks.main_first():
         if ranks.is_main:
             raise UserInputError(f"{time.monotonic()}")
@@ -153,7 +246,9 @@ def the_other_one_crashes(ranks: Ranks, _reporter: Reporter) -> None:
     ranks.any_rank(False)
 
 
-def the_other_one_is_killed(ranks: Ranks, _reporter: Reporter) -> None:
+def the_other_one_is_killed(ranks: Ranks, reporter: Reporter) -> None:
+    reporter.event("checkpoint", name="latest", epoch=int(ranks.is_continued))
+    ranks.any_rank(False)
     if not ranks.is_main:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.any_rank(False)
@@ -177,9 +272,69 @@ def test_a_failure_of_another_process_is_the_runs_failure(tmp_path):
     assert "memory" in state.message
 
 
-def test_a_process_that_is_killed_ends_all_with_a_sentence():
-    with pytest.raises(RankFailed, match="Process 2 of 2 was killed by signal 9"):
-        launch_ranks(the_other_one_is_killed, 2, "cpu")
+def test_after_a_process_is_killed_all_start_again_and_at_last_a_sentence_says_so(tmp_path):
+    with (
+        pytest.raises(RankFailed, match=r"Process 2 of 2 was killed by signal 9.* started again 1 time"),
+        RunReporter(tmp_path, []) as reporter,
+    ):
+        launch_ranks(the_other_one_is_killed, 2, "cpu", reporter, restarts=1)
+    [warning] = [event["message"] for event in events_of(tmp_path) if event["event"] == "warning"]
+    assert "Process 2 of 2 was killed by signal 9" in warning
+    assert "from the last checkpoint" in warning
+    seen = [event["epoch"] for event in events_of(tmp_path) if event["event"] == "checkpoint"]
+    assert seen == [0, 1], "only the second start goes on from the checkpoint of the first"
+
+
+class Stopping(Reporter):
+    """Asked to stop from the beginning."""
+
+    def stop_requested(self) -> bool:
+        return True
+
+
+def test_who_waits_for_the_other_computers_can_be_stopped():
+    before = threading.active_count()
+    with pytest.raises(StopRequested, match="waiting for the other computers"):
+        launch_ranks(the_main_one_refuses, 1, "cpu", Stopping(), Nodes(2, "127.0.0.1:29418"))
+    wait_for(lambda: threading.active_count() == before, "it waits on", GRACE_S)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RendezvousConnectionError, "--rendezvous node01:29400: nobody answers there"),
+        (RendezvousTimeoutError, "--rendezvous node01:29400: of 2 computers not all came within 15 minutes"),
+    ],
+)
+def test_computers_that_do_not_find_each_other_are_told_in_a_sentence(monkeypatch, error, sentence):
+    def fail(_parameters: object) -> None:
+        raise error
+
+    monkeypatch.setattr(elastic, "get_rendezvous_handler", fail)
+    with pytest.raises(UserInputError, match=sentence):
+        launch_ranks(the_main_one_refuses, 1, "cpu", nodes=Nodes(2, "node01:29400"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"nodes": 2}, "--rendezvous HOST:PORT"),
+        ({"rendezvous": "node01:29400"}, "--nodes N"),
+        ({"nodes": 2, "rendezvous": "node01"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "node01:99999"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "node01:²"}, "from 1 to 65535"),
+        ({"nodes": 2, "rendezvous": "a b:1"}, "from 1 to 65535"),
+    ],
+)
+def test_a_place_to_meet_that_is_none_is_refused(changes, named):
+    with pytest.raises(UserInputError, match=named):
+        TrainOptions("", "", 0, **changes)
+
+
+def test_more_processes_than_a_batch_has_samples_are_refused():
+    require_batch_for(2, 2)
+    with pytest.raises(UserInputError, match=r"--gpus: 3 processes.* batch of 2; give at most 2"):
+        require_batch_for(3, 2)
 
 
 def wait_in_a_collective(folder: Path, ranks: Ranks, _reporter: Reporter) -> None:
@@ -213,15 +368,17 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
         f"train {NAME} 2d all --plans mine --recipe short --epochs 7 --iterations 8 --loss dice_bce --device cpu"
         " --gpus 2 --resume --pretrained a.pth --freeze encoder --save-probabilities"
         " --validate-only best --no-checkpoints --seed 3"
+        " --nodes 2 --rendezvous localhost:29400"
     )
     options = record(TrainOptions, build_parser().parse_args(given.split()))
     plain = TrainOptions("", "", 0)
     same = [field.name for field in fields(TrainOptions) if getattr(options, field.name) == getattr(plain, field.name)]
-    assert same == [], "the arguments above leave these options as they are by default"
+    # Which excludes two of the others.
+    assert same == ["minutes"], "the arguments above leave these options as they are by default"
     sent = []
 
-    def take(work: partial, count: int, device: str, _reporter: Reporter) -> None:
-        sent.append((pickle.loads(pickle.dumps(work)), count, device))
+    def take(work: partial, count: int, device: str, _reporter: Reporter, nodes: Nodes, _restarts: int) -> None:
+        sent.append((pickle.loads(pickle.dumps(work)), count, device, nodes.count, nodes.rendezvous))
         raise StopRequested
 
     monkeypatch.setattr(train_module, "find_loss", lambda *_, **__: None)
@@ -229,13 +386,14 @@ def test_every_option_reaches_the_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "launch_ranks", take)
     with pytest.raises(StopRequested):
         train(Workspace.at(tmp_path), options)
-    [(work, count, device)] = sent
-    assert (options in work.args, count, device) == (True, 2, "cpu")
+    [(work, *how)] = sent
+    assert options in work.args
+    assert how == [2, "cpu", 2, "localhost:29400"]
 
 
 def leave_twice(rank: Rank, port: int, folder: Path) -> None:
     """Join and leave by either way, and write which threads of the group are left."""
-    store = TCPStore(HOST, port, is_master=False)
+    store = TCPStore("127.0.0.1", port, is_master=False)
 
     def work(ranks: Ranks, fails: bool) -> None:
         network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
@@ -263,7 +421,7 @@ def thread_names() -> list[str]:
 
 def test_no_thread_of_the_group_outlives_it(tmp_path):
     """One that is late by then ends the process with `terminate called without an active exception`."""
-    store = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     processes = [
         get_context("spawn").Process(target=leave_twice, args=(Rank(number, 2, number), store.port, tmp_path))
         for number in range(2)

@@ -1,22 +1,27 @@
-"""Dice + cross-entropy, by direct evaluation of the formulas in float64."""
+"""The table of losses: which fit which labels, what is the default; and Dice + cross-entropy, which it is."""
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import LOSSES, NamedLoss, build_loss, find_loss
 from SegAutoPlanLib.losses.deep_supervision import DeepSupervision, supervision_weights
 from SegAutoPlanLib.training.targets import full_resolution_target
 
+from .balls import write_balls
+from .loss_formulas import IGNORING, LABELS, REGIONS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 SMOOTH = 1e-5
-LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
-IGNORING = LabelScheme((("background", 0), ("a", 1), ("b", 2), ("ignore", 3)))
-REGIONS = LabelScheme((("background", 0), ("whole", (1, 2)), ("core", 2)), (1, 2))
 
 
 def random_case(values: int, seed: int = 0):
@@ -97,7 +102,7 @@ def test_without_a_name_the_loss_is_the_one_that_fits_the_labels():
 
 
 def test_a_loss_that_fits_both_kinds_of_labels_is_nobodys_default(monkeypatch):
-    monkeypatch.setitem(LOSSES, "new", NamedLoss("new", lambda *_: torch.nn.Identity()))
+    monkeypatch.setitem(LOSSES, "new", NamedLoss("new", lambda _terms: torch.nn.Identity(), "Never."))
     for labels, default in ((LABELS, "dice_ce"), (REGIONS, "dice_bce")):
         assert find_loss("new", labels).name == "new"
         assert find_loss(None, labels).name == default
@@ -118,3 +123,54 @@ def test_every_loss_has_a_finite_gradient_on_what_it_is_for(loss, labels):
     build_loss(loss.name, labels, batch_dice=False)(logits, target).backward()
     assert torch.isfinite(logits.grad).all()
     assert logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+def test_every_loss_has_one_line_of_advice(loss):
+    assert loss.advice.endswith(".")
+    assert "\n" not in loss.advice
+    assert 20 < len(loss.advice) < 120
+    assert loss.for_labels or loss.for_regions
+
+
+@pytest.mark.parametrize("labels", [LABELS, REGIONS], ids=["labels", "regions"])
+def test_a_misfit_names_every_loss_that_fits(labels):
+    for loss in LOSSES.values():
+        if not loss.fits(labels):
+            with pytest.raises(UserInputError) as refusal:
+                find_loss(loss.name, labels)
+            named = str(refusal.value).rstrip(".").replace(",", " ").split("use ")[1].split()
+            assert set(named) - {"or"} == {fitting.name for fitting in LOSSES.values() if fitting.fits(labels)}
+
+
+def test_the_verb_lists_every_loss_with_its_advice(capsys):
+    assert main(["losses"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(LOSSES)
+    assert all(line.endswith(loss.advice) for line, loss in zip(lines, LOSSES.values(), strict=True))
+    assert main(["losses", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["losses"]
+    assert rows == [
+        {"name": loss.name, "labels": loss.for_labels, "regions": loss.for_regions, "advice": loss.advice}
+        for loss in LOSSES.values()
+    ]
+
+
+def test_for_a_dataset_the_verb_lists_what_fits_and_the_default(capsys, tmp_path):
+    raw = write_balls(tmp_path, cases=1)
+    assert main(["losses", str(raw), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in answer["losses"]] == [loss.name for loss in LOSSES.values() if loss.for_labels]
+    assert answer["default"] == "dice_ce"
+
+
+def test_the_verb_needs_no_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from SegAutoPlanLib.__main__ import main\n"
+        "sys.exit(main(['losses', '--workspace', sys.argv[1]]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    assert answer.returncode == 0, answer.stderr
+    assert "dice_ce" in answer.stdout

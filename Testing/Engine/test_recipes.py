@@ -20,7 +20,6 @@ from SegAutoPlanLib.networks import read_checkpoint, write_checkpoint
 from SegAutoPlanLib.networks.blocks import NORMALIZATIONS
 from SegAutoPlanLib.schema import problem_of
 from SegAutoPlanLib.training import RECIPES, Recipe, find_recipe
-from SegAutoPlanLib.training.augmentation_presets import AUGMENTATIONS
 from SegAutoPlanLib.training.course import timed_recipe
 from SegAutoPlanLib.training.optimizers import OPTIMIZERS
 from SegAutoPlanLib.training.recipe_rules import RULES, idle_fields
@@ -54,19 +53,7 @@ NNUNET_TRAINERS = (
 """Of nnU-Net 2.8.1 and of what came after it."""
 
 
-LOSSES_TO_COME = {"ce", "dice", "dice_ce_no_smooth", "topk_ce", "topk_ce_ls01", "dice_topk"} - LOSSES.keys()
-AUGMENTATIONS_TO_COME = {
-    *("da5", "da5_order0", "da5_order0_labels", "order0_labels", "no_dummy_2d", "elastic"),
-} - AUGMENTATIONS.keys()
-TO_COME = pytest.mark.xfail(strict=True, reason="NOT TESTED: what the row names is yet to come")
-
-
-def row(recipe: Recipe):
-    is_to_come = recipe.loss in LOSSES_TO_COME or recipe.augmentation in AUGMENTATIONS_TO_COME
-    return pytest.param(recipe, id=recipe.name, marks=TO_COME if is_to_come else ())
-
-
-ROWS = [row(recipe) for recipe in RECIPES.values()]
+ROWS = [pytest.param(recipe, id=recipe.name) for recipe in RECIPES.values()]
 
 
 @pytest.mark.parametrize("recipe", ROWS)
@@ -278,7 +265,6 @@ def test_fields_that_another_choice_makes_idle_are_known():
 
 def test_a_schedule_fits_a_training_of_any_length():
     assert all(math.isfinite(learning_rate_at(find_recipe("default", epochs=n), n - 1)) for n in (1, 2, 10**6))
-    assert set(AUGMENTATIONS) >= {"default", "none"}
 
 
 def test_a_warm_up_keeps_its_share_where_a_time_budget_sets_the_length():

@@ -23,7 +23,7 @@ from SegAutoPlanLib.pipeline.pretrained import read_pretrained
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training import find_recipe
-from SegAutoPlanLib.training.batches import TRAINING, BatchStream
+from SegAutoPlanLib.training.batches import TRAINING, BatchStream, LoaderDied
 from SegAutoPlanLib.training.samples import SampleSource
 from SegAutoPlanLib.training.targets import full_resolution_target
 from SegAutoPlanLib.training.trainer import train_fold
@@ -100,6 +100,32 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace):
     for name, tensor in uninterrupted["network_weights"].items():
         assert torch.equal(tensor, resumed["network_weights"][name]), name
     assert resumed["logging"]["train_losses"] == uninterrupted["logging"]["train_losses"]
+
+
+@pytest.mark.parametrize("lost_at", [6, 9], ids=["in a step", "in validation"])
+def test_a_training_that_loses_its_loaders_keeps_what_it_learned_and_resumes_exactly(workspace, monkeypatch, lost_at):
+    train(workspace, SHORT)
+    uninterrupted = weights_of(workspace)
+    taken = []
+
+    class Lost(BatchStream):
+        def __next__(self):
+            taken.append(None)
+            if len(taken) > lost_at:
+                raise LoaderDied("Loaders died.")
+            return super().__next__()
+
+    monkeypatch.setattr("SegAutoPlanLib.training.trainer.BatchStream", Lost)
+    with pytest.raises(LoaderDied):
+        train(workspace, SHORT)
+    monkeypatch.undo()
+    (workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth").unlink()
+    report = Recorder()
+    train(workspace, dataclasses.replace(SHORT, resume=True), report)
+    assert "resumed" in {event["event"] for event in report.events}
+    resumed = weights_of(workspace)
+    for name, tensor in uninterrupted["network_weights"].items():
+        assert torch.equal(tensor, resumed["network_weights"][name]), name
 
 
 def test_without_deep_supervision_the_loss_is_that_of_the_full_resolution(workspace):

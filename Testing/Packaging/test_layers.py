@@ -89,7 +89,7 @@ def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
 
 PROCESS_WIDE = {
     "mallopt": {"allocator.py"},
-    "keep_freed_memory": {"__main__.py", "training/launch.py"},  # a rank's process is started for that alone
+    "keep_freed_memory": {"__main__.py", "training/rank_process.py"},  # a rank's process is started for that alone
     "set_num_threads": {"training/batches.py"},  # in the loader processes
     "set_num_interop_threads": set(),
     "set_start_method": set(),

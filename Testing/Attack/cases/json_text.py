@@ -11,7 +11,7 @@ from ..spoils import Become, Cut, Removed, Text
 FAMILY = "json"
 
 READERS: dict[str, tuple[str, ...]] = {
-    "{raw}/dataset.json": ("check", "plan", "train"),
+    "{raw}/dataset.json": ("check", "losses", "plan", "train"),
     "{preprocessed}/nnUNetPlans.json": ("plan again", "preprocess", "train"),
     "{preprocessed}/dataset_fingerprint.json": ("plan again",),
     "{preprocessed}/splits_final.json": ("train",),

@@ -32,9 +32,11 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--iterations", NUMBERS, ()),
     ("train", "--minutes", ("0", "-1", "x", "", "nan", "inf", "1e-9", "1e30", str(2**70)), ()),
     ("train", "--recipe", (*NAMES, "os.system"), ()),
-    ("train", "--loss", (*NAMES, "os.system"), ()),
+    ("train", "--loss", (*NAMES, "os.system", "DICE", "dice_bce", "bce", "dice+ce", "dice_ce "), ()),
     ("train", "--plans", (*NAMES, "dataset", "dataset_fingerprint", "splits_final", "os.system"), ()),
     ("train", "--gpus", ("0", "-1", "x", "", str(2**70), "1000000"), ()),
+    ("train", "--nodes", ("0", "-1", "x", "", "2", str(2**70), "1000000"), ()),
+    ("train", "--rendezvous", ("x", "", "localhost:29400", "localhost:0", "{outside}", "x" * 5000, "a\nb"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
     ("train", "--pretrained", ("nowhere.pth", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
     ("train", "--freeze", (*NAMES, "encoder", "all_but_heads", "os.system"), ()),  # without weights to keep
@@ -92,7 +94,7 @@ def attacks() -> Iterator[Attack]:
 
 
 def _positions() -> Iterator[Attack]:
-    for verb in ("check", "plan", "preprocess", "train"):
+    for verb in ("check", "losses", "plan", "preprocess", "train"):
         for value in DATASETS:
             yield _replaced(verb, 1, value)
     for value in FOLDS:
