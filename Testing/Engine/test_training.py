@@ -13,6 +13,7 @@ import torch
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.inference import Segmenter
 from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import build_loss
@@ -330,3 +331,18 @@ def test_a_recipes_batch_is_the_one_that_is_drawn_and_counted(workspace):
     with BatchStream((source,), [(TRAINING, 0)]) as batches:
         images, _ = next(batches)
     assert len(images) == 8
+
+
+def test_the_validation_of_a_fold_mirrors_as_the_model_allows_on_a_cpu_too(workspace, monkeypatch):
+    used = []
+
+    def remembered(*given, **named):
+        used.append(Segmenter(*given, **named))
+        return used[-1]
+
+    monkeypatch.setattr("SegAutoPlanLib.pipeline.train.Segmenter", remembered)
+    train(workspace, dataclasses.replace(SHORT, configuration="2d", epochs=1, iterations=1))
+    (segmenter,) = used
+    assert segmenter.device.type == "cpu"
+    assert segmenter.mirroring
+    assert tuple(segmenter.model.mirror_axes) == (0, 1)
