@@ -28,11 +28,14 @@ ABANDONED_S = 3600.0
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]:
+def atomic_path(target: Path | str, suffix: str | None = None, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside `target` to write to; it takes the target's place when the block succeeds.
 
-    `suffix` is for writers that choose the format by the ending (default: the target's own, `.nii.gz`
-    included). On any error the temporary file is removed and the target is as it was.
+    On any error the temporary file is removed and the target is as it was.
+
+    Args:
+        suffix: for writers that choose the format by the ending (default: the target's own, `.nii.gz` included).
+        durable: whether to wait until the disk has the file, so that a power loss, too, leaves it or the former one.
 
     Raises:
         UserInputError: the system refuses to write there (the disk is full, the folder is read-only …).
@@ -46,7 +49,11 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
         yield temporary
+        if durable:
+            _flush(temporary, os.O_RDWR)
         os.replace(temporary, target)
+        if durable:
+            _flush_folder(target.parent)
     except OSError as error:
         # The sentence is to name the file that the user knows, not the temporary one.
         if error.filename is None or Path(os.fsdecode(error.filename)).name == temporary.name:
@@ -58,6 +65,21 @@ def atomic_path(target: Path | str, suffix: str | None = None) -> Iterator[Path]
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    # The new name of a file is the folder's to keep. Windows opens no folders, and some network disks flush none.
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            _flush(folder, os.O_RDONLY)
 
 
 def remove_abandoned(folder: Path, is_alone: bool = False) -> None:

@@ -133,9 +133,8 @@ def require_consistent(files: ModelFolder) -> None:
 
 
 def input_channels_of(files: ModelFolder, configuration: Configuration) -> int:
-    """Image channels, and for a cascade one per foreground label of the previous stage."""
-    previous = len(files.label_scheme.foreground_labels) if configuration.previous_stage else 0
-    return len(files.channel_names) + previous
+    """Of the network that a folder's checkpoint is for."""
+    return configuration.input_channels(len(files.channel_names), files.label_scheme)
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..networks import UNet
 from ..networks.device import choose_device
 from ..planning.budget import VALUE_BYTES, require_volume_fits
 from ..preprocessing import CaseGeometry, PreprocessedCase, preprocess_case
+from ..preprocessing.previous_stage import one_hot
 from ..progress import SILENT, Reporter
 from .export import export
 from .model import TrainedModel
@@ -89,8 +89,11 @@ class Segmenter:
         self, case: PreprocessedCase, with_probabilities: bool = False, reporter: Reporter = SILENT
     ) -> Segmentation:
         """Slide the window over a preprocessed case and bring the result back to the image's grid."""
-        self._require_fits(case, with_probabilities)
-        logits = self.logits(case, reporter)
+        self.require_fits(case, with_probabilities)
+        return self.exported(self.logits(case, reporter), case, with_probabilities)
+
+    def exported(self, logits: torch.Tensor, case: PreprocessedCase, with_probabilities: bool = False) -> Segmentation:
+        """What the logits of a preprocessed case come to on its image's grid."""
         exported = export(logits, case.geometry, self.model.configuration, self.model.label_scheme, with_probabilities)
         return Segmentation(exported.labels, exported.probabilities, case.geometry)
 
@@ -121,8 +124,12 @@ class Segmenter:
             )
         return logits
 
-    def _require_fits(self, case: PreprocessedCase, with_probabilities: bool) -> None:
-        """Before hours of work: what it comes to must have a place."""
+    def require_fits(self, case: PreprocessedCase, with_probabilities: bool = False) -> None:
+        """Refuse, before hours of work, a case whose segmentation this computer has no place for.
+
+        Raises:
+            UserInputError: the sentence tells the numbers.
+        """
         heads, name = self.model.label_scheme.head_count, self.model.files.path.name
         expected = len(self.model.channel_names)
         if len(case.data) != expected:
@@ -143,8 +150,3 @@ class Segmenter:
     def segment(self, image: Image, with_probabilities: bool = False, reporter: Reporter = SILENT) -> Segmentation:
         """Segment an image (c, z, y, x) with the channels of the model."""
         return self.segment_preprocessed(self.preprocess(image), with_probabilities, reporter)
-
-
-def one_hot(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """(z, y, x) → a float32 channel per value; anything else (-1 included) is in none."""
-    return np.stack([(labels == value).astype(np.float32) for value in values])

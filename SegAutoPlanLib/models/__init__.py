@@ -11,6 +11,7 @@ from .names import (
     checkpoint_path,
     fold_of,
     fold_path,
+    next_stage_path,
 )
 from .pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
 from .summary import is_summary_file
@@ -36,6 +37,7 @@ __all__ = [
     "fold_of",
     "fold_path",
     "is_summary_file",
+    "next_stage_path",
     "normalization_of",
     "write_model_files",
 ]

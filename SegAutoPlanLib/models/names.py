@@ -15,6 +15,7 @@ from ..schema import Mismatch, problem_of, shown
 PLANS_FILE = "plans.json"
 FINGERPRINT_FILE = "dataset_fingerprint.json"
 VALIDATION_FOLDER = "validation"
+NEXT_STAGE_FOLDER = "predicted_next_stage"
 SUMMARY_FILE = "summary.json"
 CHECKPOINTS = ("final", "best", "latest")
 """A finished training, the best epoch so far by its moving Dice, and where a stopped training goes on; best first."""
@@ -99,3 +100,8 @@ def fold_path(model: Path, fold: int | str) -> Path:
 def checkpoint_path(fold: Path, checkpoint: str) -> Path:
     """The file of a checkpoint (`final`, `best` or `latest`) in the folder of its fold."""
     return fold / f"checkpoint_{checkpoint}.pth"
+
+
+def next_stage_path(model: Path, configuration: str) -> Path:
+    """Where a cascade's first stage leaves its labels for the second stage of that name."""
+    return model / NEXT_STAGE_FOLDER / configuration

@@ -1,6 +1,6 @@
 """Architecture → network, with nnU-Net's parameter names; its weights and their file, the checkpoint."""
 
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import describe_checkpoint, read_checkpoint, write_checkpoint
 from .pretrained import load_pretrained, plan_start
 from .transfer import Transfer
 from .unet import UNet, build_network
@@ -10,6 +10,7 @@ __all__ = [
     "Transfer",
     "UNet",
     "build_network",
+    "describe_checkpoint",
     "load_pretrained",
     "load_weights",
     "plan_start",

@@ -29,7 +29,7 @@ HEAD_BYTES = 1 << 20
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint atomically: a kill while writing leaves the previous one.
+    """Write a checkpoint atomically: a kill or a power loss while writing leaves the previous one.
 
     Raises:
         UserInputError: the disk is full.
@@ -37,7 +37,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     # torch's own writer would turn a full disk into an error about positions in an archive.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
@@ -53,8 +53,7 @@ def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = Fal
     Raises:
         UserInputError: the file is missing, damaged, or would have to execute code to be read, or breaks the rule.
     """
-    _require_archive(path)
-    with CheckpointArchive(path) as archive:
+    with _opened(path) as archive:
         content = _content(archive)
         require(rule, content, path, OTHER)
         tensors = _Tensors(archive)
@@ -64,6 +63,23 @@ def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = Fal
             read = {index: _read_tensors(values, tensors) for index, values in state.items()}
             content["optimizer_state"] = {**content["optimizer_state"], "state": read}
     return content
+
+
+def describe_checkpoint(path: Path, rule: Rule = WEIGHTS) -> dict[str, Any]:
+    """What a checkpoint says: as `read_checkpoint`, but every tensor stays a `StoredTensor` and nothing large is read.
+
+    Raises:
+        UserInputError: as `read_checkpoint`, but for what is wrong with a tensor's values.
+    """
+    with _opened(path) as archive:
+        content = _content(archive)
+    require(rule, content, path, OTHER)
+    return content
+
+
+def _opened(path: Path) -> CheckpointArchive:
+    _require_archive(path)
+    return CheckpointArchive(path)
 
 
 def _content(archive: CheckpointArchive) -> dict[str, Any]:

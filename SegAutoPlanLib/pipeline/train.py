@@ -12,13 +12,14 @@ from pathlib import Path
 import torch
 
 from ..dataset import Dataset, fold_cases, load_dataset, load_or_make_splits
-from ..errors import FileError, UserInputError
+from ..errors import UserInputError
 from ..evaluation import evaluate_folder
 from ..files import read_json, remove_abandoned
 from ..inference import Segmenter, load_model
+from ..inference.next_stage import NextStage
 from ..inference.tiling import count_tiles
 from ..inference.validation import segment_preprocessed_folder
-from ..locks import exclusive
+from ..locks import exclusive, waiting_for
 from ..losses import find_loss
 from ..machine import core_count
 from ..models import SUMMARY_FILE, VALIDATION_FOLDER, ModelName, fold_of, fold_path, write_model_files
@@ -44,13 +45,14 @@ from ..training.requirements import require_batch_for, require_training_fits
 from ..training.time_budget import TimeBudget
 from ..training.trainer import train_fold
 from ..workspace import Workspace
+from .cascade import first_stage, next_stages
 from .fingerprint import stored_fingerprint
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name, require_rendezvous
 from .plan import find_plan, stored_plan
 from .pretrained import pretrained_for, read_pretrained
 
 FORMATS_FILE = "number_formats.json"
-LOCK_FILE = ".training.lock"
+LOCK_FILE, MODEL_LOCK_FILE = ".training.lock", ".model.lock"
 MAX_LOADER_WORKERS = 12
 RESTARTS = 3
 """How often a training in several processes goes on from its last checkpoint after one of them has died."""
@@ -253,25 +255,26 @@ def _prepare(
     plan_file = stored_plan(workspace, raw, plan.plans_name)
     device = choose_device(options.device)
     chosen = recipe.applied_to(plan.configuration(options.configuration))
-    if chosen.previous_stage:
-        raise FileError(
-            plan_file,
-            f"{chosen.name} is a cascade's second stage, and training one is not possible yet",
-            "train 3d_fullres or 3d_lowres",
-        )
     require_batch_for(ranks.world, chosen.batch_size)
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
-    require_training_fits(
-        chosen, len(raw.channel_names), raw.label_scheme, device.type, str(plan_file), recipe.augmentation
-    )
-    pretrained = pretrained_for(options.pretrained, chosen.architecture, len(raw.channel_names), raw)
-    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
-    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
+    channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
+    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation)
+    pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)
+    previous = None
+    if chosen.previous_stage:
+        first = workspace.results / raw.name / str(replace(name, configuration=chosen.previous_stage))
+        previous = first_stage(raw, plan, chosen, first, splits, options.fold, reporter)
+    folders = preprocess_dataset(raw, plan, workspace.preprocessed, [chosen.name], None, reporter, wait=True)
+    reporter.event("preprocessed", message=f"{raw.name} is ready for {chosen.name}.")
     training_cases, validation_cases = fold_cases(splits, options.fold, identifiers, reporter)
     model_folder = workspace.results / raw.name / str(name)
-    write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, stored_fingerprint(workspace, raw))
+    # The folds of a model share these files, and may be begun at the same time.
+    with waiting_for(model_folder / MODEL_LOCK_FILE, f"{model_folder}: writing its plan", reporter) as is_alone:
+        remove_abandoned(model_folder, is_alone)
+        fingerprint = stored_fingerprint(workspace, raw)
+        write_model_files(model_folder, plan_to_json(plan), raw.dataset_json.document, fingerprint)
     task = TrainingTask(
         plan=plan,
         configuration_name=chosen.name,
@@ -289,6 +292,7 @@ def _prepare(
         resume=options.resume,
         pretrained=pretrained,
         checkpoints=options.checkpoints and not recipe.is_benchmark,
+        previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
     )
     return replace(task, validation_tiles=_validation_tiles(task, ranks))
 
@@ -323,12 +327,15 @@ def _validate(
     output = task.fold_folder / VALIDATION_FOLDER
     with ranks.all_or_none():
         written = segment_preprocessed_folder(
-            Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device),
+            # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
+            Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device, mirroring=True),
             task.preprocessed,
             _share(task.validation_cases, ranks),
             output,
             options.save_probabilities,
             reporter,
+            previous_stage=task.previous_stage,
+            next_stages=_next_stages(workspace, raw, task) if checkpoint == "final" else (),
             until=task.budget.ends if task.budget else None,
         )
     validated = int(ranks.sum(torch.tensor(len(written))))
@@ -354,3 +361,9 @@ def _validate(
         validated=validated,
         validation_cases=len(task.validation_cases),
     )
+
+
+def _next_stages(workspace: Workspace, raw: Dataset, task: TrainingTask) -> list[NextStage]:
+    identifiers = [case.identifier for case in raw.cases]
+    splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers)
+    return next_stages(raw, task.plan, task.configuration, task.model_folder, splits, task.fold)

@@ -11,6 +11,7 @@ from .resampling import Resampling
 
 if TYPE_CHECKING:
     from ..fingerprint.fingerprint import Intensities
+    from ..labels import LabelScheme
 
 LONGEST_SHOWN = 100
 
@@ -57,6 +58,10 @@ class Configuration:
     preprocessor_name: str = "DefaultPreprocessor"
     previous_stage: str | None = None
     next_stage: tuple[str, ...] = ()
+
+    def input_channels(self, channels: int, labels: LabelScheme) -> int:
+        """Of the network: those of the image, and for a cascade one per foreground label of the previous stage."""
+        return channels + (len(labels.foreground_labels) if self.previous_stage else 0)
 
 
 @dataclass(frozen=True)

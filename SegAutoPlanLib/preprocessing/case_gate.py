@@ -19,7 +19,13 @@ import numpy as np
 
 from ..schema import Mismatch, Rule, anything, array_of, either, mapping_of, number, one_of, record, shown, text, whole
 
-TYPES = {"F32": np.dtype("<f4"), "I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
+TYPES = {
+    "F32": np.dtype("<f4"),
+    "I16": np.dtype("<i2"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
+    "U16": np.dtype("<u2"),
+}
 METADATA = "__metadata__"
 LONGEST_TEXT = 100 << 20
 LARGEST = 2**48

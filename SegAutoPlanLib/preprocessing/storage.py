@@ -19,6 +19,7 @@ from .case import PreprocessedCase
 from .case_file import parse_case_text, read_case_file, require_in_case, write_case_file
 from .case_gate import STAMPS, counts_of, properties, shapes_of_a_case, voxels_in
 from .case_geometry import CaseGeometry
+from .previous_stage import open_previous_labels
 
 ENDING = ".case.safetensors"
 
@@ -43,17 +44,24 @@ class TrainingCase:
     data: np.ndarray
     segmentation: np.ndarray
     foreground_locations: dict[Label, np.ndarray]
+    previous_stage: np.ndarray | None = None
+    """(z, y, x) the previous stage's labels, for a cascade's second one."""
 
 
-def open_training_case(folder: Path | str, identifier: str) -> TrainingCase:
+def open_training_case(folder: Path | str, identifier: str, previous_stage: Path | None = None) -> TrainingCase:
     """Open a case to train with.
 
+    Args:
+        previous_stage: folder of the previous stage's labels on this grid.
+
     Raises:
-        UserInputError: the case is not there, or the file is damaged.
+        UserInputError: the case is not there, or the file is damaged; the labels do not fit it.
     """
     path = case_path(folder, identifier)
     arrays, texts = read_case_file(path, shapes_of_a_case)
-    return TrainingCase(arrays["image"], arrays["segmentation"], _locations(arrays, texts, path))
+    labels = arrays["segmentation"]
+    previous = None if previous_stage is None else open_previous_labels(previous_stage, identifier, labels.shape)
+    return TrainingCase(arrays["image"], labels, _locations(arrays, texts, path), previous)
 
 
 def open_preprocessed(folder: Path | str, identifier: str, axis_order: Sequence[int]) -> PreprocessedCase:

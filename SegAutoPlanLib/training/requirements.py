@@ -23,7 +23,7 @@ def require_training_fits(
     """Refuse a network or a patch that no computer like this can train with.
 
     Args:
-        channels: of the images.
+        channels: of the network's input.
         device: `cpu`, `cuda` or `mps`; what a graphics card cannot hold, it says itself.
         source: the plan, to begin the sentence.
         augmentation: a name of augmentation_presets.AUGMENTATIONS; stronger ones need larger crops.

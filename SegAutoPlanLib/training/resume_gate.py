@@ -6,7 +6,8 @@
 | grad_scaler_state | obeyed: null, or finite numbers above 0 |
 | logging | obeyed: the lists of `epoch_log.NNUNET_NAMES`, of numbers |
 | _best_ema, current_epoch | obeyed: a number or null, and a count of epochs |
-| segautoplan | obeyed: `iteration` and as many `losses_of_epoch`, `timed`, `number_format`; the rest is words |
+| init_args | obeyed: configuration, fold, plans and labels must be those of the training (`same_training`) |
+| segautoplan | obeyed: a `resume_record`; the versions in it are for people |
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from ..errors import UserInputError
-from ..networks.checkpoint_gate import WEIGHTS, float_tensor
-from ..number_format import NUMBER_FORMAT
+from ..networks.checkpoint_gate import NAME, WEIGHTS, float_tensor
 from ..schema import (
     Mismatch,
     Rule,
@@ -39,8 +39,10 @@ from ..schema import (
 )
 from .epoch_log import NNUNET_NAMES
 from .recipe import Recipe
+from .resume_record import OURS
 
 MOST_EPOCHS = 1_000_000
+MOST_FOLDS = 1_000_000
 MOST_DICE = 10_000_000
 """Epochs times classes."""
 KNOWN = either(nothing, number_or_nan)
@@ -120,32 +122,10 @@ SCALER = record(
         "_growth_tracker": whole(0, 2**31 - 1),
     }
 )
-SECONDS = number(0, 10**9)
-TIMED = record(
-    {
-        "progress": number(0, 1),
-        "steps_left": number(0, 10**9),
-        "spent_s": SECONDS,
-        "left_s": SECONDS,
-        "iterations_per_epoch": whole(1, 10**6),
-    }
-)
-OURS = record(
-    {},
-    {
-        "iteration": whole(0, 10**9),
-        "losses_of_epoch": array_of(number_or_nan),
-        "timed": either(nothing, TIMED),
-        "number_format": NUMBER_FORMAT,
-    },
-)
-
-
-def as_many_losses(ours: Mapping[str, Any]) -> None:
-    """A rule: one loss per finished iteration of the running epoch."""
-    losses, iteration = ours.get("losses_of_epoch", ()), ours.get("iteration", 0)
-    if len(losses) != iteration:
-        raise Mismatch(f"must have {iteration} entries, one per iteration, not {len(losses)}", '"losses_of_epoch"')
+INIT_ARGS = record({}, {"configuration": NAME, "fold": either(whole(0, MOST_FOLDS), one_of("all"))})
+"""What of it says which training this was; `plans` and `dataset_json` have gates of their own."""
+PLACE = record({"current_epoch": whole(0, MOST_EPOCHS)}, {"segautoplan": OURS})
+"""What tells how far a checkpoint is."""
 
 
 def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
@@ -175,7 +155,8 @@ def resumable(optimizer: Optimizer, recipe: Recipe, source: Path) -> Rule:
             {
                 "grad_scaler_state": either(nothing, record({}, others=()), SCALER),
                 "_best_ema": KNOWN,
-                "segautoplan": every(OURS, as_many_losses),
+                "init_args": INIT_ARGS,
+                "segautoplan": OURS,
             },
         ),
         _goes_on(recipe, source),

@@ -14,11 +14,13 @@ from torch.utils.data import Dataset
 from ..errors import FileError, UserInputError
 from ..planning.plan import Configuration
 from ..preprocessing import TrainingCase, open_training_case
+from ..preprocessing.previous_stage import one_hot
 from .augmentation.apply import apply_changes
 from .augmentation.changes import Changes
 from .augmentation.drawing import Subject, draw_changes
 from .augmentation.geometry import augmentation_geometry
 from .augmentation_presets import AUGMENTATIONS
+from .previous_stage import NO_NOISE, LabelNoise, apply_label_noise, draw_label_noise
 from .sampling import OVERSAMPLINGS, cut_patch, draw_corner
 
 OPEN_CASES = 128
@@ -42,6 +44,10 @@ class SampleSource:
     seed: int
     oversampling: str = "last"
     """A name of sampling.OVERSAMPLINGS: which samples must contain foreground."""
+    previous_stage: Path | None = None
+    """For a cascade's second stage: the folder of the first one's labels, which become input channels …"""
+    previous_labels: tuple[int, ...] = ()
+    """… one for each of these."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,22 @@ class RawSample:
     image: torch.Tensor
     """(c, *crop) float32"""
     labels: torch.Tensor
-    """(1, *crop) int16, -1 outside the image"""
+    """(1, *crop) int16, -1 outside the image; in a cascade's second stage (2, *crop), the first one's labels last"""
     changes: Changes
     patch_size: tuple[int, ...]
     masked_channels: tuple[int, ...]
+    previous_labels: tuple[int, ...] = ()
+    label_noise: LabelNoise = NO_NOISE
 
     def augmented(self, device: torch.device | str = "cpu") -> Sample:
-        """Image (c, *patch) and labels (*patch), made on that device."""
+        """Image (c, *patch), with a channel for each of the previous labels behind it, and labels (*patch), made on
+        that device."""
         image, labels = self.image.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
         image, labels = apply_changes(image, labels, self.changes, self.patch_size, self.masked_channels)
+        if self.previous_labels:
+            channels = one_hot(labels[1].cpu().numpy(), self.previous_labels)
+            channels = torch.from_numpy(apply_label_noise(channels, self.label_noise))
+            image = torch.cat([image, channels.to(device)])
         return image, labels[0]
 
     def pin_memory(self) -> RawSample:
@@ -98,7 +111,7 @@ class PatchDataset(Dataset):
 
 
 def draw_sample(
-    source: SampleSource, number: int, open_case: Callable[[Path, str], TrainingCase] = open_training_case
+    source: SampleSource, number: int, open_case: Callable[[Path, str, Path | None], TrainingCase] = open_training_case
 ) -> RawSample:
     """The sample of that number: everything that chance decides about it, nothing of it applied.
 
@@ -106,7 +119,7 @@ def draw_sample(
         UserInputError: its case cannot be read.
     """
     rng = np.random.default_rng((source.seed, number))
-    case = open_case(source.folder, source.identifiers[rng.integers(len(source.identifiers))])
+    case = open_case(source.folder, source.identifiers[rng.integers(len(source.identifiers))], source.previous_stage)
     _require_channels(case, source)
     configuration = source.configuration
     preset = AUGMENTATIONS[source.augmentation]
@@ -124,12 +137,16 @@ def draw_sample(
         lower = [low + whole // 2 - part // 2 for low, whole, part in zip(lower, crop, final, strict=True)]
         crop = final
     patch = cut_patch(case, lower, crop)
-    image, labels = torch.from_numpy(patch.image), torch.from_numpy(patch.labels)[None]
+    maps = [patch.labels] if patch.previous is None else [patch.labels, patch.previous]
+    image, labels = torch.from_numpy(patch.image), torch.from_numpy(np.stack(maps))
     if len(patch_size) == 2:
         image, labels = image[:, 0], labels[:, 0]
-    # nnU-Net leaves them as they are where it does not augment.
-    masked = () if preset.space is None else _masked_channels(configuration)
-    return RawSample(image, labels, changes, patch_size, masked)
+    if preset.space is None:
+        # nnU-Net leaves masked channels and the previous stage's labels as they are where it does not augment.
+        return RawSample(image, labels, changes, patch_size, (), source.previous_labels)
+    noise = draw_label_noise(rng, len(source.previous_labels)) if source.previous_labels else NO_NOISE
+    masked = _masked_channels(configuration)
+    return RawSample(image, labels, changes, patch_size, masked, source.previous_labels, noise)
 
 
 def _in_space(size: tuple[int, ...]) -> tuple[int, ...]:

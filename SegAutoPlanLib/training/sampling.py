@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..labels import Label
 from ..preprocessing import TrainingCase
@@ -23,6 +24,8 @@ class Patch:
 
     image: np.ndarray
     labels: np.ndarray
+    previous: np.ndarray | None = None
+    """A cascade's second stage: the first one's labels, as `labels`."""
 
 
 def must_hold_foreground(position: int, batch_size: int, share: float) -> bool:
@@ -91,7 +94,10 @@ def draw_corner(
 def cut_patch(case: TrainingCase, lower: Sequence[int], size: Sequence[int]) -> Patch:
     """The crop of `size` voxels (three axes) that begins there, padded where the image ends."""
     image = np.stack([_crop(channel, lower, size, 0) for channel in case.data])
-    return Patch(image, _crop(case.segmentation, lower, size, PADDING_LABEL))
+    previous = case.previous_stage
+    if previous is not None:
+        previous = _crop(previous, lower, size, PADDING_LABEL, np.int16)
+    return Patch(image, _crop(case.segmentation, lower, size, PADDING_LABEL), previous)
 
 
 def _draw_voxel(case: TrainingCase, rng: np.random.Generator, forced: bool) -> np.ndarray | None:
@@ -111,12 +117,14 @@ def _means_annotated(label: Label) -> bool:
     return isinstance(label, tuple) and PADDING_LABEL in label
 
 
-def _crop(array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float) -> np.ndarray:
+def _crop(
+    array: np.ndarray, lower: Sequence[int], size: Sequence[int], fill: float, dtype: DTypeLike = None
+) -> np.ndarray:
     inside = tuple(
         slice(max(low, 0), max(min(low + extent, length), 0))
         for low, extent, length in zip(lower, size, array.shape, strict=True)
     )
-    patch = np.full(tuple(size), fill, dtype=array.dtype)
+    patch = np.full(tuple(size), fill, dtype=dtype or array.dtype)
     target = tuple(
         slice(part.start - low, part.stop - low) if part.stop > part.start else slice(0, 0)
         for part, low in zip(inside, lower, strict=True)

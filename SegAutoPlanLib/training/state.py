@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import platform
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import __version__
 from ..networks import UNet, load_weights, read_checkpoint, require_fit, shapes_of, with_aliases, write_checkpoint
 from ..networks.casting import can_compute, usual_format
 from ..networks.weights import require_finite_tensors
@@ -21,7 +19,12 @@ from .epoch_log import EpochLog, from_nnunet, to_nnunet
 from .optimizers import OPTIMIZERS
 from .recipe import Recipe
 from .resume_gate import resumable
+from .resume_record import ResumeRecord
 from .task import TrainingTask
+
+
+class NotFinite(ArithmeticError):
+    """A loss, a gradient or a weight is not a finite number any more."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class TrainingState:
     best_ema: float | None = None
     number_format: NumberFormat = FULL_PRECISION
     """What the steps are computed in; a training that goes on keeps it."""
+    training: int = 1
+    """Which training of its fold this is (see `ResumeRecord`)."""
     timed: Timed | None = None
     """None where the recipe's epochs are what is trained."""
 
@@ -103,17 +108,14 @@ class TrainingState:
                 "_best_ema": self.best_ema,
                 "current_epoch": self.epoch,
                 **_description(task),
-                "segautoplan": {
-                    "version": __version__,
-                    "torch": str(torch.__version__),
-                    "python": platform.python_version(),
-                    "recipe": vars(task.recipe),
-                    "seed": task.seed,
-                    "number_format": vars(self.number_format),
-                    "iteration": self.iteration,
-                    "losses_of_epoch": self.losses,
-                    "timed": asdict(self.timed) if self.timed else None,
-                },
+                "segautoplan": ResumeRecord.of(
+                    task,
+                    training=self.training,
+                    iteration=self.iteration,
+                    losses_of_epoch=tuple(self.losses),
+                    number_format=vars(self.number_format),
+                    timed=asdict(self.timed) if self.timed else None,
+                ).to_entry(),
             },
         )
 
@@ -128,10 +130,10 @@ class TrainingState:
         for state in content["optimizer_state"]["state"].values():
             require_finite_tensors(state, path)
         self.optimizer.load_state_dict(content["optimizer_state"])
-        ours = content.get("segautoplan", {})
-        if "number_format" in ours:
+        record = ResumeRecord.from_entry(content)
+        if record.number_format is not None:
             device = next(self.network.parameters()).device
-            began_in = number_format_of(ours["number_format"])
+            began_in = number_format_of(dict(record.number_format))
             self.number_format = began_in if can_compute(began_in, device) else usual_format(device)
             self.scaler = _scaler_for(self.number_format, device)
         if self.scaler and content.get("grad_scaler_state"):
@@ -141,9 +143,20 @@ class TrainingState:
         # Nothing is better than NaN, which nnU-Net's average becomes once an epoch saw no class.
         self.best_ema = None if best is None or math.isnan(best) else float(best)
         self.log = from_nnunet(content["logging"])
-        self.iteration = ours.get("iteration", 0)
-        self.losses = [float(loss) for loss in ours.get("losses_of_epoch", ())]
-        self.timed = Timed(**ours["timed"]) if ours.get("timed") else None
+        self.iteration, self.losses, self.training = record.iteration, list(record.losses_of_epoch), record.training
+        self.timed = Timed(**record.timed) if record.timed else None
+
+    def require_finite(self) -> None:
+        """Refuse to keep a network that has gone wrong.
+
+        Raises:
+            NotFinite: a weight, or what the optimiser remembers of one, is NaN or infinite.
+        """
+        remembered = (value for state in self.optimizer.state.values() for value in state.values())
+        tensors = [*self.network.state_dict().values(), *(value for value in remembered if torch.is_tensor(value))]
+        checks = [torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()]
+        if not torch.stack([check.to(checks[0].device) for check in checks]).all():
+            raise NotFinite
 
     def _fits(self, recipe: Recipe, path: Path) -> Rule:
         def check(content: Any) -> None:

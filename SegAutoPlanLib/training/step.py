@@ -11,8 +11,11 @@ from ..labels import LabelScheme
 from ..networks.casting import as_input, computing_in
 from .freezing import keep_frozen_statistics
 from .recipe import Recipe
-from .state import TrainingState
+from .state import NotFinite, TrainingState
 from .targets import full_resolution_target, supervision_targets
+
+SMALLEST_SCALE = 2.0**-20
+"""Of the losses in float16. It begins at 2^16 and halves with every step that overflows."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class TrainingStep:
         Args:
             images: (b, c, *patch) float32.
             labels: (b, *patch), -1 outside the image.
+
+        Raises:
+            NotFinite: in every process of a distributed run: the gradient is NaN or infinite, and the weights are
+                those before the step. In float16, where single steps overflow and are left out: none did not for long.
         """
         self._model.train()
         keep_frozen_statistics(self._state.network, self._recipe.freeze)
@@ -61,7 +68,9 @@ class TrainingStep:
         loss = self._forward(images, labels).loss
         if scaler is None:
             loss.backward()
-            self._clip()
+            # The norm of what all processes together found: it is finite in all of them or in none.
+            if not torch.isfinite(self._clip()):
+                raise NotFinite
             optimizer.step()
         else:
             scaler.scale(loss).backward()
@@ -69,6 +78,8 @@ class TrainingStep:
             self._clip()
             scaler.step(optimizer)
             scaler.update()
+            if scaler.get_scale() < SMALLEST_SCALE:
+                raise NotFinite
         return float(loss.detach())
 
     @torch.no_grad()
@@ -87,5 +98,5 @@ class TrainingStep:
         targets = supervision_targets(target, self._label_scheme, [output.shape[2:] for output in outputs])
         return Forward(self._loss(outputs, targets), outputs[0], target)
 
-    def _clip(self) -> None:
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe.gradient_clip)
+    def _clip(self) -> Tensor:
+        return torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe.gradient_clip)

@@ -42,6 +42,8 @@ class TrainingTask:
     """Whether to write any but the final one."""
     number_format: NumberFormat | None = None
     """What a new training computes in; None is the device's usual format."""
+    previous_stage: Path | None = None
+    """For a cascade's second stage: the folder of the first one's labels of every case."""
     budget: TimeBudget | None = None
     """Until when, instead of the recipe's epochs."""
     validation_tiles: int = 0
@@ -59,7 +61,7 @@ class TrainingTask:
     @property
     def channels(self) -> int:
         """Input channels of the network."""
-        return len(self.dataset_json.channel_names)
+        return self.configuration.input_channels(len(self.dataset_json.channel_names), self.label_scheme)
 
     @property
     def mirror_axes(self) -> tuple[int, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import SyncBatchNorm
@@ -29,9 +31,11 @@ from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .recipe import Recipe
 from .rehearsal import rehearse
+from .resume_record import ResumeRecord
+from .same_training import require_same_training, resumed_message
 from .samples import SampleSource
 from .sampling import positions_of_rank
-from .state import Timed, TrainingState
+from .state import NotFinite, Timed, TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
 from .time_budget import Pace, fit_into, require_enough, words_of
@@ -44,8 +48,8 @@ VALIDATION_SEED_OFFSET = 1_000_003
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
     """Train one fold and return the path of its final checkpoint, or of a benchmark's result.
 
-    `reporter.stop_requested()` is asked at every step; a stop writes `checkpoint_latest.pth`, from which the same call
-    with `resume` goes on as if nothing had happened.
+    `reporter.stop_requested()` is asked at every step, of validation too; a stop writes `checkpoint_latest.pth`, from
+    which the same call with `resume` goes on as if nothing had happened.
 
     Raises:
         StopRequested: after a stop was asked for and the checkpoint written.
@@ -113,8 +117,11 @@ class _Training:
             try:
                 while not self.course.is_over(self.state):
                     self._epoch(batches)
+            except NotFinite as error:
+                raise UserInputError(self._went_wrong()) from error
             except LoaderDied:
-                self._keep()
+                self.reports.ended(self.state)
+                self.checkpoints.save("latest", self.state)
                 raise
         self.reports.ended(self.state)
         if self.recipe.is_benchmark:
@@ -163,6 +170,8 @@ class _Training:
             mirror_axes=task.mirror_axes,
             seed=task.seed,
             oversampling=recipe.oversampling,
+            previous_stage=task.previous_stage,
+            previous_labels=task.label_scheme.foreground_labels if task.previous_stage else (),
         )
         validation = replace(
             training,
@@ -188,10 +197,10 @@ class _Training:
         start = ""
         if self.task.resume:
             if (newest := self.checkpoints.newest()) is not None:
-                self.state.load(newest, self.recipe)
-                self.reporter.event("resumed", message=f"Continuing after epoch {self.state.epoch}.")
+                self._resume(*newest)
                 return start
             self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
+        self.checkpoints.begin(self.state)
         if (source := self.task.pretrained) is not None:
             taken = load_pretrained(
                 self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
@@ -202,6 +211,15 @@ class _Training:
         if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
             self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
         return start
+
+    def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
+        self.state.load(path, self.recipe)
+        require_same_training(content, self.task, path)
+        self.checkpoints.go_on(self.state, path)
+        self.reporter.event("resumed", message=resumed_message(content, self.recipe))
+        if ResumeRecord.from_entry(content).recipe is None:
+            message = f"{path} does not say its recipe and seed; training goes on with those of this call."
+            self.reporter.event("warning", message=message)
 
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
@@ -223,9 +241,11 @@ class _Training:
             started=wall_started,
             ended=time.time(),
         )
+        # Nothing is written over a good checkpoint once the network is spoilt.
+        state.require_finite()
         state.finish_epoch(log)
         self.reports.epoch(state, log, time.monotonic() - epoch_started)
-        self.checkpoints.after_epoch(state)
+        self.checkpoints.after_epoch(state, is_last=self.course.epochs(state) <= state.epoch)
 
     def _train_epoch(self, batches: BatchStream) -> bool:
         """Whether the epoch came to its end before the training did."""
@@ -254,21 +274,31 @@ class _Training:
         losses: list[float] = []
         counts = torch.zeros(3, len(self.task.label_scheme.foreground), dtype=torch.float64)
         for images, labels in islice(batches, self.recipe.validation_iterations):
+            if self.ranks.any_rank(self.reporter.stop_requested()):
+                # Whoever resumes validates this epoch from its beginning.
+                self._stop()
             seen = self.step.evaluate(images, labels)
             losses.append(float(seen.loss))
             counts += confusion_counts(seen.logits, seen.target, self.task.label_scheme)
         counts = self.ranks.sum(counts.to(self.device)) if self.device.type != "mps" else counts
         return self._mean_over_ranks(losses), dice_of_counts(counts)
 
-    def _keep(self) -> None:
-        """Before the end comes too early."""
-        self.reports.ended(self.state)
-        self.checkpoints.save("latest", self.state)
-
     def _stop(self) -> None:
-        self._keep()
-        kept = "everything learned so far is kept, resume to go on" if self.task.checkpoints else "nothing is kept"
+        self.state.require_finite()
+        # Each process has the losses of its part of the batches; who resumes has those of all.
+        if self.state.losses:
+            together = self.ranks.sum(torch.tensor(self.state.losses, dtype=torch.float64)) / self.ranks.world
+            self.state.losses = together.tolist()
+        self.reports.ended(self.state)
+        kept = self.checkpoints.stop(self.state)
         raise StopRequested(f"Stopped in epoch {self.state.epoch + 1} of {self.course.epochs(self.state)}; {kept}.")
+
+    def _went_wrong(self) -> str:
+        return (
+            f"{self.task.fold_folder}: in epoch {self.state.epoch + 1} the loss became infinite or not a number, and "
+            f"training has stopped before it spoilt the network ({self.checkpoints.kept()}); train with a lower "
+            "learning rate, or with --precision full, and look for cases with absurd intensities."
+        )
 
     def _mean_over_ranks(self, values: list[float]) -> float:
         total = self.ranks.sum(torch.tensor([sum(values), float(len(values))], device=self.device))

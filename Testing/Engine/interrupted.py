@@ -7,7 +7,9 @@ renames, links or removes one below the folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import resource
@@ -36,6 +38,7 @@ def main(verb: str, folder: Path) -> None:
     torch.set_num_threads(1)
     sound = folder / "sound"
     arguments, moments = PREPARED[verb](sound)
+    _warm_up(arguments, _place(sound, folder / "warm"))
     undisturbed = _place(sound, folder / "undisturbed")
     count_file = folder / "count"
     code, error = _run(arguments, undisturbed, lambda step: count_file.write_text(str(step)))
@@ -69,6 +72,14 @@ def _tell(
         "left": sorted(str(path.relative_to(place)) for path in place.rglob(".*") if path.is_file()),
     }
     print(json.dumps(outcome), flush=True)
+
+
+def _warm_up(arguments: list[str], place: Path) -> None:
+    """What torch imports and prepares at first use is not done again by every child."""
+    from SegAutoPlanLib.__main__ import main as command_line
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        command_line([argument.format(place=place) for argument in arguments])
 
 
 def _place(sound: Path, place: Path) -> Path:
@@ -139,7 +150,7 @@ def contents(place: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str | None:
-    if path.suffix == ".txt" or path.name == "summary.json":
+    if path.suffix == ".txt" or path.name in ("summary.json", "debug.json", "progress.png"):
         return None
     if path.suffix == ".pth":
         return _digest_of_weights(path)
@@ -165,6 +176,11 @@ def _train(sound: Path) -> Prepared:
     return ["train", NAME, "3d_fullres", "0", "--workspace", "{place}", *short], 3
 
 
+def _resume(sound: Path) -> Prepared:
+    arguments, _ = _train(sound)
+    return [*arguments, "--resume"], 5
+
+
 def _predict(sound: Path) -> Prepared:
     workspace = ball_workspace(sound, cases=2)
     model = untrained_model(workspace).relative_to(sound)
@@ -182,6 +198,7 @@ def _predict_with_probabilities(sound: Path) -> Prepared:
 PREPARED: dict[str, Callable[[Path], Prepared]] = {
     "preprocess": _preprocess,
     "train": _train,
+    "train with resume": _resume,
     "predict": _predict,
     "predict with probabilities": _predict_with_probabilities,
 }

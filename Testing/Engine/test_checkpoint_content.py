@@ -158,6 +158,13 @@ WRONG_PROGRESS: dict[str, Callable[[Content], None]] = {
     ),
     "half a number format": with_value("segautoplan", "number_format", value={"precision": "float32"}),
     "more epochs than wanted": with_value("current_epoch", value=1001),
+    "a training that is text": with_value("segautoplan", "training", value="x"),
+    "a seed that is a list": with_value("segautoplan", "seed", value=[1]),
+    "a recipe that is a list": with_value("segautoplan", "recipe", value=[]),
+    "a recipe that is a tensor": with_value("segautoplan", "recipe", value={"epochs": torch.zeros(3)}),
+    "a recipe of shared lists": with_value("segautoplan", "recipe", value={"epochs": _laughs()}),
+    "cases that are no digest": with_value("segautoplan", "cases", value="../.."),
+    "a fold that is a path": with_value("init_args", "fold", value="../1"),
 }
 
 

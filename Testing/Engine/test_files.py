@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 import pytest
 
@@ -23,6 +24,26 @@ def test_an_error_leaves_the_previous_file_and_nothing_else(tmp_path):
         temporary.write_text(str(1 / 0))
     assert [path.name for path in tmp_path.iterdir()] == ["plans.json"]
     assert "good" in (tmp_path / "plans.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: only POSIX flushes folders")
+def test_a_durable_file_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(tmp_path, monkeypatch):
+    done = []
+    flush, rename = os.fsync, os.replace
+
+    def fsync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else os.fstat(descriptor).st_size)
+        flush(descriptor)
+
+    def replace(source, target):
+        done.append("renamed")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    with atomic_path(tmp_path / "checkpoint.pth", durable=True) as temporary:
+        temporary.write_bytes(b"all of it")
+    assert done == [9, "renamed", "folder"]
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):

@@ -302,7 +302,7 @@ def test_a_truncated_image_leaves_nothing_half_written(trained, tmp_path):
 
 @pytest.fixture
 def second_stage(tmp_path):
-    """A cascade's second stage with the weights of a fresh network: training one is for later."""
+    """A cascade's second stage with the weights of a fresh network."""
     workspace = ball_workspace(tmp_path / "workspace")
     document = read_json(workspace.preprocessed / NAME / "nnUNetPlans.json")
     document["configurations"]["3d_cascade"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}

@@ -13,6 +13,7 @@ import torch
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.inference import Segmenter
 from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import build_loss
@@ -91,16 +92,15 @@ def test_a_stopped_training_resumes_where_it_stopped(workspace):
     train(workspace, SHORT)
     uninterrupted = weights_of(workspace)
     with pytest.raises(StopRequested):
-        # The seventh step lies in the middle of the second of three epochs.
-        train(workspace, SHORT, StopInTraining(step=6))
+        # Four steps and a look at validation are the first of three epochs; two steps of the second are done.
+        train(workspace, SHORT, StopInTraining(question=7))
     stopped = weights_of(workspace, "latest")
     assert (stopped["current_epoch"], stopped["segautoplan"]["iteration"]) == (1, 2)
-    (workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth").unlink()
     train(workspace, dataclasses.replace(SHORT, resume=True))
     resumed = weights_of(workspace)
     for name, tensor in uninterrupted["network_weights"].items():
-        assert torch.allclose(tensor, resumed["network_weights"][name], atol=1e-6), name
-    assert resumed["logging"]["train_losses"] == pytest.approx(uninterrupted["logging"]["train_losses"], abs=1e-5)
+        assert torch.equal(tensor, resumed["network_weights"][name]), name
+    assert resumed["logging"]["train_losses"] == uninterrupted["logging"]["train_losses"]
 
 
 @pytest.mark.parametrize("lost_at", [6, 9], ids=["in a step", "in validation"])
@@ -158,7 +158,7 @@ def test_without_deep_supervision_the_loss_is_that_of_the_full_resolution(worksp
 def test_a_training_without_deep_supervision_learns_and_resumes(workspace):
     options = dataclasses.replace(SHORT, recipe="nodeepsupervision", fold=1, epochs=3)
     with pytest.raises(StopRequested):
-        train(workspace, options, StopInTraining(step=6))
+        train(workspace, options, StopInTraining(question=7))
     report = Recorder()
     train(workspace, dataclasses.replace(options, resume=True), report)
     losses = [event["train_loss"] for event in report.events if event["event"] == "epoch"]
@@ -228,17 +228,17 @@ def test_the_tiles_of_validation_are_told_within_its_cases(workspace, monkeypatc
 
 
 class StopInTraining(Recorder):
-    """Asks for a stop before the given training step (counted from 0)."""
+    """Asks for a stop before the given step of training or validation (counted from 0)."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, question: int) -> None:
         super().__init__()
         self._left: int | None = None
-        self._step = step
+        self._question = question
 
     def event(self, event, **fields):
         super().event(event, **fields)
         if event == "preprocessed":
-            self._left = self._step
+            self._left = self._question
 
     def stop_requested(self):
         if self._left is None:
@@ -331,3 +331,18 @@ def test_a_recipes_batch_is_the_one_that_is_drawn_and_counted(workspace):
     with BatchStream((source,), [(TRAINING, 0)]) as batches:
         images, _ = next(batches)
     assert len(images) == 8
+
+
+def test_the_validation_of_a_fold_mirrors_as_the_model_allows_on_a_cpu_too(workspace, monkeypatch):
+    used = []
+
+    def remembered(*given, **named):
+        used.append(Segmenter(*given, **named))
+        return used[-1]
+
+    monkeypatch.setattr("SegAutoPlanLib.pipeline.train.Segmenter", remembered)
+    train(workspace, dataclasses.replace(SHORT, configuration="2d", epochs=1, iterations=1))
+    (segmenter,) = used
+    assert segmenter.device.type == "cpu"
+    assert segmenter.mirroring
+    assert tuple(segmenter.model.mirror_axes) == (0, 1)

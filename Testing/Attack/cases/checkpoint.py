@@ -205,6 +205,16 @@ WRONG_PROGRESS: dict[str, Callable[[Content], Any]] = {
         "precision": "float64", "channels_last": True}),
     "format-more": _set("segautoplan", "number_format", value={
         "precision": "float32", "channels_last": True, "code": "x"}),
+    **{f"ours-{key}-{name}": _set("segautoplan", key, value=value)
+       for key in ("training", "seed", "recipe", "cases")
+       for name, value in (("text", "x"), ("list", [1]), ("laughs", _laughs()), ("tensor", torch.zeros(3)),
+                           ("object", {"loss": _laughs()}))},
+    **{f"fold-{name}": _set("init_args", "fold", value=value)
+       for name, value in (("other", 1), ("path", "../1"), ("nan", NAN), ("laughs", _laughs()))},
+    **{f"its-{key}-{name}": _set("init_args", key, value=value)
+       for key in ("plans", "dataset_json")
+       for name, value in (("text", "x"), ("empty", {}), ("list", []), ("laughs", _laughs()),
+                           ("inner-laughs", {"labels": _laughs(), "configurations": _laughs()}))},
 }  # fmt: skip
 HARMLESS: dict[str, Callable[[Content], Any]] = {
     "more-keys": _set("whatever", value={"a": [1, None, torch.zeros(2)]}),

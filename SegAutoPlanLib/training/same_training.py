@@ -1,0 +1,156 @@
+"""Whether a checkpoint belongs to the training that is asked for; where it does not, in what it differs.
+
+A resumed training ends where an uninterrupted one would have. So whatever decides its weights must be as before; only
+how long it goes on may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileError
+from ..planning import Configuration, Plan, plan_from_json
+from ..schema import array_of, either, mapping_of, nothing, problem_of, record, shown, whole
+from .recipe import Recipe
+from .resume_record import ResumeRecord, digest_of_cases
+from .schedules import learning_rate_at
+from .task import TrainingTask
+
+MAY_CHANGE = frozenset({"name", "epochs", "checkpoint_every", "trainer_name", "results_name"})
+"""Fields of the recipe that do not decide what one step does to the weights. A recipe may also be renamed."""
+OPTIONS = {"loss": "--loss", "iterations_per_epoch": "--iterations"}
+"""What a user calls a field of the recipe; all others are the recipe's own."""
+ELSEWHERE = frozenset({"name", "data_identifier", "preprocessor_name", "previous_stage", "next_stage"})
+"""Fields of a configuration that say where things are, not what they are."""
+LABELS = record(
+    {"labels": mapping_of(either(whole(), array_of(whole(), longest=1000)), longest=10_000)},
+    {"regions_class_order": either(nothing, array_of(whole(), longest=10_000))},
+)
+SHOWN_DIFFERENCES = 4
+REMEDY = (
+    "give the same options as before, or leave out --resume to train anew (--pretrained with this file starts from "
+    "its weights)"
+)
+
+
+def require_same_training(content: Mapping[str, Any], task: TrainingTask, source: Path) -> None:
+    """Refuse to resume from a checkpoint of a training with other options, cases or plan.
+
+    What a checkpoint does not say, as nnU-Net's do not say the recipe, is not compared.
+
+    Args:
+        content: of the checkpoint, which has passed `resume_gate`.
+        source: its file.
+
+    Raises:
+        UserInputError: it differs; the sentence says in what.
+    """
+    record, init_args = ResumeRecord.from_entry(content), content.get("init_args", {})
+    found = [
+        *_of_place(init_args, task),
+        *_of_options(record, task),
+        *_of_labels(init_args, task),
+        *_of_plan(init_args, task, source),
+    ]
+    if record.cases is not None and record.cases != digest_of_cases(task):
+        found.append("other cases (splits_final.json or the dataset has changed since)")
+    if found:
+        more = f" and {len(found) - SHOWN_DIFFERENCES} more" if len(found) > SHOWN_DIFFERENCES else ""
+        raise FileError(source, f"was trained with {', '.join(found[:SHOWN_DIFFERENCES])}{more}", REMEDY)
+
+
+def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
+    """Where a training goes on, and what another length changes.
+
+    Args:
+        content: of the checkpoint, which has passed its gate.
+    """
+    epoch, before = content["current_epoch"], ResumeRecord.from_entry(content).recipe or {}
+    planned = before.get("epochs")
+    message = f"Continuing after epoch {epoch}."
+    is_timed = ResumeRecord.from_entry(content).timed is not None
+    if is_timed or not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
+        return message
+    rate = learning_rate_at(recipe, epoch)
+    return (
+        f"{message} It was to have {planned} epochs and now has {recipe.epochs}; the learning rate goes on at "
+        f"{rate:.3g}, where a training of {recipe.epochs} epochs is by then."
+    )
+
+
+def _of_place(init_args: Mapping[str, Any], task: TrainingTask) -> Iterator[str]:
+    configuration, fold = init_args.get("configuration"), init_args.get("fold")
+    if configuration is not None and configuration != task.configuration_name:
+        yield f"the configuration {shown(configuration)}, not {task.configuration_name}"
+    if fold is not None and fold != task.fold:
+        yield f"fold {fold}, not {task.fold}"
+
+
+def _of_options(record: ResumeRecord, task: TrainingTask) -> Iterator[str]:
+    if record.seed is not None and record.seed != task.seed:
+        yield f"--seed {record.seed}, not {task.seed}"
+    if record.recipe is None:
+        return
+    # A field that an earlier version did not have was what its default is now; that of a later one is not known here.
+    defaults = asdict(Recipe())
+    now = _lists(asdict(task.recipe))
+    before = {**_lists(defaults), **_lists(dict(record.recipe))}
+    changed = [name for name in before if name not in MAY_CHANGE and before[name] != now.get(name)]
+    if changed and before["name"] != now["name"]:
+        yield f"--recipe {before['name']}, not {now['name']}"
+    for name in changed:
+        yield f"{OPTIONS.get(name, name)} {_value(before[name])}, not {_value(now.get(name))}"
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else str(shown(value))
+
+
+def _of_labels(init_args: Mapping[str, Any], task: TrainingTask) -> Iterator[str]:
+    document = init_args.get("dataset_json")
+    if document is None:
+        return
+    before, now = (_values_of_labels(labels) for labels in (document, task.dataset_json.document))
+    if before != now:
+        yield "other labels in dataset.json"
+
+
+def _values_of_labels(document: Any) -> Any:
+    """What the labels stand for, in their order; their names do not matter to a network. None if that cannot be."""
+    if problem_of(LABELS, document) is not None:
+        return None
+    return _lists([list(document["labels"].values()), document.get("regions_class_order")])
+
+
+def _of_plan(init_args: Mapping[str, Any], task: TrainingTask, source: Path) -> Iterator[str]:
+    if init_args.get("plans") is None:
+        return
+    before, now = plan_from_json(init_args["plans"], str(source)), task.plan
+    was = before.configurations.get(task.configuration_name)
+    changed = [name for name in ("transpose_forward", "foreground_intensities") if _differ(before, now, name)]
+    if was is None:
+        changed.append("configurations")
+    else:
+        changed += [
+            field.name
+            for field in fields(Configuration)
+            if field.name not in ELSEWHERE and _differ(was, now.configuration(task.configuration_name), field.name)
+        ]
+    for name in changed:
+        yield f"another {name} in its plan"
+
+
+def _differ(one: Plan | Configuration, other: Plan | Configuration, name: str) -> bool:
+    before, now = getattr(one, name), getattr(other, name)
+    # NaN, which an intensity may be, equals nothing but its text.
+    return before != now and repr(before) != repr(now)
+
+
+def _lists(value: Any) -> Any:
+    """Lists for tuples, which JSON and pickles mix."""
+    if isinstance(value, Mapping):
+        return {name: _lists(item) for name, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
