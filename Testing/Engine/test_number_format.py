@@ -112,7 +112,7 @@ def test_a_resumed_training_keeps_the_format_it_began_in(wanted, workspace, memo
     expected = weights(uninterrupted)
     uninterrupted.checkpoint.unlink()
     with pytest.raises(StopRequested):
-        train(workspace, OPTIONS, StopInTraining(5))
+        train(workspace, OPTIONS, StopInTraining(question=5))
     memory.unlink()
     resumed = train(workspace, dataclasses.replace(OPTIONS, resume=True))
     assert the_format(resumed) == wanted
