@@ -107,7 +107,9 @@ def prepare(name: str, python: Path, raw: Path, folder: Path) -> None:
     else:
         command = ["-m", "SegAutoPlanLib", "preprocess", "4", "--configurations", CONFIGURATION]
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([str(python), *command], env=environment(raw, folder, 2), check=True, stdout=subprocess.DEVNULL)
+    # nnU-Net's planner takes no 0 for the number of its loading processes.
+    env = environment(raw, folder, 2) | {"nnUNet_n_proc_DA": "1"}
+    subprocess.run([str(python), *command], env=env, check=True, stdout=subprocess.DEVNULL)
 
 
 class Side:
