@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .errors import UserInputError
 from .schema import shown
 
+Thing = TypeVar("Thing")
 REMEDY = "start the program with torchrun, or remove WORLD_SIZE from the environment"
 
 
@@ -24,6 +27,10 @@ class Rank:
     def is_main(self) -> bool:
         """Whether this process reports and writes; the others only compute."""
         return self.rank == 0
+
+    def share_of(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """What this process does of a work that all share out."""
+        return things[self.rank :: self.world]
 
 
 def rank_from_environment() -> Rank:

@@ -13,8 +13,7 @@ from torch import Tensor
 from ..files import write_json
 from .distributed import Ranks
 from .epoch_log import EpochLog
-from .rehearsal import random_batch
-from .sampling import positions_of_rank
+from .rehearsal import local_batch_size, random_batch
 from .task import TrainingTask
 
 RESULT_FILE = "benchmark_result.json"
@@ -27,8 +26,7 @@ class RandomBatch:
     """
 
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks) -> None:
-        size = len(positions_of_rank(task.configuration.batch_size, ranks.rank, ranks.world))
-        images, labels = random_batch(task, size)
+        images, labels = random_batch(task, local_batch_size(task, ranks))
         self._batch = images.to(device), labels.to(device)
 
     def __enter__(self) -> RandomBatch:

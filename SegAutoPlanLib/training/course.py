@@ -10,14 +10,20 @@ for the end of the time itself.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from ..progress import Reporter
 from .distributed import Ranks
 from .recipe import Recipe
+from .rehearsal import local_batch_size, rehearse
 from .schedules import learning_rate_at
-from .state import TrainingState
+from .state import Timed, TrainingState
+from .step import TrainingStep
+from .task import TrainingTask
+from .time_budget import Pace, fit_into, require_enough, words_of
 
 EPOCHS_OF_A_BUDGET = 25
 """Its epochs are as long as that there are about so many, within limits: enough for a curve, and for a best one."""
@@ -28,6 +34,9 @@ VALIDATION_SHARE = 10
 
 class Course(Protocol):
     """What the loop asks."""
+
+    recipe: Recipe
+    """The task's, with the length that the training really has."""
 
     def is_over(self, state: TrainingState) -> bool:
         """Whether the training ends here; asked before each step and each epoch."""
@@ -58,20 +67,46 @@ class Course(Protocol):
         ...
 
 
+def set_course(
+    step: TrainingStep, state: TrainingState, task: TrainingTask, reporter: Reporter, ranks: Ranks
+) -> EpochCourse | TimedCourse:
+    """To the recipe's epochs, or, with a budget or from a checkpoint that had one, until the time is up.
+
+    Raises:
+        UserInputError: the budget is too short to learn anything.
+    """
+    if task.budget is None and state.timed is None:
+        return EpochCourse(task.recipe)
+    started, budget = time.monotonic(), task.budget
+    pace = rehearse(step, state, task, local_batch_size(task, ranks))
+    pace = Pace(*map(ranks.of_main, (pace.step_s, pace.tile_s)))
+    left = state.timed.left_s if budget is None else ranks.of_main(budget.ends - time.monotonic())
+    fit = fit_into(left, pace, task.validation_tiles)
+    if budget is not None:
+        require_enough(budget.minutes, left, fit, pace)
+        spent = state.seconds_trained
+        iterations = state.timed.iterations_per_epoch if state.timed else iterations_for(fit.steps)
+        state.timed = Timed(spent / (spent + left), fit.steps, iterations, spent, left)
+    recipe = timed_recipe(task.recipe, fit.steps, state.timed.iterations_per_epoch)
+    reporter.event("budget", message=words_of(fit, pace), steps=round(fit.steps), step_s=round(pace.step_s, 4))
+    ends = (budget.ends if budget is not None else started + left) - fit.reserve_s
+    return TimedCourse(recipe, ranks, ends, fit.reserve_s, pace.step_s, time.monotonic)
+
+
 class EpochCourse:
     """As many epochs as the recipe has; the learning rate changes from epoch to epoch, as nnU-Net's does."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+        self.recipe = recipe
 
     def is_over(self, state: TrainingState) -> bool:
-        return state.epoch >= self._recipe.epochs
+        return state.epoch >= self.recipe.epochs
 
     def begin_epoch(self, state: TrainingState) -> None:
         pass
 
     def learning_rate(self, state: TrainingState) -> float:
-        return learning_rate_at(self._recipe, state.epoch)
+        return learning_rate_at(self.recipe, state.epoch)
 
     def stepped(self, state: TrainingState) -> None:
         pass
@@ -83,7 +118,7 @@ class EpochCourse:
         return recipe
 
     def epochs(self, state: TrainingState) -> int:
-        return self._recipe.epochs
+        return self.recipe.epochs
 
 
 class TimedCourse:
@@ -105,7 +140,7 @@ class TimedCourse:
         step_s: float,
         clock: Callable[[], float],
     ) -> None:
-        self._recipe, self._ranks, self._step_s, self._clock = recipe, ranks, step_s, clock
+        self.recipe, self._ranks, self._step_s, self._clock = recipe, ranks, step_s, clock
         self._ends, self._reserve_s = ends, reserve_s
         self._began = self._marked = clock()
         self._steps = 0
@@ -125,7 +160,7 @@ class TimedCourse:
         state.timed = replace(state.timed, steps_left=self._ranks.of_main(max(self._ends - now, 0.0) / self._step_s))
 
     def learning_rate(self, state: TrainingState) -> float:
-        return learning_rate_at(self._recipe, state.timed.progress * self._recipe.epochs)
+        return learning_rate_at(self.recipe, state.timed.progress * self.recipe.epochs)
 
     def stepped(self, state: TrainingState) -> None:
         now = self._clock()
@@ -147,7 +182,7 @@ class TimedCourse:
         if self._time_is_up():
             return state.epoch + bool(state.iteration)
         left = state.iteration + state.timed.steps_left
-        return state.epoch + max(1, round(left / self._recipe.iterations_per_epoch))
+        return state.epoch + max(1, round(left / self.recipe.iterations_per_epoch))
 
     def _time_is_up(self) -> bool:
         # A step that would not end before half of it is over time is not begun.

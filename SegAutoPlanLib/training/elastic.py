@@ -1,16 +1,17 @@
-"""torch's elastic agent in a thread: it starts the ranks of this computer, and all of them again when one dies."""
+"""torch's elastic agent in a thread: it starts the ranks of this computer, and all of them again when one dies.
+
+Needs torch 2.3, which the rest of the engine does not: imported by who starts ranks alone (`launch`).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from torch.distributed.elastic.agent.server.api import WorkerSpec
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
@@ -26,9 +27,9 @@ from torch.distributed.elastic.rendezvous import (
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
 from ..errors import UserInputError
+from .nodes import Nodes
 from .rank_process import RankCall, RankFailed, run_rank
 
-HERE = "127.0.0.1"
 JOIN_S = 900
 """How long the first computer waits for the last one."""
 LEAVE_S = 15.0
@@ -36,27 +37,6 @@ LEAVE_S = 15.0
 
 NO_SHARED_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
 TALKATIVE = ("torch.distributed.elastic", "torch.multiprocessing.spawn")
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """The computers of one training, and where they meet."""
-
-    count: int = 1
-    rendezvous: str = f"{HERE}:0"
-    """`HOST:PORT` of one of them."""
-    name: str = ""
-    """What several trainings that meet at one place are told apart by; by default each is one of its own."""
-
-    @property
-    def own_address(self) -> str | None:
-        """How the others reach this computer; None for its name in the network."""
-        host = self.rendezvous.rpartition(":")[0]
-        try:
-            is_here = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            is_here = host == "localhost"
-        return host if is_here else None
 
 
 class Agent(threading.Thread):

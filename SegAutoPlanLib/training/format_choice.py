@@ -11,20 +11,14 @@ from pathlib import Path
 
 import torch
 
-from ..losses import build_loss
-from ..losses.deep_supervision import DeepSupervision
-from ..networks import build_network
 from ..networks.casting import candidates, usual_format
 from ..networks.format_memory import machine_and, measure, remember, remembered
 from ..number_format import FORMATS, FULL_PRECISION, NumberFormat
 from ..planning.architecture_json import architecture_to_json
 from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
-from .freezing import freeze
-from .rehearsal import random_batch
-from .sampling import positions_of_rank
-from .state import TrainingState
-from .step import TrainingStep
+from .new_training import new_state, new_step
+from .rehearsal import local_batch_size, random_batch
 from .task import TrainingTask
 
 WORTH_MEASURING = 100
@@ -90,7 +84,7 @@ def _work(task: TrainingTask, ranks: Ranks) -> str:
             "training step",
             architecture_to_json(configuration.architecture),
             configuration.patch_size,
-            _batch_size(task, ranks),
+            local_batch_size(task, ranks),
             task.channels,
             task.label_scheme.head_count,
             recipe.loss,
@@ -102,22 +96,12 @@ def _work(task: TrainingTask, ranks: Ranks) -> str:
     )
 
 
-def _batch_size(task: TrainingTask, ranks: Ranks) -> int:
-    return len(positions_of_rank(task.configuration.batch_size, ranks.rank, ranks.world))
-
-
 def _step_in(
     number_format: NumberFormat, task: TrainingTask, device: torch.device, ranks: Ranks
 ) -> Callable[[], float]:
     """A step of a network of its own on made-up data."""
-    configuration, recipe, scheme = task.configuration, task.recipe, task.label_scheme
-    network = build_network(configuration.architecture, task.channels, scheme.head_count).to(device)
-    network.deep_supervision = recipe.deep_supervision
-    freeze(network, recipe.freeze)
-    state = TrainingState.fresh(network, recipe, device, number_format)
-    loss = DeepSupervision(build_loss(recipe.loss, scheme, configuration.batch_dice))
-    step = TrainingStep(network, state, loss, recipe, scheme, device)
-    samples = _batch_size(task, ranks)
+    step = new_step(task, new_state(task, device, number_format), device)
+    samples = local_batch_size(task, ranks)
     if device.type == "cpu":
         samples = min(samples, SAMPLES_ON_A_CPU)
     # The loss comes back as a number: whatever the device still had to do is done then.

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Connection, Listener, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import distributed
@@ -25,8 +25,11 @@ from ..errors import StopRequested, UserInputError
 from ..progress import SILENT, Reporter
 from ..rank import Rank, rank_from_environment
 from .distributed import Ranks
-from .elastic import Agent, Nodes
+from .nodes import Nodes
 from .rank_process import END, FAIL, LEAVE, STOP, Event, Hello, Outcome, RankCall, RankFailed, Welcome, name_of
+
+if TYPE_CHECKING:
+    from .elastic import Agent
 
 Result = TypeVar("Result")
 
@@ -60,16 +63,17 @@ def launch_ranks(
             too little memory ends the work at once.
 
     Raises:
-        UserInputError: not so many GPUs here, the computers do not find each other; or a rank says so.
+        UserInputError: not so many GPUs here, a torch too old, the computers do not find each other; or a rank says so.
         StopRequested: after the reporter was asked to stop and the work did.
         RankFailed: a process failed; the others have been ended.
     """
     nodes = nodes or Nodes()
     _check(count, device)
+    new_agent = _agent_class()
     secret = secrets.token_bytes(32)
     with _listening(secret) as (listener, connections):
         call = RankCall(work, device, listener.address, secret)
-        agent = Agent(call, count, nodes, restarts)
+        agent = new_agent(call, count, nodes, restarts)
         launch = _Launch(agent, connections, reporter, has_begun=nodes.count == 1)
         agent.start()
         try:
@@ -85,6 +89,17 @@ def _check(count: int, device: str) -> None:
         raise UserInputError("--gpus: torchrun has started the processes already; leave the option out.")
     if device != "cpu" and torch.cuda.device_count() < count:
         raise UserInputError(f"--gpus {count}: torch finds {torch.cuda.device_count()} GPU(s) here; give at most that.")
+
+
+def _agent_class() -> type[Agent]:
+    try:
+        from .elastic import Agent
+    except ImportError as error:
+        raise UserInputError(
+            f"--gpus, --nodes: several processes need torch 2.3 or newer, and here is {torch.__version__}; "
+            "update torch, or train in one process."
+        ) from error
+    return Agent
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..rank import Rank
+from .sampling import positions_of_rank
 from .state import TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
@@ -34,6 +36,11 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     if scaler is not None:
         state.scaler.load_state_dict(scaler)
     return Pace(step_s, forward_s / batch_size)
+
+
+def local_batch_size(task: TrainingTask, rank: Rank) -> int:
+    """Samples per step in one of the processes."""
+    return len(positions_of_rank(task.configuration.batch_size, rank.rank, rank.world))
 
 
 def random_batch(task: TrainingTask, batch_size: int) -> tuple[Tensor, Tensor]:

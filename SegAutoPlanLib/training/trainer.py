@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.nn import SyncBatchNorm
-from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import StopRequested, UserInputError
-from ..losses import build_loss
-from ..losses.deep_supervision import DeepSupervision
-from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
 from ..progress import SILENT, Reporter
-from .augmentation_presets import AUGMENTATIONS
-from .batches import BatchStream, LoaderDied, batch_order
-from .benchmark import RESULT_FILE, RandomBatch, write_benchmark
+from .batches import BatchStream, LoaderDied
+from .benchmark import RESULT_FILE, write_benchmark
 from .checkpoints import FoldCheckpoints
-from .course import Course, EpochCourse, TimedCourse, iterations_for, timed_recipe
-from .distributed import ALONE, OverRanks, Ranks
+from .course import set_course
+from .distributed import ALONE, Ranks
 from .epoch_log import EpochLog
-from .freezing import freeze, require_weights_to_keep
+from .fold_batches import fold_batches
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
-from .recipe import Recipe
-from .rehearsal import rehearse
-from .resume_record import ResumeRecord
-from .same_training import require_same_training, resumed_message
-from .samples import SampleSource
-from .sampling import positions_of_rank
-from .state import NotFinite, Timed, TrainingState
-from .step import TrainingStep
+from .new_training import new_state, new_step
+from .start import resume_or_start
+from .state import NotFinite
 from .task import TrainingTask
-from .time_budget import Pace, fit_into, require_enough, words_of
-from .training_reports import TrainingReports, report_start
-
-VALIDATION_SEED_OFFSET = 1_000_003
-"""Validation patches come from a stream of their own."""
+from .training_reports import TrainingReports
 
 
 def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = ALONE) -> Path:
@@ -70,50 +52,25 @@ class _Follower(Reporter):
         self.stop_requested = leader.stop_requested
 
 
-def _normalized_over_ranks(network: UNet, device: torch.device, recipe: Recipe) -> UNet:
-    if device.type != "cuda":
-        raise UserInputError(
-            f"--recipe {recipe.name}: normalises over the batch, which several processes can only do on GPUs; "
-            "train in one process, or with another recipe."
-        )
-    return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-
-
 class _Training:
     """One run of `train_fold`: what stays the same in every epoch."""
 
     def __init__(self, task: TrainingTask, device: torch.device, ranks: Ranks, reporter: Reporter) -> None:
         self.task, self.device, self.ranks, self.reporter = task, device, ranks, reporter
-        self.recipe = task.recipe
         torch.manual_seed(task.seed)
-        network = build_network(task.configuration.architecture, task.channels, task.label_scheme.head_count).to(device)
-        network.deep_supervision = self.recipe.deep_supervision
-        freeze(network, self.recipe.freeze)
-        self.state = TrainingState.fresh(network, self.recipe, device, task.number_format)
-        over_ranks = OverRanks() if ranks.world > 1 else None
-        loss = DeepSupervision(
-            build_loss(self.recipe.loss, task.label_scheme, task.configuration.batch_dice, over_ranks)
-        )
-        if ranks.world > 1 and self.recipe.normalization == "batch":
-            network = _normalized_over_ranks(network, device, self.recipe)
-        model = network
-        if ranks.world > 1:
-            if device.type == "cuda":
-                # Of batch normalisation, if there is any: over the whole batch, for which torch has no way on a CPU.
-                SyncBatchNorm.convert_sync_batchnorm(network)
-            # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
-            model = DistributedDataParallel(network, find_unused_parameters=not self.recipe.deep_supervision)
-        self.step = TrainingStep(model, self.state, loss, self.recipe, task.label_scheme, device)
+        self.state = new_state(task, device, task.number_format)
+        self.step = new_step(task, self.state, device, ranks)
         self.checkpoints = FoldCheckpoints(task, ranks, reporter)
 
     def run(self) -> Path:
-        start = self._resume_or_start()
-        self.course = self._set_course()
+        start = resume_or_start(self.state, self.task, self.checkpoints, self.reporter, self.ranks)
+        self.course = set_course(self.step, self.state, self.task, self.reporter, self.ranks)
+        self.recipe = self.course.recipe
         self.reports = TrainingReports(
             self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
         )
         self.reports.started(self.state, start)
-        with self._batches() as batches:
+        with fold_batches(self.task, self.course, self.state, self.device, self.reporter, self.ranks) as batches:
             try:
                 while not self.course.is_over(self.state):
                     self._epoch(batches)
@@ -128,98 +85,10 @@ class _Training:
             return self._finish_benchmark()
         return self.checkpoints.finish(self.state)
 
-    def _set_course(self) -> Course:
-        """To the recipe's epochs, or, with a budget or from a checkpoint that had one, until the time is up."""
-        if self.task.budget is None and self.state.timed is None:
-            return EpochCourse(self.recipe)
-        started = time.monotonic()
-        pace = rehearse(self.step, self.state, self.task, self._local_batch_size())
-        pace = Pace(*map(self.ranks.of_main, (pace.step_s, pace.tile_s)))
-        state, budget = self.state, self.task.budget
-        left = state.timed.left_s if budget is None else self.ranks.of_main(budget.ends - time.monotonic())
-        fit = fit_into(left, pace, self.task.validation_tiles)
-        if budget is not None:
-            require_enough(budget.minutes, left, fit, pace)
-            spent = state.seconds_trained
-            iterations = state.timed.iterations_per_epoch if state.timed else iterations_for(fit.steps)
-            state.timed = Timed(spent / (spent + left), fit.steps, iterations, spent, left)
-        self.recipe = timed_recipe(self.recipe, fit.steps, state.timed.iterations_per_epoch)
-        self.reporter.event("budget", message=words_of(fit, pace), steps=round(fit.steps), step_s=round(pace.step_s, 4))
-        ends = (budget.ends if budget is not None else started + left) - fit.reserve_s
-        return TimedCourse(self.recipe, self.ranks, ends, fit.reserve_s, pace.step_s, time.monotonic)
-
-    def _local_batch_size(self) -> int:
-        return len(positions_of_rank(self.task.configuration.batch_size, self.ranks.rank, self.ranks.world))
-
     def _finish_benchmark(self) -> Path:
         if self.ranks.is_main:
             write_benchmark(self.task.fold_folder, self.state.log, self.device, self.ranks)
         return self.task.fold_folder / RESULT_FILE
-
-    def _batches(self) -> BatchStream | RandomBatch:
-        """Every batch from where the training stands to its end; each epoch takes its own."""
-        task, recipe, state = self.task, self.recipe, self.state
-        if recipe.benchmark == "without_loading":
-            return RandomBatch(task, self.device, self.ranks)
-        training = SampleSource(
-            folder=task.preprocessed,
-            identifiers=task.training_cases,
-            configuration=task.configuration,
-            oversample_foreground=recipe.oversample_foreground,
-            augmentation=recipe.augmentation,
-            mirror_axes=task.mirror_axes,
-            seed=task.seed,
-            oversampling=recipe.oversampling,
-            previous_stage=task.previous_stage,
-            previous_labels=task.label_scheme.foreground_labels if task.previous_stage else (),
-        )
-        validation = replace(
-            training,
-            identifiers=task.validation_cases or task.training_cases,
-            augmentation="none",
-            mirror_axes=(),
-            seed=task.seed + VALIDATION_SEED_OFFSET,
-        )
-        on_gpu = self.device.type == "cuda"
-        return BatchStream(
-            (training, validation),
-            batch_order(self.course.order_of(recipe), state.epoch, state.iteration),
-            task.workers,
-            pin_memory=on_gpu,
-            rank=self.ranks.rank,
-            world=self.ranks.world,
-            augments_on=self.device if on_gpu and AUGMENTATIONS[recipe.augmentation].suits_a_gpu else None,
-            warn=lambda sentence: self.reporter.event("warning", message=sentence),
-        )
-
-    def _resume_or_start(self) -> str:
-        """What to say of weights that come from another training, if they do."""
-        start = ""
-        if self.task.resume:
-            if (newest := self.checkpoints.newest()) is not None:
-                self._resume(*newest)
-                return start
-            self.reporter.event("warning", message="There is no checkpoint to continue from; training starts anew.")
-        self.checkpoints.begin(self.state)
-        if (source := self.task.pretrained) is not None:
-            taken = load_pretrained(
-                self.state.network, source, self.task.dataset_json.channel_names, self.task.label_scheme
-            )
-            start = report_start(self.reporter, source, taken)
-        else:
-            require_weights_to_keep(self.recipe.freeze)
-        if (final := self.task.checkpoint("final")).is_file() and self.ranks.is_main:
-            self.reporter.event("warning", message=f"{final} will be replaced when training ends.")
-        return start
-
-    def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
-        self.state.load(path, self.recipe)
-        require_same_training(content, self.task, path)
-        self.checkpoints.go_on(self.state, path)
-        self.reporter.event("resumed", message=resumed_message(content, self.recipe))
-        if ResumeRecord.from_entry(content).recipe is None:
-            message = f"{path} does not say its recipe and seed; training goes on with those of this call."
-            self.reporter.event("warning", message=message)
 
     def _epoch(self, batches: BatchStream) -> None:
         state = self.state
@@ -227,6 +96,9 @@ class _Training:
         self.course.begin_epoch(state)
         learning_rate = self.course.learning_rate(state)
         is_whole = self._train_epoch(batches)
+        if not (is_whole or state.losses):
+            # The time was up between the last epoch and this one, of which there is nothing to tell.
+            return
         train_loss = self._mean_over_ranks(state.losses)
         # Where the time was up, the whole validation follows at once.
         val_loss, dice = self._validate(batches) if is_whole else (math.nan, [])

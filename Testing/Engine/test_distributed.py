@@ -35,8 +35,8 @@ from SegAutoPlanLib.rank import Rank
 from SegAutoPlanLib.runs import RunFolder, RunReporter
 from SegAutoPlanLib.training import elastic
 from SegAutoPlanLib.training.distributed import Ranks, joined
-from SegAutoPlanLib.training.elastic import Nodes
 from SegAutoPlanLib.training.launch import launch_ranks
+from SegAutoPlanLib.training.nodes import Nodes
 from SegAutoPlanLib.training.rank_process import RankFailed
 from SegAutoPlanLib.training.requirements import require_batch_for
 from SegAutoPlanLib.workspace import Workspace

@@ -16,7 +16,7 @@ from SegAutoPlanLib.networks import read_checkpoint
 from SegAutoPlanLib.pipeline import train as pipeline_train
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.training import find_recipe, trainer
+from SegAutoPlanLib.training import course, find_recipe, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
 from SegAutoPlanLib.training.state import Timed, TrainingState
@@ -44,7 +44,7 @@ class Ticking:
 @pytest.fixture
 def ticking(monkeypatch):
     clock = Ticking(seconds=2)
-    for module in (pipeline_train, trainer, validation):
+    for module in (pipeline_train, course, trainer, validation):
         monkeypatch.setattr(module, "time", clock)
 
 

@@ -116,7 +116,7 @@ def test_a_training_that_loses_its_loaders_keeps_what_it_learned_and_resumes_exa
                 raise LoaderDied("Loaders died.")
             return super().__next__()
 
-    monkeypatch.setattr("SegAutoPlanLib.training.trainer.BatchStream", Lost)
+    monkeypatch.setattr("SegAutoPlanLib.training.fold_batches.BatchStream", Lost)
     with pytest.raises(LoaderDied):
         train(workspace, SHORT)
     monkeypatch.undo()
@@ -340,7 +340,7 @@ def test_the_validation_of_a_fold_mirrors_as_the_model_allows_on_a_cpu_too(works
         used.append(Segmenter(*given, **named))
         return used[-1]
 
-    monkeypatch.setattr("SegAutoPlanLib.pipeline.train.Segmenter", remembered)
+    monkeypatch.setattr("SegAutoPlanLib.pipeline.fold_validation.Segmenter", remembered)
     train(workspace, dataclasses.replace(SHORT, configuration="2d", epochs=1, iterations=1))
     (segmenter,) = used
     assert segmenter.device.type == "cpu"
