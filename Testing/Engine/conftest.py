@@ -11,13 +11,21 @@ from SegAutoPlanLib.networks import (
     write_checkpoint,
 )
 from SegAutoPlanLib.planning import plan_experiments, write_plan
+from SegAutoPlanLib.workspace import Workspace
 
+from .cascades import train_both_stages
 from .checkpoint_models import (
     FEATURES,
     checkpoint_of,
     sound_content,
 )
 from .planning_fixtures import fingerprint_like, liver
+
+
+@pytest.fixture(scope="session")
+def both_stages(tmp_path_factory) -> Workspace:
+    """A cascade whose first stage is trained in every fold, the second in one. Not to be changed."""
+    return train_both_stages(tmp_path_factory.mktemp("cascade ü"))
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_a_stopped_training_resumes_where_it_stopped_with_every_network_and_opti
     uninterrupted = read_checkpoint(folder / "checkpoint_final.pth")
     (folder / "checkpoint_final.pth").unlink()
     with pytest.raises(StopRequested):
-        train(workspace, options, StopInTraining(step=4))
+        train(workspace, options, StopInTraining(question=4))
     train(workspace, dataclasses.replace(options, resume=True))
     resumed = read_checkpoint(folder / "checkpoint_final.pth")
     for name, tensor in uninterrupted["network_weights"].items():

@@ -3,130 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.inference.next_stage import labels_for_next_stage
 from SegAutoPlanLib.inference.validation import case_to_segment
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.networks import read_checkpoint
-from SegAutoPlanLib.pipeline.cascade import first_stage
 from SegAutoPlanLib.pipeline.predict import PredictOptions, predict
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.preprocessing import open_preprocessed
-from SegAutoPlanLib.preprocessing.blosc2_labels import blosc2_path, save_blosc2_labels
-from SegAutoPlanLib.preprocessing.case_file import write_case_file
 from SegAutoPlanLib.preprocessing.previous_stage import (
-    open_previous_labels,
     origin_of_previous_labels,
     previous_labels_path,
     save_previous_labels,
 )
-from SegAutoPlanLib.progress import Reporter
 from SegAutoPlanLib.training.batches import TRAINING, VALIDATION, BatchStream
 from SegAutoPlanLib.training.samples import SampleSource
-from SegAutoPlanLib.workspace import Workspace
 
-from .balls import NAME, SIZE, plan_small, write_balls
-
-CASES = [f"ball_{number}" for number in range(3)]
-FIRST, SECOND = "3d_lowres", "3d_cascade_fullres"
-SHORT = {"recipe": "short", "epochs": 1, "iterations": 2, "device": "cpu"}
-SECOND_STAGE = TrainOptions(NAME, SECOND, 0, **SHORT)
-
-
-class Told(Reporter):
-    """Remembers events, and asks for a stop after so many questions from the second stage's first step on."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.events: list[dict] = []
-        self._left = stop_after
-
-    def event(self, event, **fields):
-        self.events.append({"event": event, **fields})
-
-    def of(self, event: str) -> list[dict]:
-        return [entry for entry in self.events if entry["event"] == event]
-
-    def stop_requested(self):
-        if self._left is None or not self.of("preprocessed"):
-            return False
-        self._left -= 1
-        return self._left < 0
-
-
-def cascade_workspace(folder: Path) -> Workspace:
-    """Balls, and a plan whose first stage sees them at half their resolution."""
-    workspace = Workspace.at(folder)
-    write_balls(workspace.raw, len(CASES))
-    plan_small(workspace)
-    path = workspace.preprocessed / NAME / "nnUNetPlans.json"
-    document = read_json(path)
-    full = document["configurations"]["3d_fullres"]
-    low = {**full, "data_identifier": "nnUNetPlans_3d_lowres", "spacing": [2.0] * 3, "next_stage": SECOND}
-    document["configurations"][FIRST] = low
-    document["configurations"][SECOND] = {"inherits_from": "3d_fullres", "previous_stage": FIRST}
-    write_json(path, document)
-    return workspace
-
-
-@pytest.fixture(scope="module")
-def both_stages(tmp_path_factory):
-    """The first stage trained in every fold, the second in one."""
-    workspace = cascade_workspace(tmp_path_factory.mktemp("cascade ü"))
-    for fold in range(len(CASES)):
-        train(workspace, TrainOptions(NAME, FIRST, fold, **SHORT))
-    train(workspace, SECOND_STAGE)
-    return workspace
+from .balls import NAME, SIZE
+from .cascades import (
+    CASES,
+    FIRST,
+    SECOND,
+    SECOND_STAGE,
+    SHORT,
+    Told,
+    cascade_workspace,
+    copy_of,
+    handed_over,
+    labels_of,
+    make_labels,
+    model_of,
+)
 
 
 @pytest.fixture
 def workspace(both_stages, tmp_path):
-    """A copy that a test may spoil."""
-    for name in ("raw", "preprocessed", "results"):
-        shutil.copytree(getattr(both_stages, name), tmp_path / name)
-    return Workspace.at(tmp_path)
-
-
-def model_of(workspace: Workspace, configuration: str) -> Path:
-    return workspace.results / NAME / f"nnUNetTrainer__nnUNetPlans__{configuration}"
-
-
-def handed_over(workspace: Workspace) -> Path:
-    return model_of(workspace, FIRST) / "predicted_next_stage" / SECOND
-
-
-def labels_of(workspace: Workspace, identifier: str) -> np.ndarray:
-    return np.array(open_previous_labels(handed_over(workspace), identifier, (SIZE,) * 3))
-
-
-def parts_of(workspace: Workspace) -> tuple:
-    """What the first stage is known by: dataset, plan, second stage, model and splits."""
-    preprocessed = workspace.preprocessed / NAME
-    plan = read_plan(preprocessed / "nnUNetPlans.json")
-    splits = read_json(preprocessed / "splits_final.json")
-    return (
-        load_dataset(workspace.raw_folder(NAME)),
-        plan,
-        plan.configuration(SECOND),
-        model_of(workspace, FIRST),
-        splits,
-    )
-
-
-def make_labels(workspace: Workspace, fold: int | str = 0, told: Told | None = None) -> None:
-    """What the second stage's training does before it begins."""
-    folder = workspace.preprocessed / NAME / "nnUNetPlans_3d_fullres"
-    first_stage(*parts_of(workspace), fold, told or Told()).labels(workspace, folder, "cpu", told or Told())
+    return copy_of(both_stages, tmp_path)
 
 
 def test_each_case_is_handed_over_by_the_fold_that_did_not_train_on_it(both_stages):
@@ -272,37 +192,6 @@ def test_labels_that_do_not_fit_are_refused(workspace, labels, sentence):
 VOXELS = np.zeros((2, 3, 4), np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "texts"),
-    [
-        ({"labels": VOXELS}, {}),
-        ({"labels": VOXELS}, {"origin": "x" * 2000}),
-        ({"labels": VOXELS.astype(np.float32)}, {"origin": ""}),
-        ({"labels": VOXELS.astype(np.int16)}, {"origin": ""}),
-        ({"labels": VOXELS[0]}, {"origin": ""}),
-        ({"labels": VOXELS[:0]}, {"origin": ""}),
-        ({"image": VOXELS}, {"origin": ""}),
-    ],
-)
-def test_what_is_no_file_of_labels_is_refused_and_known_for_none(tmp_path, arrays, texts):
-    write_case_file(previous_labels_path(tmp_path, "ball_0"), arrays, texts)
-    with pytest.raises(UserInputError, match=r"ball_0\.labels\.safetensors: is not a preprocessed case"):
-        open_previous_labels(tmp_path, "ball_0", VOXELS.shape)
-    assert origin_of_previous_labels(tmp_path, "ball_0") is None
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_labels_come_back_as_they_were_stored(tmp_path, dtype):
-    labels = np.arange(24).reshape(2, 3, 4).astype(dtype)
-    save_previous_labels(tmp_path, "ball_0", labels, "an origin")
-    found = open_previous_labels(tmp_path, "ball_0", (2, 3, 4))
-    np.testing.assert_array_equal(found, labels)
-    assert found.dtype == dtype
-    assert origin_of_previous_labels(tmp_path, "ball_0") == "an origin"
-    with pytest.raises(UserInputError, match=r"ball_1\.labels\.safetensors: the file is missing"):
-        open_previous_labels(tmp_path, "ball_1", (2, 3, 4))
-
-
 def test_damaged_labels_are_made_anew(workspace):
     path = previous_labels_path(handed_over(workspace), "ball_2")
     path.write_bytes(path.read_bytes()[:-5])
@@ -367,73 +256,3 @@ def test_the_labels_are_those_of_the_interpolated_logits(both_stages):
     found = labels_for_next_stage(logits, geometry, plan.configuration(FIRST), plan.configuration(SECOND), scheme)
     large = torch.nn.functional.interpolate(logits[None], (SIZE,) * 3, mode="trilinear", align_corners=False)[0]
     np.testing.assert_array_equal(found, large.argmax(0).numpy())
-
-
-def nnunets_first_stage(workspace: Workspace) -> dict[str, np.ndarray]:
-    """Only the files that nnU-Net leaves, and no network."""
-    blosc2 = pytest.importorskip("blosc2", reason="nnU-Net's label files need blosc2")
-    shutil.rmtree(model_of(workspace, FIRST))
-    handed_over(workspace).mkdir(parents=True)
-    left = {}
-    for number, identifier in enumerate(CASES):
-        left[identifier] = np.random.default_rng(number).integers(0, 3, (SIZE,) * 3, dtype=np.uint8)
-        path = blosc2_path(handed_over(workspace), identifier)
-        blosc2.asarray(left[identifier], urlpath=str(path), chunks=(16,) * 3, blocks=(8,) * 3)
-    return left
-
-
-def test_what_nnunets_first_stage_left_is_trained_on(workspace):
-    left = nnunets_first_stage(workspace)
-    train(workspace, SECOND_STAGE)
-    for identifier, labels in left.items():
-        np.testing.assert_array_equal(labels_of(workspace, identifier), labels)
-    # Another run of nnU-Net leaves other files.
-    other = blosc2_path(handed_over(workspace), "ball_1")
-    shutil.copyfile(blosc2_path(handed_over(workspace), "ball_2"), other)
-    os.utime(other, (1, 1))
-    make_labels(workspace)
-    np.testing.assert_array_equal(labels_of(workspace, "ball_1"), left["ball_2"])
-
-
-def test_nnunet_can_train_on_what_is_handed_over(workspace):
-    blosc2 = pytest.importorskip("blosc2", reason="nnU-Net's label files need blosc2")
-    for identifier in CASES:
-        theirs = blosc2.open(str(blosc2_path(handed_over(workspace), identifier)), mode="r")
-        np.testing.assert_array_equal(theirs[:], labels_of(workspace, identifier))
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (np.zeros((SIZE, SIZE, 5), np.uint8), "has 24 × 24 × 5 voxels"),
-        (np.full((SIZE,) * 3, 9, np.uint8), "holds the label 9"),
-        (np.zeros((SIZE,) * 3, np.float32), "holds numbers of the type float32"),
-        (b"no blosc2 at all", "is not a file of labels"),
-    ],
-)
-def test_a_file_of_nnunets_that_does_not_fit_is_refused(workspace, content, sentence):
-    nnunets_first_stage(workspace)
-    import blosc2
-
-    path = blosc2_path(handed_over(workspace), "ball_0")
-    path.write_bytes(content if isinstance(content, bytes) else blosc2.asarray(content).to_cframe())
-    with pytest.raises(UserInputError, match=r"ball_0\.b2nd: " + sentence):
-        train(workspace, SECOND_STAGE)
-
-
-def test_without_blosc2_the_sentence_names_it(workspace, monkeypatch):
-    nnunets_first_stage(workspace)
-    monkeypatch.setattr("SegAutoPlanLib.pipeline.cascade.blosc2_is_installed", lambda: False)
-    with pytest.raises(UserInputError, match=r"read nnU-Net's ball_0\.b2nd: pip install blosc2"):
-        train(workspace, SECOND_STAGE)
-
-
-def test_a_file_of_ours_is_not_taken_for_nnunets(workspace):
-    pytest.importorskip("blosc2", reason="nnU-Net's label files need blosc2")
-    shutil.rmtree(model_of(workspace, FIRST) / "fold_0")
-    folder = handed_over(workspace)
-    identifier = read_json(workspace.preprocessed / NAME / "splits_final.json")[0]["val"][0]
-    previous_labels_path(folder, identifier).unlink()
-    save_blosc2_labels(blosc2_path(folder, identifier), np.zeros((SIZE,) * 3, np.uint8), "some origin")
-    with pytest.raises(UserInputError, match="fold 0 of 3d_lowres is not trained"):
-        first_stage(*parts_of(workspace), 0)

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import time
 
+import numpy as np
 import pytest
 
 from SegAutoPlanLib.errors import StopRequested, UserInputError
@@ -153,6 +154,32 @@ def test_a_training_with_a_budget_is_finished_and_validated(workspace, ticking):
     content = read_checkpoint(trained.checkpoint)
     assert content["segautoplan"]["timed"]["left_s"] < 600
     assert (trained.folder / "validation" / "summary.json").is_file()
+
+
+class UpBetweenEpochs(TimedCourse):
+    """The time is up in the moment in which the first step of the third epoch is to be made."""
+
+    asked_in_the_third = 0
+
+    def is_over(self, state):
+        if state.epoch == 2 and not state.iteration:
+            UpBetweenEpochs.asked_in_the_third += 1
+            return UpBetweenEpochs.asked_in_the_third > 1
+        return super().is_over(state)
+
+
+def test_an_epoch_that_the_time_left_without_a_step_is_not_logged(workspace, monkeypatch):
+    monkeypatch.setattr(course, "TimedCourse", UpBetweenEpochs)
+    monkeypatch.setattr(course, "EPOCHS_OF_A_BUDGET", 10**6)
+    report = Recorder()
+    trained = train(workspace, dataclasses.replace(QUICK, fold=3), report)
+    assert UpBetweenEpochs.asked_in_the_third > 1
+    assert [event["epoch"] for event in report.events if event["event"] == "epoch"] == [1, 2]
+    assert not [event for event in report.events if event["event"] == "warning" and "number" in event["message"]]
+    content = read_checkpoint(trained.checkpoint)
+    assert content["current_epoch"] == len(content["logging"]["train_losses"]) == 2
+    assert np.isfinite(content["logging"]["train_losses"]).all()
+    assert not trained.checkpoint.with_name("checkpoint_latest.pth").exists()
 
 
 def test_a_stopped_training_goes_on_with_what_is_left_of_its_time(workspace):
