@@ -354,8 +354,9 @@ def test_folders_that_are_not_there_are_named(capsys, raw, workspace):
 
 
 def options_of(verb: str) -> type:
-    """The options record in the verb's file."""
-    name = {"import": "import_dataset"}.get(verb, verb)  # `import` is a word of Python's
+    """The options record in the verb's file, or in the one of its options."""
+    # `import` is a word of Python's.
+    name = {"import": "import_dataset", "train": "train_options"}.get(verb, verb)
     module = importlib.import_module(f"SegAutoPlanLib.pipeline.{name}")
     [record] = [
         value
