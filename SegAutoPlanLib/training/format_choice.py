@@ -68,6 +68,8 @@ def _choose(
     key = machine_and(_work(task, ranks), device)
     known = remembered(memory, key)
     if known in formats:
+        message = f"Training computes in {known.in_words()}, the fastest when this was measured here."
+        reporter.event("number_format", message=message)
         return known
     steps = task.recipe.epochs * task.recipe.iterations_per_epoch
     if len(formats) == 1 or steps < WORTH_MEASURING or task.resume:
@@ -78,7 +80,8 @@ def _choose(
     if len(seconds) > 1:
         remember(memory, key, number_format, seconds)
     times = ", ".join(f"{tried} {its / seconds[formats[0]]:.2f}" for tried, its in seconds.items())
-    reporter.event("number_format", message=f"Training in {number_format} (time of a step, relative: {times}).")
+    message = f"Training computes in {number_format.in_words()}, as measured now (time of a step, relative: {times})."
+    reporter.event("number_format", message=message)
     return number_format
 
 

@@ -32,7 +32,7 @@ from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_ave
 from .recipe import Recipe
 from .rehearsal import rehearse
 from .resume_record import ResumeRecord
-from .same_training import require_same_training, resumed_message
+from .same_training import changed_format_message, require_same_training, resumed_message
 from .samples import SampleSource
 from .sampling import positions_of_rank
 from .state import NotFinite, Timed, TrainingState
@@ -213,10 +213,12 @@ class _Training:
         return start
 
     def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
-        self.state.load(path, self.recipe)
+        self.state.load(path, self.recipe, self.task.full_precision)
         require_same_training(content, self.task, path)
         self.checkpoints.go_on(self.state, path)
         self.reporter.event("resumed", message=resumed_message(content, self.recipe))
+        if (changed := changed_format_message(content, self.state.number_format)) is not None:
+            self.reporter.event("number_format", message=changed)
         if ResumeRecord.from_entry(content).recipe is None:
             message = f"{path} does not say its recipe and seed; training goes on with those of this call."
             self.reporter.event("warning", message=message)
