@@ -104,8 +104,8 @@ def measure(
 def _time_by_turns(runs: dict[NumberFormat, Callable[[], Any]], seconds: dict[NumberFormat, float]) -> None:
     """Put the best time of each into `seconds`, which has the first ones."""
     started = time.perf_counter()
-    for number in range(MOST_ROUNDS):
-        if number >= ROUNDS and time.perf_counter() - started > QUICK_S:
+    for turn in range(MOST_ROUNDS):
+        if turn >= ROUNDS and time.perf_counter() - started > QUICK_S:
             break
         for each, run in runs.items():
             seconds[each] = max(min(seconds[each], _timed(run)), 1e-6)

@@ -259,7 +259,9 @@ def _prepare(
     require_batch_for(ranks.world, chosen.batch_size)
     name = ModelName(recipe.folder_name, plan.plans_name, chosen.name)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
-    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation)
+    require_training_fits(
+        chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation, recipe.optimizer
+    )
     pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)

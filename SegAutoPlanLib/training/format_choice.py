@@ -22,6 +22,7 @@ from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
 from .freezing import freeze
 from .rehearsal import random_batch
+from .requirements import memory_in_a_sentence
 from .sampling import positions_of_rank
 from .state import TrainingState
 from .step import TrainingStep
@@ -75,7 +76,7 @@ def _choose(
     if len(formats) == 1 or steps < WORTH_MEASURING or task.resume:
         return usual_format(device)
     allowed_s = SHARE_OF_BUDGET * (task.budget.ends - time.monotonic()) if task.budget else math.inf
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), memory_in_a_sentence(task, device):
         number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks), allowed_s)
     if len(seconds) > 1:
         remember(memory, key, number_format, seconds)

@@ -31,6 +31,7 @@ from .freezing import freeze, require_weights_to_keep
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .recipe import Recipe
 from .rehearsal import rehearse
+from .requirements import memory_in_a_sentence
 from .resume_record import ResumeRecord
 from .same_training import changed_format_message, require_same_training, resumed_message
 from .samples import SampleSource
@@ -60,7 +61,8 @@ def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = A
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)
-    return _Training(task, device, ranks, reporter if ranks.is_main else _Follower(reporter)).run()
+    with memory_in_a_sentence(task, device):
+        return _Training(task, device, ranks, reporter if ranks.is_main else _Follower(reporter)).run()
 
 
 class _Follower(Reporter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.training import format_choice, state
+from SegAutoPlanLib.training.requirements import memory_in_a_sentence
 
 from .balls import NAME, ball_workspace
 from .test_channels_last import needs_bfloat16
 from .test_training import Recorder, StopInTraining
+from .tiny_training import tiny_task
 
 CPU = torch.device("cpu")
 BFLOAT16 = NumberFormat("bfloat16", channels_last=True)
@@ -156,6 +159,21 @@ def test_bfloat16_learns_along_the_same_curve(workspace, memory, monkeypatch):
     assert not np.array_equal(usual, other)
     assert np.abs(usual - other).max() < 0.05
     assert np.abs(usual - other).mean() < 0.02
+
+
+def test_a_graphics_card_that_is_too_small_is_a_sentence_with_a_batch_and_a_planner(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path)
+    full = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    card = types.SimpleNamespace(total_memory=24 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    with pytest.raises(UserInputError) as refusal, memory_in_a_sentence(task, torch.device("cuda")):
+        raise full
+    sentence = str(refusal.value)
+    assert "did not fit into the graphics card's memory of 24 GB" in sentence
+    assert "a batch_size of at most" in sentence
+    assert "plan with --planner plain" in sentence
+    with pytest.raises(RuntimeError, match="another mistake"), memory_in_a_sentence(task, torch.device("cuda")):
+        raise RuntimeError("another mistake")
 
 
 def ticking(monkeypatch, seconds: dict[NumberFormat, list[float]]):
