@@ -64,9 +64,7 @@ def test_a_step_that_does_not_fit_says_what_is_missing_and_which_batch_or_planne
     monkeypatch.setattr(budget, "total_memory", lambda: 24 << 30)
     with pytest.raises(UserInputError) as refusal:
         budget.require_network_fits(*ask, 100, "mine", training=True)
-    words = (
-        r"batch_size of 100 .* 24 GB; about (\d+) GB are missing: a batch_size of at most (\d+) fits .* or plan with"
-    )
+    words = r"size of 100 .* 24 GB; about (\d+) GB are missing: a batch_size of at most (\d+) fits .* or plan with"
     missing, largest = map(int, re.search(words, str(refusal.value)).groups())
     needed = [budget.training_bytes(*ask, batch) for batch in (100, largest, largest + 1)]
     assert missing == needed[0] - (24 << 30) >> 30
