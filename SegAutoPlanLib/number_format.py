@@ -19,6 +19,11 @@ class NumberFormat:
     channels_last: bool = False
     """Whether the channels of a voxel lie side by side in memory."""
 
+    def in_words(self) -> str:
+        """For people who do not know the names."""
+        bits = 32 if self.precision == "float32" else 16
+        return f"{bits}-bit numbers ({self})"
+
     def __str__(self) -> str:
         return f"{self.precision}, channels-last" if self.channels_last else self.precision
 

@@ -64,7 +64,9 @@ def prepare_fold(
     chosen = recipe.applied_to(plan.configuration(options.configuration))
     require_batch_for(rank.world, chosen.batch_size)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
-    require_training_fits(chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation)
+    require_training_fits(
+        chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation, recipe.optimizer
+    )
     pretrained = pretrained_for(options.pretrained, chosen.architecture, channels, raw)
     identifiers = [case.identifier for case in raw.cases]
     splits = load_or_make_splits(raw.folder, workspace.preprocessed / raw.name, identifiers, reporter)

@@ -56,7 +56,8 @@ def require_rendezvous(nodes: int, rendezvous: str | None) -> None:
     if rendezvous is None:
         if nodes > 1:
             raise UserInputError(
-                f"--nodes {nodes}: give --rendezvous HOST:PORT too, one of the computers and a port that is free on it."
+                f"--nodes {nodes}: the computers do not know where to meet; give --rendezvous HOST:PORT too, one of "
+                "them and a port that is free on it."
             )
         return
     if nodes == 1:

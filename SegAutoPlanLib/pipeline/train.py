@@ -22,7 +22,7 @@ from ..training.augmentation.elastic import load_elastic_deform
 from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
-from ..training.format_choice import choose_format
+from ..training.format_choice import FULL, choose_format
 from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.nodes import Nodes
@@ -132,7 +132,8 @@ def _train_rank(
         device = choose_device(options.device)
         memory = workspace.preprocessed / raw.name / FORMATS_FILE
         number_format = choose_format(task, device, memory, options.precision, reporter, ranks)
-        train_fold(replace(task, number_format=number_format), reporter, ranks)
+        task = replace(task, number_format=number_format, full_precision=options.precision == FULL)
+        train_fold(task, reporter, ranks)
         # The main process has written the checkpoint that all of them validate.
         ranks.any_rank(False)
     if recipe.is_benchmark:

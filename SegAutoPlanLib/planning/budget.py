@@ -13,6 +13,7 @@ from ..errors import UserInputError
 from ..machine import total_memory
 from .memory import feature_map_voxels
 from .plan import Architecture
+from .presets import PLANNERS
 
 VALUE_BYTES = 4
 """float32."""
@@ -20,8 +21,10 @@ SMALLER_VOLUME = "correct the voxel size, in the image's header or in the plan"
 BILLION_GIGABYTES = 10**9 << 30
 KEPT_BYTES = 8
 """Of each value that a convolution makes: it is kept until the way back, and so is what normalising made of it."""
-TRAINED_COPIES = 3
-"""Each weight, its gradient and its momentum."""
+NNUNET_MOMENTS = 1
+"""Of stochastic gradient descent: what it remembers per weight."""
+SHARE_OF_PLANNER = 2
+"""Of a planner's GPU memory, which is for half precision: what its plans need at most in single precision."""
 
 
 def parameter_count(architecture: Architecture, in_channels: int, heads: int) -> int:
@@ -30,13 +33,42 @@ def parameter_count(architecture: Architecture, in_channels: int, heads: int) ->
 
 
 def training_bytes(
-    architecture: Architecture, in_channels: int, heads: int, patch_size: Sequence[int], batch_size: int
+    architecture: Architecture,
+    in_channels: int,
+    heads: int,
+    patch_size: Sequence[int],
+    batch_size: int,
+    moments: int = NNUNET_MOMENTS,
 ) -> int:
-    """At least so many bytes does a step in single precision hold: weights, their copies, and all feature maps."""
-    weights = TRAINED_COPIES * parameter_count(architecture, in_channels, heads)
+    """At least so many bytes does a step in single precision hold: weights, their copies, and all feature maps.
+
+    Args:
+        moments: what the optimiser remembers per weight, beside which there is its gradient.
+    """
+    weights = (2 + moments) * parameter_count(architecture, in_channels, heads)
     image = in_channels * math.prod(patch_size)
     kept = KEPT_BYTES * feature_map_voxels(architecture, patch_size, heads)
-    return VALUE_BYTES * (weights + batch_size * image) + batch_size * kept
+    return VALUE_BYTES * weights + batch_size * (VALUE_BYTES * image + kept)
+
+
+def training_remedy(memory: int, needed: int, architecture: Architecture, fixed: int, batch_size: int) -> str:
+    """How much memory a training step lacks, and which batch or planner fits.
+
+    Args:
+        memory: bytes that there are.
+        needed: bytes that the batch needs.
+        fixed: bytes of those that do not depend on it.
+    """
+    per_sample = max(1, (needed - fixed) // batch_size)
+    largest = min(batch_size - 1, (memory - fixed) // per_sample)
+    batch = f"a batch_size of at most {largest} fits (a recipe of your own may say it)" if largest > 0 else ""
+    missing = f"{_gigabytes(max(0, needed - memory))} are missing: " if needed > memory else ""
+    gigabytes = memory >> 30
+    fitting = [name for name, row in PLANNERS.items() if SHARE_OF_PLANNER * row.reference_gb <= gigabytes]
+    kind = [name for name in fitting if PLANNERS[name].network == architecture.kind] or fitting
+    planner = f"--planner {kind[-1]}" if kind else f"--gpu-memory-gb {max(1, gigabytes // SHARE_OF_PLANNER)}"
+    plan = f"plan with {planner}" if batch else f"not even a batch_size of 1 fits; plan with {planner}"
+    return missing + " or ".join(filter(None, (batch, plan)))
 
 
 def inference_bytes(architecture: Architecture, in_channels: int, heads: int, patch_size: Sequence[int]) -> int:
@@ -58,6 +90,7 @@ def require_network_fits(
     source: str,
     training: bool,
     device: str = "cpu",
+    moments: int = NNUNET_MOMENTS,
 ) -> None:
     """Refuse a network that cannot be computed, or not in the memory of any computer like this.
 
@@ -65,21 +98,25 @@ def require_network_fits(
         source: the plan and configuration, to begin the sentence.
         training: a whole training step, else one pass over a tile.
         device: where it shall run; other memory than the computer's is left to the device.
+        moments: what the optimiser of a training remembers per weight.
 
     Raises:
         UserInputError: it has a single resolution, nothing but one voxel at its lowest one, or is too large.
     """
     _require_computable(architecture, patch_size, source)
+    remedy = "choose another configuration, or plan with less --gpu-memory-gb"
     if device != "cpu":
         needed = VALUE_BYTES * parameter_count(architecture, in_channels, heads)
         what = "the weights of the network"
     elif training:
-        needed = training_bytes(architecture, in_channels, heads, patch_size, batch_size)
-        what = "a training step of the network"
+        needed = training_bytes(architecture, in_channels, heads, patch_size, batch_size, moments)
+        what = f"a training step of the network with a batch_size of {batch_size}"
+        fixed = training_bytes(architecture, in_channels, heads, patch_size, 0, moments)
+        remedy = training_remedy(total_memory() or needed, needed, architecture, fixed, batch_size)
     else:
         needed = inference_bytes(architecture, in_channels, heads, patch_size)
         what = "one pass of the network"
-    require_memory(needed, source, what, "choose another configuration, or plan with less --gpu-memory-gb")
+    require_memory(needed, source, what, remedy)
 
 
 def require_volume_fits(

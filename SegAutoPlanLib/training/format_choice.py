@@ -19,6 +19,7 @@ from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
 from .new_training import new_state, new_step
 from .rehearsal import local_batch_size, random_batch
+from .requirements import memory_in_a_sentence
 from .task import TrainingTask
 
 WORTH_MEASURING = 100
@@ -62,17 +63,20 @@ def _choose(
     key = machine_and(_work(task, ranks), device)
     known = remembered(memory, key)
     if known in formats:
+        message = f"Training computes in {known.in_words()}, the fastest when this was measured here."
+        reporter.event("number_format", message=message)
         return known
     steps = task.recipe.epochs * task.recipe.iterations_per_epoch
     if len(formats) == 1 or steps < WORTH_MEASURING or task.resume:
         return usual_format(device)
     allowed_s = SHARE_OF_BUDGET * (task.budget.ends - time.monotonic()) if task.budget else math.inf
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), memory_in_a_sentence(task, device):
         number_format, seconds = measure(formats, lambda each: _step_in(each, task, device, ranks), allowed_s)
     if len(seconds) > 1:
         remember(memory, key, number_format, seconds)
     times = ", ".join(f"{tried} {its / seconds[formats[0]]:.2f}" for tried, its in seconds.items())
-    reporter.event("number_format", message=f"Training in {number_format} (time of a step, relative: {times}).")
+    message = f"Training computes in {number_format.in_words()}, as measured now (time of a step, relative: {times})."
+    reporter.event("number_format", message=message)
     return number_format
 
 

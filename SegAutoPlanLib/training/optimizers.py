@@ -56,3 +56,5 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], Recipe], Optimizer]] = {
     "adamw_amsgrad": adamw_amsgrad,
 }
 """A network's parameters and the recipe → its optimiser."""
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "adamw_amsgrad": 3}
+"""How many numbers each optimiser remembers per weight."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
+from ..losses import find_loss
+from ..number_format import NumberFormat, number_format_of
 from ..planning import Configuration, Plan, plan_from_json
 from ..schema import array_of, either, mapping_of, nothing, problem_of, record, shown, whole
 from .recipe import Recipe
@@ -81,6 +83,23 @@ def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
     )
 
 
+def changed_format_message(content: Mapping[str, Any], now: NumberFormat) -> str | None:
+    """That a training goes on in another number format than it had; None if it does not.
+
+    Args:
+        content: of the checkpoint, which has passed its gate.
+        now: what the steps are computed in from here on.
+    """
+    record = ResumeRecord.from_entry(content).number_format
+    before = None if record is None else number_format_of(dict(record))
+    if before is None or before == now:
+        return None
+    return (
+        f"So far this training computed in {before}, and from here on in {now}: as --precision full asks, or because "
+        "this computer cannot do otherwise. It will not end with the very weights of one that was never interrupted."
+    )
+
+
 def _of_place(init_args: Mapping[str, Any], task: TrainingTask) -> Iterator[str]:
     configuration, fold = init_args.get("configuration"), init_args.get("fold")
     if configuration is not None and configuration != task.configuration_name:
@@ -98,6 +117,9 @@ def _of_options(record: ResumeRecord, task: TrainingTask) -> Iterator[str]:
     defaults = asdict(Recipe())
     now = _lists(asdict(task.recipe))
     before = {**_lists(defaults), **_lists(dict(record.recipe))}
+    # Left out or by name, the loss that fits the labels is the same.
+    usual = find_loss(None, task.label_scheme).name
+    now["loss"], before["loss"] = (usual if each["loss"] is None else each["loss"] for each in (now, before))
     changed = [name for name in before if name not in MAY_CHANGE and before[name] != now.get(name)]
     if changed and before["name"] != now["name"]:
         yield f"--recipe {before['name']}, not {now['name']}"

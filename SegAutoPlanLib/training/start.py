@@ -12,7 +12,7 @@ from .checkpoints import FoldCheckpoints
 from .distributed import Ranks
 from .freezing import require_weights_to_keep
 from .resume_record import ResumeRecord
-from .same_training import require_same_training, resumed_message
+from .same_training import changed_format_message, require_same_training, resumed_message
 from .state import TrainingState
 from .task import TrainingTask
 from .training_reports import report_start
@@ -54,10 +54,12 @@ def _resume(
     path: Path,
     content: Mapping[str, Any],
 ) -> None:
-    state.load(path, task.recipe)
+    state.load(path, task.recipe, task.full_precision)
     require_same_training(content, task, path)
     checkpoints.go_on(state, path)
     reporter.event("resumed", message=resumed_message(content, task.recipe))
+    if (changed := changed_format_message(content, state.number_format)) is not None:
+        reporter.event("number_format", message=changed)
     if ResumeRecord.from_entry(content).recipe is None:
         message = f"{path} does not say its recipe and seed; training goes on with those of this call."
         reporter.event("warning", message=message)

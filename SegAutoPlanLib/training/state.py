@@ -119,8 +119,11 @@ class TrainingState:
             },
         )
 
-    def load(self, path: Path, recipe: Recipe) -> None:
+    def load(self, path: Path, recipe: Recipe, full_precision: bool = False) -> None:
         """Continue from a checkpoint of ours or of nnU-Net.
+
+        Args:
+            full_precision: in float32, whatever the checkpoint was trained in.
 
         Raises:
             UserInputError: it belongs to another network, was trained for longer, or cannot be read.
@@ -131,7 +134,7 @@ class TrainingState:
             require_finite_tensors(state, path)
         self.optimizer.load_state_dict(content["optimizer_state"])
         record = ResumeRecord.from_entry(content)
-        if record.number_format is not None:
+        if record.number_format is not None and not full_precision:
             device = next(self.network.parameters()).device
             began_in = number_format_of(dict(record.number_format))
             self.number_format = began_in if can_compute(began_in, device) else usual_format(device)

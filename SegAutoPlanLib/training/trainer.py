@@ -21,6 +21,7 @@ from .epoch_log import EpochLog
 from .fold_batches import fold_batches
 from .metrics import confusion_counts, dice_of_counts, mean_of_known, moving_average
 from .new_training import new_state, new_step
+from .requirements import memory_in_a_sentence
 from .start import resume_or_start
 from .state import NotFinite
 from .task import TrainingTask
@@ -42,7 +43,8 @@ def train_fold(task: TrainingTask, reporter: Reporter = SILENT, ranks: Ranks = A
     device = choose_device(task.device)
     if device.type == "cuda":
         device = torch.device("cuda", ranks.local_rank)
-    return _Training(task, device, ranks, reporter if ranks.is_main else _Follower(reporter)).run()
+    with memory_in_a_sentence(task, device):
+        return _Training(task, device, ranks, reporter if ranks.is_main else _Follower(reporter)).run()
 
 
 class _Follower(Reporter):

@@ -80,6 +80,8 @@ def order_of(attack: Attack, verb: Verb, place: Place) -> Order:
     surroundings = {
         "HOME": str(place.home),
         "TMPDIR": str(place.temporary),
+        # The fonts that matplotlib finds: its own cache, which has nothing to do with what it draws.
+        "MPLCONFIGDIR": str(Path(tempfile.gettempdir()) / "segautoplan-attack-fonts"),
         **{name: place.named(value) for name, value in attack.environment},
     }
     own = list(verb.arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,8 @@ from SegAutoPlanLib import machine
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.networks import build_network
 from SegAutoPlanLib.planning import PLANNERS, Architecture, Plan, budget, plan_experiments
+from SegAutoPlanLib.training import Recipe
+from SegAutoPlanLib.training.optimizers import MOMENTS, OPTIMIZERS
 
 from .planning_fixtures import fingerprint_like, liver
 
@@ -53,6 +56,37 @@ def test_a_network_that_no_computer_like_this_can_train_is_a_sentence_with_numbe
         budget.require_network_fits(*ask, 5000, "mine, 3d_fullres", training=True)
     budget.require_network_fits(*ask, 5000, "mine, 3d_fullres", training=False)
     budget.require_network_fits(*ask, 5000, "mine, 3d_fullres", training=True, device="cuda")
+
+
+def test_a_step_that_does_not_fit_says_what_is_missing_and_which_batch_or_planner_fits(monkeypatch):
+    full = plan_of("resenc-m").configurations["3d_fullres"]
+    ask = (full.architecture, 1, 3, full.patch_size)
+    monkeypatch.setattr(budget, "total_memory", lambda: 24 << 30)
+    with pytest.raises(UserInputError) as refusal:
+        budget.require_network_fits(*ask, 100, "mine", training=True)
+    words = r"size of 100 .* 24 GB; about (\d+) GB are missing: a batch_size of at most (\d+) fits .* or plan with"
+    missing, largest = map(int, re.search(words, str(refusal.value)).groups())
+    needed = [budget.training_bytes(*ask, batch) for batch in (100, largest, largest + 1)]
+    assert missing == needed[0] - (24 << 30) >> 30
+    assert needed[1] <= 24 << 30 < needed[2]
+    assert str(refusal.value).endswith("plan with --planner resenc-m.")
+    budget.require_network_fits(*ask, largest, "mine", training=True)
+    monkeypatch.setattr(budget, "total_memory", lambda: 1 << 30)
+    with pytest.raises(UserInputError, match="not even a batch_size of 1 fits; plan with --gpu-memory-gb 1"):
+        budget.require_network_fits(*ask, 2, "mine", training=True)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_an_optimiser_remembers_is_counted_as_it_has_it(optimizer):
+    weight = torch.nn.Parameter(torch.ones(1000))
+    made = OPTIMIZERS[optimizer]([weight], Recipe(optimizer=optimizer))
+    weight.sum().backward()
+    made.step()
+    [remembered] = made.state.values()
+    assert sum(value.numel() > 1 for value in remembered.values()) == MOMENTS[optimizer]
+    architecture = plan_of("plain").configurations["3d_fullres"].architecture
+    counted = [budget.training_bytes(architecture, 1, 3, (64,) * 3, 2, moments) for moments in (0, MOMENTS[optimizer])]
+    assert counted[1] - counted[0] == 4 * MOMENTS[optimizer] * budget.parameter_count(architecture, 1, 3)
 
 
 def test_weights_that_do_not_fit_are_refused_on_every_device(monkeypatch):

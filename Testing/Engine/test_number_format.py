@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.training import format_choice, state
+from SegAutoPlanLib.training.requirements import memory_in_a_sentence
 
 from .balls import NAME, ball_workspace
 from .test_channels_last import needs_bfloat16
 from .test_training import Recorder, StopInTraining
+from .tiny_training import tiny_task
 
 CPU = torch.device("cpu")
 BFLOAT16 = NumberFormat("bfloat16", channels_last=True)
@@ -119,6 +122,19 @@ def test_a_resumed_training_keeps_the_format_it_began_in(wanted, workspace, memo
     assert all(torch.equal(tensor, weights(resumed)[name]) for name, tensor in expected.items())
 
 
+@pytest.mark.parametrize("began_in", [CHANNELS_LAST, pytest.param(BFLOAT16, marks=needs_bfloat16)], ids=str)
+def test_a_resume_in_full_precision_is_obeyed_and_told(began_in, workspace, memory, monkeypatch):
+    choose(monkeypatch, began_in)
+    with pytest.raises(StopRequested):
+        train(workspace, OPTIONS, StopInTraining(question=5))
+    report = Recorder()
+    resumed = train(workspace, dataclasses.replace(OPTIONS, resume=True, precision="full"), report)
+    assert the_format(resumed) == FULL_PRECISION
+    [told] = [event["message"] for event in report.events if event["event"] == "number_format"]
+    assert f"computed in {began_in}, and from here on in float32" in told
+    assert "--precision full" in told
+
+
 def test_what_this_machine_cannot_compute_goes_on_in_its_usual_format(workspace, memory, monkeypatch):
     choose(monkeypatch, CHANNELS_LAST)
     train(workspace, OPTIONS)
@@ -145,6 +161,21 @@ def test_bfloat16_learns_along_the_same_curve(workspace, memory, monkeypatch):
     assert np.abs(usual - other).mean() < 0.02
 
 
+def test_a_graphics_card_that_is_too_small_is_a_sentence_with_a_batch_and_a_planner(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path)
+    full = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    card = types.SimpleNamespace(total_memory=24 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    with pytest.raises(UserInputError) as refusal, memory_in_a_sentence(task, torch.device("cuda")):
+        raise full
+    sentence = str(refusal.value)
+    assert "did not fit into the graphics card's memory of 24 GB" in sentence
+    assert "a batch_size of at most" in sentence
+    assert "plan with --planner plain" in sentence
+    with pytest.raises(RuntimeError, match="another mistake"), memory_in_a_sentence(task, torch.device("cuda")):
+        raise RuntimeError("another mistake")
+
+
 def ticking(monkeypatch, seconds: dict[NumberFormat, list[float]]):
     """A `prepare` whose runs take the given seconds on a clock of the test's own; the runs that were made."""
     now, runs = [0.0], []
@@ -167,13 +198,32 @@ def ticking(monkeypatch, seconds: dict[NumberFormat, list[float]]):
     [
         ({FULL_PRECISION: [9, 2, 2], BFLOAT16: [5, 1, 1], CHANNELS_LAST: [0, 0, 0]}, BFLOAT16, 6),  # far faster: enough
         ({FULL_PRECISION: [2, 2, 2], BFLOAT16: [40], CHANNELS_LAST: [2, 1.7, 1.7]}, CHANNELS_LAST, 7),  # hopeless
-        ({FULL_PRECISION: [2, 2, 2], BFLOAT16: [2, 1.9, 1.9], CHANNELS_LAST: [2, 2, 2]}, FULL_PRECISION, 9),  # noise
+        (
+            {FULL_PRECISION: [2, 2, 2, 2, 2], BFLOAT16: [2, 1.9, 1.9], CHANNELS_LAST: [2, 2, 2]},
+            FULL_PRECISION,
+            11,
+        ),  # noise
     ],
 )
 def test_a_measurement_is_short_and_takes_what_is_clearly_faster(seconds, expected, runs, monkeypatch):
     prepare, made = ticking(monkeypatch, seconds)
     found, _ = measure((FULL_PRECISION, BFLOAT16, CHANNELS_LAST), prepare)
     assert (found, len(made)) == (expected, runs)
+
+
+def test_a_process_that_grows_faster_does_not_favour_what_is_tried_last(monkeypatch):
+    cold_then_warm = {FULL_PRECISION: [9, 4, 2], BFLOAT16: [4, 2, 2], CHANNELS_LAST: [2, 2, 2]}
+    cold_then_warm[FULL_PRECISION] += [2, 2]
+    prepare, _ = ticking(monkeypatch, cold_then_warm)
+    found, seconds = measure((FULL_PRECISION, BFLOAT16, CHANNELS_LAST), prepare)
+    assert found == FULL_PRECISION
+    assert seconds == dict.fromkeys(seconds, 2)
+
+
+def test_short_steps_are_timed_more_often(monkeypatch):
+    prepare, made = ticking(monkeypatch, {FULL_PRECISION: [0.01] * 9, BFLOAT16: [0.01] * 9})
+    measure((FULL_PRECISION, BFLOAT16), prepare)
+    assert len(made) == 2 + 2 * format_memory.MOST_ROUNDS
 
 
 def test_what_was_measured_for_one_plan_stays_beside_that_for_another(tmp_path):

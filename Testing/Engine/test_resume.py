@@ -290,7 +290,7 @@ def test_a_finished_training_is_continued_by_more_epochs(task):
 DIFFERENT = {
     "--seed 5, not 6": lambda task: replace(task, seed=6),
     "--iterations 2, not 3": lambda task: with_recipe(task, iterations_per_epoch=3),
-    "--loss none, not dice_ce": lambda task: with_recipe(task, loss="dice_ce"),
+    "--loss dice_ce, not dice": lambda task: with_recipe(task, loss="dice"),
     "learning_rate 0.05, not 0.01": lambda task: with_recipe(task, learning_rate=0.01),
     "--recipe short, not mine, momentum 0.9, not 0.8": lambda task: with_recipe(task, name="mine", momentum=0.8),
     "other cases": lambda task: replace(task, training_cases=("ball_0", "ball_1")),
@@ -328,6 +328,14 @@ def test_another_training_than_the_checkpoints_is_refused_in_a_sentence(what, ta
     assert sentence.startswith(f"{other.checkpoint('latest')}: was trained with {what}")
     assert "leave out --resume" in sentence
     assert at_the_end(other) == before
+
+
+def test_the_loss_that_fits_the_labels_is_the_same_by_name(task, stopped_folder, uninterrupted):
+    shutil.copytree(stopped_folder, task.fold_folder)
+    resumed(with_recipe(task, loss="dice_ce"))
+    expected = read_checkpoint(uninterrupted._task.checkpoint("final"))["network_weights"]
+    found = read_checkpoint(task.checkpoint("final"))["network_weights"]
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 @pytest.mark.parametrize(

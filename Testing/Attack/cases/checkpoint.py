@@ -16,6 +16,7 @@ from ..wrong_values import INFINITY, NAN, WRONG_VALUES
 FAMILY = "checkpoint"
 FINAL = "{fold}/checkpoint_final.pth"
 LATEST = "{results}/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_latest.pth"
+FINISHED = LATEST.replace("latest", "final")
 FIRST = "encoder.stages.0.0.convs.0.conv.weight"
 EQUAL = Expected.REFUSED_OR_EQUAL
 MIRRORING = ("--mirroring",)
@@ -289,4 +290,6 @@ def _of(
     file: str, verb: str, name: str, spoil: Any, expected: Expected = Expected.REFUSED, more: tuple[str, ...] = ()
 ) -> Attack:
     named = (file, *(text for part, text in ALSO_NAMED.items() if part in name))
-    return Attack(FAMILY, name, verb, (spoil,), expected, named, more)
+    # A resume reads the furthest checkpoint, which shall be the spoilt one.
+    spoils = (Removed(FINISHED), spoil) if verb == "resume" else (spoil,)
+    return Attack(FAMILY, name, verb, spoils, expected, named, more)

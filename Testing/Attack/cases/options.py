@@ -39,6 +39,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("train", "--rendezvous", ("x", "", "localhost:29400", "localhost:0", "{outside}", "x" * 5000, "a\nb"), ()),
     ("train", "--device", ("x", "", "cuda:99", "os.system"), ()),
     ("train", "--pretrained", ("nowhere.pth", "", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb"), ()),
+    ("train", "--precision", (*NAMES, "half", "float16", "FULL"), ()),
     ("train", "--freeze", (*NAMES, "encoder", "all_but_heads", "os.system"), ()),  # without weights to keep
     ("train", "--validate-only", ("x", "../x"), ()),
     ("predict", "--step-size", (*REALS, "2", "1.01"), ()),
