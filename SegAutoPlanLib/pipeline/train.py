@@ -38,7 +38,7 @@ from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
 from ..training.elastic import Nodes
-from ..training.format_choice import AUTOMATIC, PRECISION_CHOICES, choose_format
+from ..training.format_choice import AUTOMATIC, FULL, PRECISION_CHOICES, choose_format
 from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.requirements import require_batch_for, require_training_fits
@@ -234,7 +234,8 @@ def _train_rank(
         device = choose_device(options.device)
         memory = workspace.preprocessed / raw.name / FORMATS_FILE
         number_format = choose_format(task, device, memory, options.precision, reporter, ranks)
-        train_fold(replace(task, number_format=number_format), reporter, ranks)
+        full = options.precision == FULL
+        train_fold(replace(task, number_format=number_format, full_precision=full), reporter, ranks)
         # The main process has written the checkpoint that all of them validate.
         ranks.any_rank(False)
     if recipe.is_benchmark:

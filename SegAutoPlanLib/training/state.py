@@ -134,8 +134,7 @@ class TrainingState:
         if record.number_format is not None:
             device = next(self.network.parameters()).device
             began_in = number_format_of(dict(record.number_format))
-            self.number_format = began_in if can_compute(began_in, device) else usual_format(device)
-            self.scaler = _scaler_for(self.number_format, device)
+            self.compute_in(began_in if can_compute(began_in, device) else usual_format(device))
         if self.scaler and content.get("grad_scaler_state"):
             self.scaler.load_state_dict(content["grad_scaler_state"])
         self.epoch = content["current_epoch"]
@@ -145,6 +144,11 @@ class TrainingState:
         self.log = from_nnunet(content["logging"])
         self.iteration, self.losses, self.training = record.iteration, list(record.losses_of_epoch), record.training
         self.timed = Timed(**record.timed) if record.timed else None
+
+    def compute_in(self, number_format: NumberFormat) -> None:
+        """Make the steps from here on in another format."""
+        self.number_format = number_format
+        self.scaler = _scaler_for(number_format, next(self.network.parameters()).device)
 
     def require_finite(self) -> None:
         """Refuse to keep a network that has gone wrong.

@@ -42,6 +42,8 @@ class TrainingTask:
     """Whether to write any but the final one."""
     number_format: NumberFormat | None = None
     """What a new training computes in; None is the device's usual format."""
+    full_precision: bool = False
+    """Whether one that goes on computes in float32 from there on, whatever it began in."""
     previous_stage: Path | None = None
     """For a cascade's second stage: the folder of the first one's labels of every case."""
     budget: TimeBudget | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
 from ..networks import UNet, build_network, load_pretrained
 from ..networks.device import choose_device
+from ..number_format import FULL_PRECISION
 from ..progress import SILENT, Reporter
 from .augmentation_presets import AUGMENTATIONS
 from .batches import BatchStream, LoaderDied, batch_order
@@ -132,6 +134,9 @@ class _Training:
         """To the recipe's epochs, or, with a budget or from a checkpoint that had one, until the time is up."""
         if self.task.budget is None and self.state.timed is None:
             return EpochCourse(self.recipe)
+        if self.task.budget is None and self.checkpoints.is_finished:
+            # Its time is up: there is nothing to learn in what was left for the validation.
+            return EpochCourse(replace(self.recipe, epochs=self.state.epoch))
         started = time.monotonic()
         pace = rehearse(self.step, self.state, self.task, self._local_batch_size())
         pace = Pace(*map(self.ranks.of_main, (pace.step_s, pace.tile_s)))
@@ -141,7 +146,9 @@ class _Training:
         if budget is not None:
             require_enough(budget.minutes, left, fit, pace)
             spent = state.seconds_trained
-            iterations = state.timed.iterations_per_epoch if state.timed else iterations_for(fit.steps)
+            # Not fewer than an epoch has had already that was begun without a budget.
+            chosen = max(iterations_for(fit.steps), state.iteration)
+            iterations = state.timed.iterations_per_epoch if state.timed else chosen
             state.timed = Timed(spent / (spent + left), fit.steps, iterations, spent, left)
         self.recipe = timed_recipe(self.recipe, fit.steps, state.timed.iterations_per_epoch)
         self.reporter.event("budget", message=words_of(fit, pace), steps=round(fit.steps), step_s=round(pace.step_s, 4))
@@ -213,10 +220,14 @@ class _Training:
         return start
 
     def _resume(self, path: Path, content: Mapping[str, Any]) -> None:
-        self.state.load(path, self.recipe)
+        longest = sys.maxsize
+        any_length = replace(self.recipe, epochs=longest, iterations_per_epoch=longest)
+        self.state.load(path, self.recipe if self.task.budget is None else any_length)
+        if self.task.full_precision:
+            self.state.compute_in(FULL_PRECISION)
         require_same_training(content, self.task, path)
         self.checkpoints.go_on(self.state, path)
-        self.reporter.event("resumed", message=resumed_message(content, self.recipe))
+        self.reporter.event("resumed", message=resumed_message(content, self.task))
         if ResumeRecord.from_entry(content).recipe is None:
             message = f"{path} does not say its recipe and seed; training goes on with those of this call."
             self.reporter.event("warning", message=message)
@@ -227,6 +238,9 @@ class _Training:
         self.course.begin_epoch(state)
         learning_rate = self.course.learning_rate(state)
         is_whole = self._train_epoch(batches)
+        if not state.losses:
+            # The time was up while the first batch was waited for: there is nothing to tell of such an epoch.
+            return
         train_loss = self._mean_over_ranks(state.losses)
         # Where the time was up, the whole validation follows at once.
         val_loss, dice = self._validate(batches) if is_whole else (math.nan, [])

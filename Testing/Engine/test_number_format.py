@@ -119,6 +119,13 @@ def test_a_resumed_training_keeps_the_format_it_began_in(wanted, workspace, memo
     assert all(torch.equal(tensor, weights(resumed)[name]) for name, tensor in expected.items())
 
 
+def test_full_precision_is_obeyed_by_a_training_that_goes_on(workspace, memory, monkeypatch):
+    choose(monkeypatch, CHANNELS_LAST)
+    train(workspace, OPTIONS)
+    longer = dataclasses.replace(OPTIONS, epochs=OPTIONS.epochs + 1, resume=True, precision="full")
+    assert the_format(train(workspace, longer)) == FULL_PRECISION
+
+
 def test_what_this_machine_cannot_compute_goes_on_in_its_usual_format(workspace, memory, monkeypatch):
     choose(monkeypatch, CHANNELS_LAST)
     train(workspace, OPTIONS)
