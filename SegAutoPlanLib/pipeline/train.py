@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -119,6 +120,7 @@ class TrainedFold:
     folder: Path
     checkpoint: Path
     validation_dice: float
+    """NaN, as those by label, where there are no cases to validate with."""
     dice_by_label: dict[str, float]
     validated: int
     """How many cases that is of; not all of the fold's where the time was up."""
@@ -343,6 +345,9 @@ def _validate(
     if not ranks.is_main:
         return None
     scheme = raw.label_scheme
+    if not task.validation_cases:
+        unknown = {scheme.name_of(label): math.nan for label in scheme.foreground}
+        return TrainedFold(task.fold_folder, task.checkpoint(checkpoint), math.nan, unknown, 0, 0)
     evaluation = evaluate_folder(
         ground_truth_folder(workspace.preprocessed / raw.name),
         output,

@@ -110,7 +110,10 @@ class _Training:
 
     def run(self) -> Path:
         start = self._resume_or_start()
-        self.course = self._set_course()
+        try:
+            self.course = self._set_course()
+        except NotFinite as error:
+            raise UserInputError(self._went_wrong()) from error
         self.reports = TrainingReports(
             self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main
         )

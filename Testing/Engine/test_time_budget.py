@@ -19,7 +19,7 @@ from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.training import find_recipe, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
-from SegAutoPlanLib.training.state import Timed, TrainingState
+from SegAutoPlanLib.training.state import NotFinite, Timed, TrainingState
 from SegAutoPlanLib.training.time_budget import LEAST_STEPS, Fit, Pace, fit_into, require_enough, words_of
 
 from .balls import NAME, ball_workspace
@@ -192,6 +192,15 @@ def test_a_training_of_so_many_epochs_goes_on_with_a_budget(workspace, ticking):
     assert len(content["logging"]["train_losses"]) == content["current_epoch"] >= 1
     (resumed,) = [event["message"] for event in report.events if event["event"] == "resumed"]
     assert resumed == "Continuing after epoch 0."
+
+
+def test_a_network_that_overflows_when_it_is_timed_is_a_sentence(workspace, monkeypatch):
+    def overflowing(*_):
+        raise NotFinite
+
+    monkeypatch.setattr(trainer, "rehearse", overflowing)
+    with pytest.raises(UserInputError, match="the loss became infinite or not a number"):
+        train(workspace, dataclasses.replace(QUICK, fold=1))
 
 
 def test_an_epoch_whose_time_is_up_before_its_first_step_is_none(workspace, monkeypatch):
