@@ -23,7 +23,7 @@ MAY_CHANGE = frozenset({"name", "epochs", "checkpoint_every", "trainer_name", "r
 """Fields of the recipe that do not decide what one step does to the weights. A recipe may also be renamed."""
 OF_LENGTH = frozenset({"iterations_per_epoch", "validation_iterations"})
 """Those that a time budget chooses anew, whose user can give none."""
-OPTIONS = {"loss": "--loss", "iterations_per_epoch": "--iterations"}
+OPTIONS = {"loss": "--loss", "freeze": "--freeze", "iterations_per_epoch": "--iterations"}
 """What a user calls a field of the recipe; all others are the recipe's own."""
 ELSEWHERE = frozenset({"name", "data_identifier", "preprocessor_name", "previous_stage", "next_stage"})
 """Fields of a configuration that say where things are, not what they are."""
