@@ -110,7 +110,7 @@ def duration_in_words(seconds: float) -> str:
 def event_in_words(event: str, fields: dict[str, Any]) -> str | None:
     """One line for a person; None for events that need no line of their own (plain progress)."""
     if event == "epoch":
-        dice = ", ".join(map(_figure, fields.get("dice") or []))
+        dice = ", ".join(map(_figure, fields.get("dice") or [None]))
         losses = " / ".join(_figure(fields.get(name)) for name in ("train_loss", "val_loss"))
         seconds = fields.get("seconds")
         return (

@@ -86,8 +86,9 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
             f"{trained.validated} of the fold's {trained.validation_cases} validation cases, for which there was time "
             "(train --validate-only does all)"
         )
+    found = f"Dice on {cases}: {dice}." if trained.validation_cases else "The fold has no validation cases."
     return Result(
-        f"{trained.checkpoint}\nDice on {cases}: {dice}.",
+        f"{trained.checkpoint}\n{found}",
         {
             "checkpoint": str(trained.checkpoint),
             "model": str(trained.model),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class TrainedFold:
     folder: Path
     checkpoint: Path
     validation_dice: float
+    """NaN, as those by label, where there are no cases to validate with."""
     dice_by_label: dict[str, float]
     validated: int
     """How many cases that is of; not all of the fold's where the time was up."""
@@ -76,6 +78,9 @@ def validate_fold(
     if not ranks.is_main:
         return None
     scheme = raw.label_scheme
+    if not task.validation_cases:
+        unknown = {scheme.name_of(label): math.nan for label in scheme.foreground}
+        return TrainedFold(task.fold_folder, task.checkpoint(checkpoint), math.nan, unknown, 0, 0)
     evaluation = evaluate_folder(
         ground_truth_folder(workspace.preprocessed / raw.name),
         output,

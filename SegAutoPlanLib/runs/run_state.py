@@ -105,7 +105,8 @@ class StateAccumulator:
             self._epochs.append(report)
             del self._epochs[:-MOST_EPOCHS]
         elif kind == "warning":
-            self._warnings = [*self._warnings[-MOST_WARNINGS:], _text(event, "message")]
+            words = (_text(event, "message"), _text(event, "hint", ""))
+            self._warnings = [*self._warnings[-MOST_WARNINGS:], " ".join(filter(None, words))]
         self._status, self._ending = "running", {}
 
 

@@ -49,6 +49,11 @@ class FoldCheckpoints:
         described = [(path, describe_checkpoint(path, PLACE)) for path in self._existing("final", "latest", "best")]
         return max(described, key=lambda found: _place(found[1]), default=None)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether what was resumed is a training's final checkpoint."""
+        return self._finished is not None
+
     def begin(self, state: TrainingState) -> None:
         """Number a training that starts anew. What former ones wrote stays until it has written in its turn."""
         state.training = 1 + max(map(self._training_of, self._existing("final", "latest", "best")), default=0)

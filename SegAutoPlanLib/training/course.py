@@ -68,15 +68,21 @@ class Course(Protocol):
 
 
 def set_course(
-    step: TrainingStep, state: TrainingState, task: TrainingTask, reporter: Reporter, ranks: Ranks
+    step: TrainingStep, state: TrainingState, task: TrainingTask, is_finished: bool, reporter: Reporter, ranks: Ranks
 ) -> EpochCourse | TimedCourse:
     """To the recipe's epochs, or, with a budget or from a checkpoint that had one, until the time is up.
+
+    Args:
+        is_finished: whether the state is that of a training's end.
 
     Raises:
         UserInputError: the budget is too short to learn anything.
     """
     if task.budget is None and state.timed is None:
         return EpochCourse(task.recipe)
+    if task.budget is None and is_finished:
+        # Its time is up: there is nothing to learn in what was left for the validation.
+        return EpochCourse(replace(task.recipe, epochs=state.epoch))
     started, budget = time.monotonic(), task.budget
     pace = rehearse(step, state, task, local_batch_size(task, ranks))
     pace = Pace(*map(ranks.of_main, (pace.step_s, pace.tile_s)))
@@ -85,7 +91,9 @@ def set_course(
     if budget is not None:
         require_enough(budget.minutes, left, fit, pace)
         spent = state.seconds_trained
-        iterations = state.timed.iterations_per_epoch if state.timed else iterations_for(fit.steps)
+        # Not fewer than an epoch has had already that was begun without a budget.
+        chosen = max(iterations_for(fit.steps), state.iteration)
+        iterations = state.timed.iterations_per_epoch if state.timed else chosen
         state.timed = Timed(spent / (spent + left), fit.steps, iterations, spent, left)
     recipe = timed_recipe(task.recipe, fit.steps, state.timed.iterations_per_epoch)
     reporter.event("budget", message=words_of(fit, pace), steps=round(fit.steps), step_s=round(pace.step_s, 4))

@@ -23,7 +23,9 @@ from .task import TrainingTask
 
 MAY_CHANGE = frozenset({"name", "epochs", "checkpoint_every", "trainer_name", "results_name"})
 """Fields of the recipe that do not decide what one step does to the weights. A recipe may also be renamed."""
-OPTIONS = {"loss": "--loss", "iterations_per_epoch": "--iterations"}
+OF_LENGTH = frozenset({"iterations_per_epoch", "validation_iterations"})
+"""Those that a time budget chooses anew, whose user can give none."""
+OPTIONS = {"loss": "--loss", "freeze": "--freeze", "iterations_per_epoch": "--iterations"}
 """What a user calls a field of the recipe; all others are the recipe's own."""
 ELSEWHERE = frozenset({"name", "data_identifier", "preprocessor_name", "previous_stage", "next_stage"})
 """Fields of a configuration that say where things are, not what they are."""
@@ -64,16 +66,17 @@ def require_same_training(content: Mapping[str, Any], task: TrainingTask, source
         raise FileError(source, f"was trained with {', '.join(found[:SHOWN_DIFFERENCES])}{more}", REMEDY)
 
 
-def resumed_message(content: Mapping[str, Any], recipe: Recipe) -> str:
+def resumed_message(content: Mapping[str, Any], task: TrainingTask) -> str:
     """Where a training goes on, and what another length changes.
 
     Args:
         content: of the checkpoint, which has passed its gate.
     """
+    recipe = task.recipe
     epoch, before = content["current_epoch"], ResumeRecord.from_entry(content).recipe or {}
     planned = before.get("epochs")
     message = f"Continuing after epoch {epoch}."
-    is_timed = ResumeRecord.from_entry(content).timed is not None
+    is_timed = task.budget is not None or ResumeRecord.from_entry(content).timed is not None
     if is_timed or not isinstance(planned, int) or planned == recipe.epochs or epoch == recipe.epochs:
         return message
     rate = learning_rate_at(recipe, epoch)
@@ -120,7 +123,10 @@ def _of_options(record: ResumeRecord, task: TrainingTask) -> Iterator[str]:
     # Left out or by name, the loss that fits the labels is the same.
     usual = find_loss(None, task.label_scheme).name
     now["loss"], before["loss"] = (usual if each["loss"] is None else each["loss"] for each in (now, before))
-    changed = [name for name in before if name not in MAY_CHANGE and before[name] != now.get(name)]
+    may_change = MAY_CHANGE | (OF_LENGTH if task.budget is not None else frozenset())
+    changed = [name for name in before if name not in may_change and before[name] != now.get(name)]
+    if record.timed is not None and task.budget is None and before["epochs"] != now["epochs"]:
+        yield f"--minutes, not for {now['epochs']} epochs"
     if changed and before["name"] != now["name"]:
         yield f"--recipe {before['name']}, not {now['name']}"
     for name in changed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +56,12 @@ def _resume(
     path: Path,
     content: Mapping[str, Any],
 ) -> None:
-    state.load(path, task.recipe, task.full_precision)
+    # A budget chooses the lengths anew.
+    longest = replace(task.recipe, epochs=sys.maxsize, iterations_per_epoch=sys.maxsize)
+    state.load(path, task.recipe if task.budget is None else longest, task.full_precision)
     require_same_training(content, task, path)
     checkpoints.go_on(state, path)
-    reporter.event("resumed", message=resumed_message(content, task.recipe))
+    reporter.event("resumed", message=resumed_message(content, task))
     if (changed := changed_format_message(content, state.number_format)) is not None:
         reporter.event("number_format", message=changed)
     if ResumeRecord.from_entry(content).recipe is None:

@@ -66,7 +66,11 @@ class _Training:
 
     def run(self) -> Path:
         start = resume_or_start(self.state, self.task, self.checkpoints, self.reporter, self.ranks)
-        self.course = set_course(self.step, self.state, self.task, self.reporter, self.ranks)
+        try:
+            is_finished = self.checkpoints.is_finished
+            self.course = set_course(self.step, self.state, self.task, is_finished, self.reporter, self.ranks)
+        except NotFinite as error:
+            raise UserInputError(self._went_wrong()) from error
         self.recipe = self.course.recipe
         self.reports = TrainingReports(
             self.reporter, self.task, self.recipe, self.course, self.device, writes=self.ranks.is_main

@@ -64,7 +64,7 @@ def loss_is_no_number(watched: Watched) -> Sign | None:
     return Sign(
         "loss",
         f"The loss of epoch {len(watched.log)} is not a finite number: the weights are lost.",
-        "Resume from the last checkpoint with a lower learning rate, or with --precision full.",
+        "Resume from the last checkpoint with --precision full, or train anew with a lower learning rate.",
     )
 
 

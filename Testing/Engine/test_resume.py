@@ -291,6 +291,7 @@ DIFFERENT = {
     "--seed 5, not 6": lambda task: replace(task, seed=6),
     "--iterations 2, not 3": lambda task: with_recipe(task, iterations_per_epoch=3),
     "--loss dice_ce, not dice": lambda task: with_recipe(task, loss="dice"),
+    "--freeze none, not encoder": lambda task: with_recipe(task, freeze="encoder"),
     "learning_rate 0.05, not 0.01": lambda task: with_recipe(task, learning_rate=0.01),
     "--recipe short, not mine, momentum 0.9, not 0.8": lambda task: with_recipe(task, name="mine", momentum=0.8),
     "other cases": lambda task: replace(task, training_cases=("ball_0", "ball_1")),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from SegAutoPlanLib.__main__ import main
+from SegAutoPlanLib.progress import event_in_words
 from SegAutoPlanLib.runs import RunFolder, RunReporter, RunWatcher, list_runs
 from SegAutoPlanLib.runs.event_log import EventLog
 
@@ -206,3 +207,13 @@ def test_the_first_request_to_stop_counts(tmp_path):
     run.request_stop()
     assert run.stop_requested()
     assert run.seconds_since_stop_request() > LONG_AGO - 60
+
+
+def test_whoever_watches_a_run_hears_what_a_warning_advises(tmp_path):
+    write_events(tmp_path, {"event": "warning", "message": "It is slow.", "hint": "Buy a faster one."})
+    assert RunWatcher(tmp_path).poll().warnings == ("It is slow. Buy a faster one.",)
+
+
+def test_the_line_of_an_epoch_without_validation_has_a_dash_for_what_is_not_known():
+    line = event_in_words("epoch", {"epoch": 3, "epochs": 3, "train_loss": -0.5, "val_loss": None, "dice": []})
+    assert line == "epoch 3/3  loss -0.500 / -  Dice -  -"

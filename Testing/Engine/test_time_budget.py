@@ -20,7 +20,7 @@ from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.training import course, find_recipe, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
-from SegAutoPlanLib.training.state import Timed, TrainingState
+from SegAutoPlanLib.training.state import NotFinite, Timed, TrainingState
 from SegAutoPlanLib.training.time_budget import LEAST_STEPS, Fit, Pace, fit_into, require_enough, words_of
 
 from .balls import NAME, ball_workspace
@@ -197,6 +197,48 @@ def test_a_stopped_training_goes_on_with_what_is_left_of_its_time(workspace):
     assert after["left_s"] < before["left_s"]
     assert after["spent_s"] > before["spent_s"]
     assert after["iterations_per_epoch"] == before["iterations_per_epoch"]
+
+
+def test_a_finished_training_with_a_budget_stays_as_it_is_when_it_is_resumed(workspace, ticking):
+    trained = train(workspace, dataclasses.replace(QUICK, fold=3))
+    before = trained.checkpoint.read_bytes()
+    again = train(workspace, dataclasses.replace(QUICK, fold=3, minutes=None, resume=True))
+    assert again.checkpoint.read_bytes() == before
+    assert again.validated == again.validation_cases
+    with pytest.raises(UserInputError, match="was trained with --minutes, not for 3 epochs"):
+        train(workspace, dataclasses.replace(QUICK, fold=3, minutes=None, epochs=3, resume=True))
+
+
+def test_a_training_of_so_many_epochs_goes_on_with_a_budget(workspace, ticking):
+    longer = dataclasses.replace(QUICK, fold=4, minutes=None, epochs=11, iterations=30)
+    with pytest.raises(StopRequested):
+        train(workspace, longer, Recorder(stop_at=15))
+    report = Recorder()
+    trained = train(workspace, dataclasses.replace(QUICK, fold=4, minutes=2, resume=True), report)
+    content = read_checkpoint(trained.checkpoint)
+    assert len(content["logging"]["train_losses"]) == content["current_epoch"] >= 1
+    (resumed,) = [event["message"] for event in report.events if event["event"] == "resumed"]
+    assert resumed == "Continuing after epoch 0."
+
+
+def test_a_network_that_overflows_when_it_is_timed_is_a_sentence(workspace, monkeypatch):
+    def overflowing(*_):
+        raise NotFinite
+
+    monkeypatch.setattr(trainer, "rehearse", overflowing)
+    with pytest.raises(UserInputError, match="the loss became infinite or not a number"):
+        train(workspace, dataclasses.replace(QUICK, fold=1))
+
+
+def test_an_epoch_whose_time_is_up_before_its_first_step_is_none(workspace, monkeypatch):
+    asked = itertools.count()
+    monkeypatch.setattr(TimedCourse, "is_over", lambda self, state: next(asked) > SHORTEST_EPOCH)
+    monkeypatch.setattr(trainer, "iterations_for", lambda steps: SHORTEST_EPOCH)
+    report = Recorder()
+    trained = train(workspace, dataclasses.replace(QUICK, fold="all"), report)
+    assert [event["train_loss"] is not None for event in report.events if event["event"] == "epoch"] == [True]
+    assert not [event for event in report.events if event["event"] == "warning"]
+    assert read_checkpoint(trained.checkpoint)["current_epoch"] == 1
 
 
 def test_where_the_time_is_up_fewer_cases_are_validated_and_none_is_left_from_before(workspace, tmp_path, ticking):

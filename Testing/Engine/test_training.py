@@ -10,9 +10,10 @@ import sys
 import pytest
 import torch
 
+from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
-from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.inference import Segmenter
 from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
 from SegAutoPlanLib.labels import LabelScheme
@@ -346,3 +347,12 @@ def test_the_validation_of_a_fold_mirrors_as_the_model_allows_on_a_cpu_too(works
     assert segmenter.device.type == "cpu"
     assert segmenter.mirroring
     assert tuple(segmenter.model.mirror_axes) == (0, 1)
+
+
+def test_a_fold_without_validation_cases_is_trained_and_says_so(tmp_path, capsys):
+    workspace = ball_workspace(tmp_path)
+    cases = [f"ball_{number}" for number in range(3)]
+    write_json(workspace.preprocessed / NAME / "splits_final.json", [{"train": cases, "val": []}])
+    options = ["--epochs", "1", "--iterations", "1", "--recipe", "short", "--device", "cpu"]
+    assert main(["train", NAME, "2d", "0", *options, "--workspace", str(tmp_path)]) == 0
+    assert "The fold has no validation cases." in capsys.readouterr().out
