@@ -225,7 +225,7 @@ def test_a_network_that_overflows_when_it_is_timed_is_a_sentence(workspace, monk
     def overflowing(*_):
         raise NotFinite
 
-    monkeypatch.setattr(trainer, "rehearse", overflowing)
+    monkeypatch.setattr(course, "rehearse", overflowing)
     with pytest.raises(UserInputError, match="the loss became infinite or not a number"):
         train(workspace, dataclasses.replace(QUICK, fold=1))
 
@@ -233,7 +233,7 @@ def test_a_network_that_overflows_when_it_is_timed_is_a_sentence(workspace, monk
 def test_an_epoch_whose_time_is_up_before_its_first_step_is_none(workspace, monkeypatch):
     asked = itertools.count()
     monkeypatch.setattr(TimedCourse, "is_over", lambda self, state: next(asked) > SHORTEST_EPOCH)
-    monkeypatch.setattr(trainer, "iterations_for", lambda steps: SHORTEST_EPOCH)
+    monkeypatch.setattr(course, "iterations_for", lambda steps: SHORTEST_EPOCH)
     report = Recorder()
     trained = train(workspace, dataclasses.replace(QUICK, fold="all"), report)
     assert [event["train_loss"] is not None for event in report.events if event["event"] == "epoch"] == [True]
