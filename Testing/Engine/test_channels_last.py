@@ -38,10 +38,12 @@ def test_normalisation_and_activation_are_torchs_own_with_their_gradients(dimens
         y = functional.instance_norm(x, weight=weight, bias=bias, eps=1e-5)
         return y if slope is None else functional.leaky_relu(y, slope)
 
-    found = [_with_gradients(function, gradient, x, weight, bias) for function in (ours, torchs)]
-    assert is_channels_last(found[0][0])
-    for mine, theirs in zip(*found, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    found = _with_gradients(ours, gradient, x, weight, bias)
+    # About a mean of 100, float32's last digit is a few millionths of the deviation, in every term of the sums.
+    expected = _with_gradients(torchs, *(tensor.double() for tensor in (gradient, x, weight, bias)))
+    assert is_channels_last(found[0])
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-3)
 
 
 @needs_bfloat16

@@ -292,8 +292,8 @@ def test_a_single_axis_that_explodes_is_a_sentence_too(workspace, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"batch_size": 10**9}, "a training step of the network needs about"),
-        ({"patch_size": [65536, 65536, 65536]}, "a training step of the network needs about"),
+        ({"batch_size": 10**9}, "a training step of the network with a batch_size of 1000000000 needs about"),
+        ({"patch_size": [65536, 65536, 65536]}, "a training step of the network with a batch_size of 2 needs about"),
         (
             {"patch_size": [4096, 16, 16]},
             r"a volume of 4,8\d\d × 2,\d+ × 2,\d+ voxels, from which a turned patch is cut, needs about",
