@@ -23,3 +23,9 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Return what is free to the system, for a process that then waits; it need not have asked to keep it."""
+    if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)

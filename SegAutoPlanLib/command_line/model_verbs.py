@@ -136,7 +136,8 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.predict import PredictOptions, predict
 
-    written = predict(workspace, record(PredictOptions, given), reporter).files
+    # A process that does one prediction after the other hands its model on.
+    written = predict(workspace, record(PredictOptions, given), reporter, getattr(given, "kept", None)).files
     return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
 
 

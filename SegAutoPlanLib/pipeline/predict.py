@@ -15,6 +15,7 @@ from ..models.names import folds_to_average
 from ..progress import SILENT, Reporter
 from ..schema import number
 from ..workspace import Workspace
+from .kept_model import KeptModel, key_of
 from .option_rules import require_option
 
 
@@ -58,8 +59,13 @@ class Predicted:
     files: tuple[Path, ...]
 
 
-def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
+def predict(
+    _: Workspace, options: PredictOptions, reporter: Reporter = SILENT, kept: KeptModel | None = None
+) -> Predicted:
     """Segment images and write the segmentations on their grids.
+
+    Args:
+        kept: what an earlier call may have loaded, and what stays loaded for the next one.
 
     Raises:
         UserInputError: the model, an image or an option cannot be worked with; nothing is left behind then.
@@ -74,7 +80,11 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     model = ModelFolder.read(options.model)
     # Before the weights: what is wrong with the folders is said at once.
     with cases_to_do(model, inputs, options.output, choices) as todo:
-        segmenter = Segmenter(
-            load_model(model, options.folds, options.checkpoint), options.device, options.mirroring, options.step_size
-        )
+        kept = kept or KeptModel()
+        segmenter = kept.get(key_of(model, options), lambda: _segmenter(model, options))
         return Predicted(tuple(segment_all(segmenter, todo, reporter)))
+
+
+def _segmenter(model: ModelFolder, options: PredictOptions) -> Segmenter:
+    loaded = load_model(model, options.folds, options.checkpoint)
+    return Segmenter(loaded, options.device, options.mirroring, options.step_size)
