@@ -31,6 +31,7 @@ if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from SegAutoPlanUI.engine.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.engine.warm_engine import warmEngine
 from SegAutoPlanUI.jobs.application_events import resultOf, waitFor
 from SegAutoPlanUI.jobs.segmentation_following import followSegmentation
 from SegAutoPlanUI.jobs.segmentation_job import startSegmentation
@@ -267,6 +268,13 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
             run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
         followSegmentation(run, onFinished)
         return run
+
+    def releaseEngine(self) -> None:
+        """Give back the memory of the model that stays loaded for the next segmentation, once no more are running.
+
+        It goes by itself after a while without work (see the README), and with Slicer.
+        """
+        warmEngine().release()
 
     def waitFor(self, run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
         """Keep the application going until a run has ended, and its result is loaded; returns the state then."""

@@ -24,7 +24,7 @@ from SegAutoPlanLib.runs import RunFolder
 from SegAutoPlanLib.schema import record, require, text
 from SegAutoPlanLib.workspace import Workspace
 
-from ..engine.engine_process import startEngine
+from ..engine.warm_engine import startWarmEngine
 from ..scene.scene_bridge import placeBeside, writeSegments
 from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
 from ..scene.voxel_grid import VoxelGrid
@@ -113,7 +113,7 @@ def startSegmentation(
     if mirroring is not None:
         arguments.append("--mirroring" if mirroring else "--no-mirroring")
     try:
-        run = startEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
+        run = startWarmEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
         job.write(run)
     except BaseException:
         job.remove()
