@@ -37,8 +37,9 @@ class KeptModel:
 
     def drop(self) -> None:
         """Free it."""
-        self._key = self._loaded = None
-        gc.collect()
+        if self._loaded is not None:
+            self._key = self._loaded = None
+            gc.collect()
 
 
 def key_of(model: ModelFolder, options: PredictOptions) -> tuple[Any, ...]:

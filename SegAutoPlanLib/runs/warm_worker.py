@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import UserInputError
 from ..files import write_json
 from .processes import RUNS_FOLDER_OPTION, ProcessIdentity
 from .run_files import LAUNCHER_FILE, LOG_FILE
@@ -99,8 +100,11 @@ class WarmWorker:
         self._is_released = False
         run = new_run(arguments, settings.runs_folder, name)
         write_json(run.path / LAUNCHER_FILE, ProcessIdentity.of(os.getpid(), str(run.path)).to_json())
-        self._waiting.append(_Job(run, settings))
         self.poll()
+        if self.is_busy:
+            self._waiting.append(_Job(run, settings))
+        else:
+            self._hand_over(_Job(run, settings))
         return run
 
     def poll(self) -> None:
@@ -111,7 +115,8 @@ class WarmWorker:
         if self._current is not None:
             self._look_at(self._current)
         while self._current is None and self._waiting:
-            self._hand_over(self._waiting.popleft())
+            with contextlib.suppress(UserInputError):  # it is told in the run folder
+                self._hand_over(self._waiting.popleft())
         if self._is_released and not self.is_busy:
             self._end_process()
 
@@ -157,10 +162,11 @@ class WarmWorker:
         elif process.runs == 1:
             # It has never worked: the mistake may be one of keeping it.
             _say(job.run, ALONE.format(code=process.popen.returncode))
-            start_alone(job.run, job.settings.python, job.settings.environment)
+            with contextlib.suppress(UserInputError):
+                start_alone(job.run, job.settings.python, job.settings.environment)
         else:
             _say(job.run, REPLACED.format(code=process.popen.returncode))
-            self._hand_over(job)
+            self._waiting.appendleft(job)
 
     def _hand_over(self, job: _Job) -> None:
         if self._process is not None and not self._is_alive():
