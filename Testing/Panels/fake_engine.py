@@ -64,12 +64,11 @@ def _wait_for_gate(report: RunReporter, deaf: bool) -> bool:
     return True
 
 
-def _segment(images: Path, output: Path) -> None:
+def _segment(image_file: Path, output: Path) -> None:
     output.mkdir(parents=True)
-    for image_file in images.glob("*_0000.*"):
-        image = sitk.ReadImage(str(image_file))
-        labels = sitk.Cast(image > 100, sitk.sitkUInt8) + sitk.Cast(image > 120, sitk.sitkUInt8)
-        sitk.WriteImage(labels, str(output / image_file.name.replace("_0000", "")))
+    image = sitk.ReadImage(str(image_file))
+    labels = sitk.Cast(image > 100, sitk.sitkUInt8) + sitk.Cast(image > 120, sitk.sitkUInt8)
+    sitk.WriteImage(labels, str(output / "case.nii.gz"))
 
 
 if __name__ == "__main__":

@@ -99,9 +99,12 @@ def test_each_channel_is_a_file_in_the_models_order(host, logic, engine, write_m
     engine("wait")
     run = logic.segment([add_volume("a"), add_volume("b")], write_model(("T1", "T2")))
     [folder] = (workspace / "runs" / "segmentations").iterdir()
-    assert sorted(file.name for file in (folder / "input").iterdir()) == ["case_0000.nii.gz", "case_0001.nii.gz"]
+    files = sorted((folder / "input").iterdir())
+    assert [file.name for file in files] == ["case_0000.nii", "case_0001.nii"]
     arguments = list(run.description().arguments)
     assert arguments[:2] == ["predict", "--model"]
+    first = arguments.index("--input") + 1
+    assert arguments[first : first + 3] == [*map(str, files), "--output"]
     assert "--mirroring" not in arguments
     assert "--no-mirroring" not in arguments
 

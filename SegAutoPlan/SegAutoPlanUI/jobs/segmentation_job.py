@@ -26,7 +26,7 @@ from SegAutoPlanLib.workspace import Workspace
 
 from ..engine.warm_engine import startWarmEngine
 from ..scene.scene_bridge import placeBeside, writeSegments
-from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
+from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, uncompressedEnding, writeVolume
 from ..scene.voxel_grid import VoxelGrid
 
 CASE = "case"
@@ -75,6 +75,11 @@ class SegmentationJob:
     def input(self) -> Path:
         return self.folder / "input"
 
+    def inputs(self, channels: int) -> list[Path]:
+        """The files of the volumes, in the order of the model's channels."""
+        ending = uncompressedEnding(self.fileEnding)
+        return [self.input / f"{CASE}_{channel:04d}{ending}" for channel in range(channels)]
+
     @property
     def output(self) -> Path:
         return self.folder / "output"
@@ -108,7 +113,7 @@ def startSegmentation(
     """
     checkSegmentation(volumeNodes, model, outputSegmentation)
     job = _writeInput(volumeNodes, model, workspace)
-    arguments = ["predict", "--model", str(model.path), "--input", str(job.input)]
+    arguments = ["predict", "--model", str(model.path), "--input", *map(str, job.inputs(len(volumeNodes)))]
     arguments += ["--output", str(job.output), "--checkpoint", model.best_checkpoint]
     if mirroring is not None:
         arguments.append("--mirroring" if mirroring else "--no-mirroring")
@@ -237,8 +242,8 @@ def _writeInput(
     )
     try:
         with in_sentences():
-            for channel, node in enumerate(volumeNodes):
-                writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.file_ending}")
+            for node, file in zip(volumeNodes, job.inputs(len(volumeNodes)), strict=True):
+                writeVolume(node, file)
     except BaseException:
         job.remove()
         raise
