@@ -129,9 +129,8 @@ WAYS = {"volume": (volume, VOLUMES), "labels": (labels, LABELS)}
 
 def one_side(what: str, way: str, side: str, path: str) -> None:
     """In a process of its own: print the seconds of the processor and of the clock."""
-    make, ways = WAYS[what]
-    _, write, read, _ = ways[way]
-    array = make() if side == "write" else None
+    _, write, read, _ = WAYS[what][1][way]
+    array = np.load(Path(path).with_name(f"{what}.npy")) if side == "write" else None
     clock, processor = time.perf_counter(), time.process_time()
     if side == "write":
         write(array, path)
@@ -165,21 +164,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for what, (make, ways) in WAYS.items():
+            array = make()
+            np.save(Path(folder) / f"{what}.npy", array)
             taken = {way: [] for way in ways}
             for _ in range(options.times):
                 for way in ways:
                     taken[way].append(measured(what, way, Path(folder)))
-            print(
-                f"\n| {what} | give, processor s | take, processor s | both | clock s | MB copied |\n|---|---|---|---|---|---|"
-            )
-            megabytes = make().nbytes / 1e6
+            columns = (what, "give, processor s", "take, processor s", "both", "clock s", "MB copied")
+            print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
             for way, rows in taken.items():
                 give, give_clock, take, take_clock = map(statistics.median, zip(*rows, strict=True))
-                print(
-                    f"| {way} | {give:.2f} | {take:.2f} | {give + take:.2f} | {give_clock + take_clock:.2f} "
-                    f"| {ways[way][3] * megabytes:.0f} |",
-                    flush=True,
-                )
+                seconds = " | ".join(f"{value:.2f}" for value in (give, take, give + take, give_clock + take_clock))
+                print(f"| {way} | {seconds} | {ways[way][3] * array.nbytes / 1e6:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

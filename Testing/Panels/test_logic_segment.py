@@ -123,6 +123,24 @@ def test_nothing_but_the_run_stays_on_disk_after_loading(logic, write_model, add
     assert (run.path / "log.txt").is_file()
 
 
+def test_files_of_a_job_that_ended_while_slicer_was_closed_are_removed_at_the_next_one(
+    logic, engine, module, write_model, add_volume, workspace
+):
+    engine("wait")
+    model, volume = write_model(), add_volume()
+    closed, waiting = (logic.segment([volume], model) for _ in range(2))
+    for follower in [*module.segmentation_following._followers]:
+        module.segmentation_following.stopFollowing(follower)
+    module.warm_engine.warmEngine().close()
+    for run in (closed, waiting):
+        assert run.wait(10).status == "stopped"
+    folders = workspace / "runs" / "segmentations"
+    assert len(list(folders.iterdir())) == 2
+    engine("succeed")
+    logic.waitFor(logic.segment([volume], model), 30)
+    assert list(folders.iterdir()) == []
+
+
 def test_a_failure_is_told_in_the_engines_sentence(logic, engine, write_model, add_volume, finished, workspace):
     engine("fail")
     run = logic.segment([add_volume()], write_model(), onFinished=finished)

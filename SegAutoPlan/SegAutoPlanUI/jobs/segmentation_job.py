@@ -20,7 +20,7 @@ from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.names import file_ending, problem_of_name
-from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.runs import RunFolder, list_runs
 from SegAutoPlanLib.schema import record, require, text
 from SegAutoPlanLib.workspace import Workspace
 
@@ -33,6 +33,7 @@ CASE = "case"
 JOB_FILE = "segment.json"
 JOBS_FOLDER = "segmentations"
 """Beside the run folders: the files of the jobs, one folder per job."""
+LOOKED_AT_RUNS = 50
 INPUT, OUTPUT = "SegAutoPlan.inputOf.", "SegAutoPlan.outputOf."
 """Beginnings of the attributes that tie a node to a run: several models may work on one volume."""
 
@@ -112,6 +113,7 @@ def startSegmentation(
         UserInputError: the volumes do not fit the model or each other, or the output cannot take the result.
     """
     checkSegmentation(volumeNodes, model, outputSegmentation)
+    removeAbandonedFiles(workspace.runs)
     job = _writeInput(volumeNodes, model, workspace)
     arguments = ["predict", "--model", str(model.path), "--input", *map(str, job.inputs(len(volumeNodes)))]
     arguments += ["--output", str(job.output), "--checkpoint", model.best_checkpoint]
@@ -207,6 +209,14 @@ def removeFiles(run: RunFolder) -> None:
     job = SegmentationJob.of(run)
     if job is not None:
         job.remove()
+
+
+def removeAbandonedFiles(runsFolder: Path) -> None:
+    """Remove the files of the latest jobs that have ended without a result while nobody was there to take note."""
+    for run in list_runs(runsFolder, LOOKED_AT_RUNS):
+        job = SegmentationJob.of(run) if (run.path / JOB_FILE).is_file() else None
+        if job is not None and job.folder.is_dir() and run.state().status in ("stopped", "failed"):
+            job.remove()
 
 
 def _checkOutput(
