@@ -104,7 +104,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Let the panels go; what runs goes on without Slicer."""
+        """Let the panels go; what runs goes on without them."""
         self._disconnectParameterNode()
         self.removeObservers()
         for panel in self.panels:
@@ -181,9 +181,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         run = logic.startTraining("/data/raw/Dataset001_Liver", "3d_fullres", fold=0)
         logic.segment([volume], modelFolder, onFinished=lambda segmentation, error: print(segmentation or error))
 
-    All long work is a process of its own with a run folder; `run.state()` tells how far it is, also after a restart
-    of Slicer. What the user gave and cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose
-    message is for the user.
+    All long work is another process's and has a run folder; `run.state()` tells how far it is, also after a restart
+    of Slicer. Segmentations share one process, which ends with Slicer (see `releaseEngine`). What the user gave and
+    cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose message is for the user.
     """
 
     def __init__(self, workspaceFolder: Path | str | None = None) -> None:
@@ -254,7 +254,7 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         onFinished: Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None] | None = None,
         mirroring: bool | None = None,
     ) -> RunFolder:
-        """Segment a case (a volume a channel of the model); returns its run at once.
+        """Segment a case (a volume a channel of the model), after those started before; returns its run at once.
 
         When the run has finished, the result is put into `outputSegmentation` (or a new node) on the volume's grid
         and under its transform, and `onFinished(segmentation, None)` is called; without a result it is
