@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from SegAutoPlanLib.images.source_header import SourceHeader
 from SegAutoPlanLib.inference import interpolated_tiles, resampled_labels
 from SegAutoPlanLib.inference.export import Exporter, export
 from SegAutoPlanLib.inference.resampled_labels import fill_labels
 from SegAutoPlanLib.inference.resampled_logits import grid_interpolation, logits_to_segmentation
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.planning.resampling import Resampler
+from SegAutoPlanLib.preprocessing import CaseGeometry
 
 LINEAR = Resampler("resample_data_or_seg_to_shape", order=1, order_z=0)
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -196,14 +198,8 @@ def test_the_allocations_are_a_small_part_of_the_logits():
 def case(shape, axis_order=(0, 1, 2), border=(2, 0, 3)):
     """Where a volume was cut out of an image, and the configuration that it was resampled to."""
     box = tuple((margin, margin + size) for margin, size in zip(border, shape, strict=True))
-    geometry = SimpleNamespace(
-        spacing=ISOTROPIC,
-        cropped_shape=shape,
-        shape_before_cropping=tuple(upper + 1 for _, upper in box),
-        bounding_box=box,
-        axis_order=axis_order,
-        file_axes=tuple(axis_order.index(axis) for axis in range(3)),
-    )
+    full_shape = tuple(upper + 1 for _, upper in box)
+    geometry = CaseGeometry(SourceHeader(ISOTROPIC), axis_order, full_shape, box)
     configuration = SimpleNamespace(spacing=(1.5, 1.5, 1.5), resampling=SimpleNamespace(probabilities=LINEAR))
     return geometry, configuration
 
