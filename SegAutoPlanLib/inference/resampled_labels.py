@@ -35,12 +35,10 @@ OPEN_AT_ONCE = 2**12
 def fill_labels(labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], label_scheme: LabelScheme) -> None:
     """Fill labels (z, y, x), uint8 or uint16, with those of logits (heads, …) interpolated as `grid` says.
 
-    They are those of the logits' `resampled_slabs`, but where two classes are equal within rounding. On a GPU they are
-    made from these.
+    They are those of `fill_labels_from_slabs`, but where two classes are equal within rounding.
     """
     if logits.device.type != "cpu":
-        for slices, slab in resampled_slabs(logits, grid):
-            labels[slices] = logits_to_segmentation(slab, label_scheme).cpu().numpy()
+        fill_labels_from_slabs(labels, logits, grid, label_scheme)
         return
     logits = logits.detach()
     interpolates = any(along.weight.any() for along in grid)
@@ -55,6 +53,15 @@ def fill_labels(labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], 
                 fill = partial(_fill_tile, labels, slab, winners)
             for _ in threads.map(fill, layer):
                 pass
+
+
+def fill_labels_from_slabs(
+    labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], label_scheme: LabelScheme
+) -> None:
+    """The same by interpolating all classes everywhere, on the device of the logits: a GPU does that at once."""
+    fitting = torch.uint8 if labels.dtype == np.uint8 else torch.int32
+    for slices, slab in resampled_slabs(logits, grid):
+        labels[slices] = logits_to_segmentation(slab, label_scheme).to(fitting).cpu().numpy()
 
 
 @dataclass(frozen=True)
