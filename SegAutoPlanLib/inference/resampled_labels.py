@@ -84,26 +84,25 @@ class _Winners:
 
     def _find(self, slab: Tensor, part: tuple[slice, slice]) -> None:
         values = _values(slab, part)
-        largest = _Largest(self.labels[part], values[0], 0)
-        if self.second is not None:
-            largest.second = self.second[part]
-            largest.second.fill(-np.inf)
+        largest = _Largest(self.labels[part], values[0], 0, None if self.second is None else self.second[part])
         for head in range(1, len(values)):
             largest.compare(values[head], head)
 
 
 class _Largest:
-    """The largest of several classes' values and whose it is; of equal ones the first, as argmax has it."""
+    """The largest of several classes' values and whose it is; of equal ones the first, as argmax has it.
 
-    second: np.ndarray | None = None
-    """The second largest, where it is wanted."""
+    `labels`, and `second` for the second largest where it is wanted, are filled; of the values a copy is made.
+    """
 
-    def __init__(self, labels: np.ndarray, values: np.ndarray, label: int) -> None:
-        self.values, self.labels = values.copy(), labels
+    def __init__(self, labels: np.ndarray, values: np.ndarray, label: int, second: np.ndarray | None = None) -> None:
+        self.values, self.labels, self.second = values.copy(), labels, second
         self._larger = np.empty(values.shape, bool)
         self._label = np.empty(values.shape, labels.dtype)
         self._smaller = np.empty_like(self.values)
         labels.fill(label)
+        if second is not None:
+            second.fill(-np.inf)
 
     def compare(self, values: np.ndarray, label: int) -> None:
         """Labels must come in ascending order: of those that were larger than all before, the last one counts."""
