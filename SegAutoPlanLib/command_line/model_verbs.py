@@ -12,7 +12,18 @@ from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
 from ..training import FROZEN
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
+from .arguments import (
+    add_dataset,
+    add_device,
+    add_plans,
+    add_scheduler,
+    add_workers,
+    fold,
+    part,
+    path,
+    positive,
+    record,
+)
 from .verb import Result, Verb
 
 RECIPE_HELP = "of the table that `recipes` prints, nnU-Net's name of a trainer, or your own file (mine.toml)"
@@ -101,7 +112,14 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
+    parser.add_argument(
+        "--model",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="…/Trainer__Plans__configuration; the probabilities of several are averaged",
+    )
     parser.add_argument(
         "--input", type=path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
     )
@@ -110,6 +128,12 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default=CHECKPOINTS[0], choices=CHECKPOINTS)
     parser.add_argument("--step-size", type=float, default=0.5, metavar="X", help="of the tile (default: 0.5)")
     parser.add_argument(
+        "--no-gaussian",
+        dest="use_gaussian",
+        action="store_false",
+        help="count the border of a tile as much as its middle where tiles overlap",
+    )
+    parser.add_argument(
         "--mirroring",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -117,7 +141,18 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
     add_device(parser)
-    parser.add_argument("--previous-stage", type=path, metavar="FOLDER", help="a cascade's first-stage segmentations")
+    parser.add_argument(
+        "--previous-stage",
+        type=path,
+        metavar="FOLDER",
+        help="a cascade's first-stage segmentations (default: the first stage is run as well)",
+    )
+    parser.add_argument(
+        "--previous-model",
+        type=path,
+        metavar="FOLDER",
+        help="the first stage's model (default: the sibling of the same trainer and plans)",
+    )
     parser.add_argument(
         "--continue",
         dest="skip_existing",
@@ -131,6 +166,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         "believe what is complete)",
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
+    add_scheduler(parser)
 
 
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import FileError
+from ..errors import FileError, UserInputError
 from ..images import Image
 from ..labels import LabelScheme
 from ..models import ModelFolder
@@ -37,12 +37,7 @@ class Ensemble:
     members: tuple[Stages, ...]
 
     def __post_init__(self) -> None:
-        first = self.model
-        for other in (member.model for member in self.members[1:]):
-            if different := differences(other, first):
-                raise FileError(
-                    other.files.path, f"has {different} than {first.files.path}", "average models of one dataset only"
-                )
+        require_alike([member.model.files for member in self.members])
 
     @classmethod
     def alone(cls, segmenter: Segmenter) -> Ensemble:
@@ -126,8 +121,26 @@ def load_ensemble(
     Raises:
         UserInputError: something is missing, or the models are not for the same labels and images.
     """
-    members = [load_stages(model, folds, checkpoint, previous_model, with_first_stage, **how) for model in models]
+    folders = [model if isinstance(model, ModelFolder) else ModelFolder.read(model) for model in models]
+    require_alike(folders)
+    members = [load_stages(model, folds, checkpoint, previous_model, with_first_stage, **how) for model in folders]
+    if previous_model is not None and all(len(member.segmenters) == 1 for member in members):
+        raise UserInputError(
+            f"--previous-model {previous_model}: no model here is a cascade's second stage, and takes another one's "
+            "segmentations; leave the option out."
+        )
     return Ensemble(tuple(members))
+
+
+def require_alike(models: Sequence[ModelFolder]) -> None:
+    """Refuse to average models that are not for the same labels and images.
+
+    Raises:
+        FileError: the sentence says in what two of them differ.
+    """
+    for other in models[1:]:
+        if different := differences(other, models[0]):
+            raise FileError(other.path, f"has {different} than {models[0].path}", "average models of one dataset only")
 
 
 def probabilities_to_segmentation(probabilities: Tensor, label_scheme: LabelScheme) -> Tensor:
@@ -186,9 +199,7 @@ def _grid_of(answer: NetworkAnswer) -> list[Neighbours]:
     configuration, geometry = answer.segmenter.model.configuration, answer.case.geometry
     spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
     resampler = configuration.resampling.probabilities
-    return grid_interpolation(
-        answer.logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, resampler
-    )
+    return grid_interpolation(answer.logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, resampler)
 
 
 def _mean_of_volumes(answers: Sequence[NetworkAnswer], with_probabilities: bool) -> Segmentation:

@@ -76,20 +76,24 @@ def segment_cases(
         StopRequested: between two tiles; finished cases stay.
     """
     ensemble = segmenter if isinstance(segmenter, Ensemble) else Ensemble.alone(segmenter)
-    with cases_to_do(ensemble.model.files, inputs, output, options) as todo:
+    with cases_to_do([member.model.files for member in ensemble.members], inputs, output, options) as todo:
         return segment_all(ensemble, todo, reporter)
 
 
 @contextlib.contextmanager
 def cases_to_do(
-    model: ModelFolder, inputs: Inputs, output: Path, options: SegmentCasesOptions
+    models: Sequence[ModelFolder], inputs: Inputs, output: Path, options: SegmentCasesOptions
 ) -> Iterator[CasesToDo]:
     """Find the cases, see that the folder can take their results, and hold it within the block. Needs no weights.
+
+    Args:
+        models: the first one's files accompany the results.
 
     Raises:
         UserInputError: no input, a channel missing; somebody works in the folder, or results would replace what predict
             has not written.
     """
+    model = models[0]
     number, count = options.part
     cases = cases_to_segment(inputs, model)
     results = ResultsFolder(Path(output), options.part)
@@ -97,7 +101,7 @@ def cases_to_do(
     sources = [file for case in cases for file in case.image_files]
     if options.previous_stage is not None:
         sources += [options.previous_stage / f"{case.identifier}{model.file_ending}" for case in cases]
-    sources += [model.path / PLANS_FILE, model.path / DATASET_FILE]
+    sources += [one.path / name for one in models for name in (PLANS_FILE, DATASET_FILE)]
     results.require_apart_from(sources, expected.names)
     if not options.overwrite:
         results.require_own_files(

@@ -121,11 +121,6 @@ def load_stages(
         chain.insert(0, first)
         # A plan's stages lead in no circle; of a third one the sibling is looked for.
         previous_model = None
-    if previous_model is not None:
-        raise UserInputError(
-            f"--previous-model {previous_model}: {chain[-1].files.path.name} is no second stage of a cascade and takes "
-            "no other model's segmentations; leave the option out."
-        )
     return Stages(tuple(Segmenter(one, **how) for one in chain))
 
 
@@ -138,15 +133,13 @@ def require_stage_of(first: TrainedModel, following: TrainedModel) -> None:
     wanted, there = following.configuration.previous_stage, first.configuration.name
     remedy = f"give the folder of its {wanted} with --previous-model, or its segmentations with --previous-stage"
     if there != wanted:
-        raise FileError(
-            first.files.path, f"holds {there}, and {following.files.path.name} follows {wanted}", remedy
-        )
-    different = differences(first, following)
+        raise FileError(first.files.path, f"holds {there}, and {following.files.path.name} follows {wanted}", remedy)
+    different = differences(first.files, following.files)
     if different:
         raise FileError(first.files.path, f"has {different} than {following.files.path.name}", remedy)
 
 
-def differences(one: TrainedModel, other: TrainedModel) -> str | None:
+def differences(one: ModelFolder, other: ModelFolder) -> str | None:
     """What keeps two models from working on the same images for the same labels, to go on with `than …`."""
     for what, value_of in {
         "other labels": lambda model: model.label_scheme,
