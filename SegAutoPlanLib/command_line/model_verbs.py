@@ -1,4 +1,4 @@
-"""The verbs about networks: train, predict, evaluate, demo."""
+"""The verbs about networks: train, predict, ensemble, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
+from ..pipeline.ensemble import EnsembleOptions, ensemble
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
@@ -176,6 +177,30 @@ def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter
     return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
 
 
+def _ensemble_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="results of predict --save-probabilities, of the same cases",
+    )
+    parser.add_argument("--output", type=path, required=True, metavar="FOLDER")
+    parser.add_argument("--save-probabilities", action="store_true", help="the mean ones, as npz files")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="work in a folder that holds files of others too, and replace what has a result's name",
+    )
+    add_workers(parser)
+
+
+def _ensemble(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    written = ensemble(workspace, record(EnsembleOptions, given), reporter).files
+    return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
+
+
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("references", type=path, metavar="REFERENCES", help="folder of label files")
     parser.add_argument("predictions", type=path, metavar="PREDICTIONS", help="folder of segmentations")
@@ -226,6 +251,7 @@ MODEL_VERBS = (
         runs_networks=True,
     ),
     Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict, runs_networks=True),
+    Verb("ensemble", "Average the probabilities that several models have saved.", _ensemble_arguments, _ensemble),
     Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
     Verb(
         "demo",

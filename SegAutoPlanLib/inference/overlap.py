@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
@@ -75,14 +76,19 @@ def about(name: str) -> Iterator[None]:
     try:
         yield
     except UserInputError as error:
-        if name in str(error):
+        if _names(str(error), name):
             raise
         raise UserInputError(f"{name}: {error}") from error
     except (OSError, MemoryError, RuntimeError) as error:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        raise UserInputError(sentence if name in sentence else f"{name}: {sentence}") from error
+        raise UserInputError(sentence if _names(sentence, name) else f"{name}: {sentence}") from error
+
+
+def _names(sentence: str, name: str) -> bool:
+    """Whether it begins with the name, or tells a file of that name."""
+    return re.search(rf"(?:^|[/\\]){re.escape(name)}(?:[_.:]|$)", sentence) is not None
 
 
 def _named(name: str, function: Callable[..., Result], *arguments: Any) -> Result:
