@@ -50,7 +50,7 @@ class FolderEnsemble:
             UserInputError: a folder lacks a case that another one has, or is for other labels.
         """
         if len(folders) < 2:
-            raise UserInputError("--input: give two folders or more, whose probabilities are to be averaged.")
+            raise UserInputError("--input: a single folder has nothing to be averaged with; give two or more.")
         for folder in folders:
             if not folder.is_dir():
                 raise UserInputError(f"{folder}: the folder does not exist; check the path.")

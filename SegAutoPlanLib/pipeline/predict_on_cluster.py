@@ -85,11 +85,9 @@ def predict_on_cluster(
     from ..inference.segment import WITHOUT_MIRRORING
 
     options = todo.options
-    # What is absolute means the same to a worker in another folder.
-    networks = _networks(models, {**how, "previous_model": how["previous_model"] and how["previous_model"].absolute()})
     task = functools.partial(
         predict_case,
-        networks,
+        networks_of(models, how),
         todo.results.workplace.absolute(),
         options.save_probabilities,
         options.previous_stage and options.previous_stage.absolute(),
@@ -129,7 +127,15 @@ def predict_case(
     return PredictedCase(tuple(names), any(one.leaves_out_mirroring for one in ensemble.segmenters))
 
 
-def _networks(models: Sequence[ModelFolder], how: dict[str, Any]) -> Networks:
+def networks_of(models: Sequence[ModelFolder], how: dict[str, Any]) -> Networks:
+    """What a worker shall load of the models, with the arguments of `load_ensemble`.
+
+    Raises:
+        UserInputError: a model, or a cascade's first stage, is not there.
+    """
+    if how["previous_model"] is not None:
+        # What is absolute means the same to a worker in another folder.
+        how = {**how, "previous_model": how["previous_model"].absolute()}
     used = [*models]
     if how["with_first_stage"]:
         for model in models:

@@ -19,7 +19,7 @@ from SegAutoPlanLib.inference import ArrayCase, Predictor, SegmentCasesOptions
 from SegAutoPlanLib.inference.overlap import overlapped
 from SegAutoPlanLib.pipeline.ensemble import EnsembleOptions, ensemble
 from SegAutoPlanLib.pipeline.predict import PredictOptions, predict
-from SegAutoPlanLib.progress import CallbackReporter, Progress, Reporter
+from SegAutoPlanLib.progress import SILENT, CallbackReporter, Progress, Reporter
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import ball_case, ball_workspace, untrained_model
@@ -240,7 +240,7 @@ def test_a_first_stage_that_is_not_there_is_looked_for_by_name(both_stages, tmp_
         Predictor(second)
     assert f"there is no {tmp_path / model_of(both_stages, FIRST).name}" in str(refusal.value)
     second.rename(tmp_path / "renamed")
-    with pytest.raises(UserInputError, match="this one was renamed.*--previous-model"):
+    with pytest.raises(UserInputError, match=r"this one was renamed.*--previous-model"):
         Predictor(tmp_path / "renamed")
     with pytest.raises(UserInputError, match=f"holds {SECOND}, and .* follows {FIRST}"):
         Predictor(tmp_path / "renamed", previous_model=tmp_path / "renamed")
@@ -256,7 +256,7 @@ def test_a_first_stage_of_other_labels_is_refused(both_stages, tmp_path):
 
 
 def test_a_first_stage_is_for_cascades_only(models, tmp_path):
-    with pytest.raises(UserInputError, match="--previous-model .*no model here is a cascade's second stage"):
+    with pytest.raises(UserInputError, match=r"--previous-model .*no model here is a cascade's second stage"):
         Predictor(models[0], previous_model=models[1])
     with pytest.raises(UserInputError, match="--previous-stage and --previous-model"):
         PredictOptions(models[0], [tmp_path], tmp_path, previous_stage=tmp_path, previous_model=tmp_path)
@@ -345,7 +345,7 @@ class Steps:
         self.done.append(f"{what} {item}")
         return item
 
-    def run(self, items, reporter=CallbackReporter()):
+    def run(self, items, reporter=SILENT):
         return overlapped(items, self.read, self.compute, self.write, str, reporter)
 
 
@@ -368,7 +368,7 @@ def test_an_error_of_any_step_names_its_case_and_leaves_the_earlier_ones(failing
 
 def test_a_failed_write_ends_the_work_on_the_next_case():
     steps = Steps("written a", seconds=0.8)
-    with pytest.raises(UserInputError, match="^a: "):
+    with pytest.raises(UserInputError, match=r"^a: "):
         list(steps.run("ab"))
     assert "computed b" not in steps.done
 
