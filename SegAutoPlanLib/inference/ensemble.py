@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from ..errors import FileError, UserInputError
+from ..executors import MEMORY_SHARE
 from ..images import Image
 from ..labels import LabelScheme
+from ..machine import available_memory
 from ..models import ModelFolder
-from ..planning.budget import VALUE_BYTES, require_volume_fits
-from ..preprocessing.grid import Neighbours, spacing_to_reach
+from ..planning.budget import VALUE_BYTES, require_memory, require_volume_fits
+from ..preprocessing.grid import Neighbours, spacing_to_reach, target_shape
 from ..progress import SILENT, Reporter
 from .export import SLAB_BYTES, grid_interpolation, resampled_slabs
 from .model import TrainedModel
@@ -68,6 +70,20 @@ class Ensemble:
             for member in self.members
         ]
 
+    def logits_bytes(self, prepared: Sequence[PreparedCase]) -> int:
+        """What the logits of all members need, float32, on the grids of their last stages."""
+        voxels = 0
+        for member, one in zip(self.members, prepared, strict=True):
+            geometry, configuration = one.case.geometry, member.model.configuration
+            spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
+            voxels += math.prod(target_shape(geometry.cropped_shape, geometry.spacing, spacing))
+        return voxels * self.model.label_scheme.head_count * VALUE_BYTES
+
+    def has_room(self, prepared: Sequence[PreparedCase]) -> bool:
+        """Whether the memory that is free now holds the logits, and half as much again for what is done with them."""
+        free = available_memory()
+        return free is None or 1.5 * self.logits_bytes(prepared) < MEMORY_SHARE * free
+
     def logits(
         self, prepared: Sequence[PreparedCase], with_probabilities: bool = False, reporter: Reporter = SILENT
     ) -> list[NetworkAnswer]:
@@ -77,6 +93,11 @@ class Ensemble:
             UserInputError: there is no memory for it, or a network computes no numbers.
             StopRequested: between two tiles.
         """
+        if len(self.members) > 1:
+            what = f"the logits of {len(self.members)} models"
+            require_memory(
+                self.logits_bytes(prepared), self.model.files.path.name, what, "average fewer models at once"
+            )
         answers = []
         for member, case in zip(self.members, prepared, strict=True):
             answer = member.logits(case, with_probabilities, reporter)

@@ -27,6 +27,7 @@ def overlapped(
     write: Callable[[Item, Computed], Result],
     name_of: Callable[[Item], str],
     reporter: Reporter = SILENT,
+    has_room: Callable[[Prepared], bool] = lambda _: True,
 ) -> Iterator[Result]:
     """Yield what `write` returns of each item, in their order.
 
@@ -37,6 +38,7 @@ def overlapped(
 
     Args:
         name_of: how an item is called in a sentence about it.
+        has_room: whether the memory holds what is computed beside what is being written; else that is waited for.
 
     Raises:
         StopRequested: a stop was asked for, between two tiles or while one step waits for another.
@@ -53,6 +55,9 @@ def overlapped(
                 prepared = _answer(future, reporter, written)
                 del future
                 ahead = _begin(reading, source, read, name_of)
+                if written is not None and not has_room(prepared):
+                    yield _answer(written, reporter)
+                    written = None
                 computed = _computed(compute, prepared, name_of(item), reporter, written)
                 del prepared
                 if written is not None:

@@ -132,6 +132,7 @@ def segment_all(ensemble: Ensemble, todo: CasesToDo, reporter: Reporter = SILENT
         lambda case, answers: taking.take(work.write(case, answers)),
         lambda case: case.identifier,
         reporter,
+        ensemble.has_room,
     )
     with contextlib.closing(results):
         return list(reporter.track(results, "cases", total=len(todo.cases)))

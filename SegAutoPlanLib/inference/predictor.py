@@ -164,7 +164,13 @@ class Predictor:
             return result
 
         results = overlapped(
-            cases, lambda case: read_given(case, self.ensemble), compute, finish, lambda case: case.name, reporter
+            cases,
+            lambda case: read_given(case, self.ensemble),
+            compute,
+            finish,
+            lambda case: case.name,
+            reporter,
+            self.ensemble.has_room,
         )
         with contextlib.closing(results):
             yield from results

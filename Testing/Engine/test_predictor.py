@@ -15,10 +15,11 @@ from SegAutoPlanLib.dataset import Case
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.images import read_image
-from SegAutoPlanLib.inference import ArrayCase, Predictor, SegmentCasesOptions
+from SegAutoPlanLib.inference import ArrayCase, Predictor, SegmentCasesOptions, Segmenter
 from SegAutoPlanLib.inference.overlap import overlapped
 from SegAutoPlanLib.pipeline.ensemble import EnsembleOptions, ensemble
 from SegAutoPlanLib.pipeline.predict import PredictOptions, predict
+from SegAutoPlanLib.planning import budget
 from SegAutoPlanLib.progress import SILENT, CallbackReporter, Progress, Reporter
 from SegAutoPlanLib.workspace import Workspace
 
@@ -371,6 +372,30 @@ def test_a_failed_write_ends_the_work_on_the_next_case():
     with pytest.raises(UserInputError, match=r"^a: "):
         list(steps.run("ab"))
     assert "computed b" not in steps.done
+
+
+def test_without_room_a_case_is_written_before_the_next_is_computed():
+    steps = Steps()
+    run = overlapped("abcd", steps.read, steps.compute, steps.write, str, has_room=lambda _: False)
+    assert list(run) == list("abcd")
+    order = [entry for entry in steps.done if not entry.startswith("read")]
+    assert order == [f"{what} {item}" for item in "abcd" for what in ("computed", "written")]
+
+
+def test_logits_that_do_not_fit_together_are_refused_and_those_that_barely_do_wait(models, images, monkeypatch):
+    array, properties = arrays_of(images)[0], {"spacing": SPACING_ZYX}
+    both = Predictor(models, **HOW)
+    prepared = both.ensemble.prepare(read_image(files_of(images)[:1], "SimpleITKIO"))
+    needed = both.ensemble.logits_bytes(prepared)
+    assert needed == sum(one.case.data[0].size for one in prepared) * 3 * 4
+    for free, has_room in ((None, True), (1.8 * needed, False), (2 * needed, True)):
+        monkeypatch.setattr("SegAutoPlanLib.inference.ensemble.available_memory", lambda free=free: free)
+        assert both.ensemble.has_room(prepared) == has_room
+    # Each alone would fit.
+    monkeypatch.setattr(budget, "total_memory", lambda: needed - 1)
+    monkeypatch.setattr(Segmenter, "require_fits", lambda *_: None)
+    with pytest.raises(UserInputError, match=r"^Image 1: .*the logits of 2 models needs .*; average fewer models"):
+        both.predict_array(array, properties)
 
 
 def test_closing_the_results_early_begins_nothing_more():
