@@ -65,10 +65,24 @@ class Ensemble:
         Raises:
             UserInputError: the image does not fit a model.
         """
+        if previous is not None:
+            self.require_second_stage()
         return [
             member.prepare(image, previous if member.model.configuration.previous_stage is not None else None)
             for member in self.members
         ]
+
+    def require_second_stage(self) -> None:
+        """Refuse a first stage's segmentations where no member takes them.
+
+        Raises:
+            UserInputError: none is a cascade's second stage.
+        """
+        if all(member.model.configuration.previous_stage is None for member in self.members):
+            raise UserInputError(
+                f"{self.model.files.path.name}: is no second stage of a cascade and takes no other model's "
+                "segmentations; leave them out (--previous-stage)."
+            )
 
     def logits_bytes(self, prepared: Sequence[PreparedCase]) -> int:
         """What the logits of all members need, float32, on the grids of their last stages."""

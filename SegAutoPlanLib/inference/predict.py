@@ -152,6 +152,7 @@ class CaseWork:
         model = self.ensemble.model
         previous = None
         if self.previous_stage is not None:
+            self.ensemble.require_second_stage()
             file = self.previous_stage / f"{case.identifier}{model.file_ending}"
             previous = read_segmentation(file, model.plan.image_io).array
         return self.ensemble.prepare(read_image(case.image_files, model.plan.image_io), previous)

@@ -95,7 +95,10 @@ def read_given(case: GivenCase, ensemble: Ensemble) -> list[PreparedCase]:
     if isinstance(source, ArrayCase):
         return ensemble.prepare(*image_of(source, case.name))
     if isinstance(source, Case):
-        previous = None if case.previous_file is None else read_segmentation(case.previous_file, io).array
+        previous = None
+        if case.previous_file is not None:
+            ensemble.require_second_stage()
+            previous = read_segmentation(case.previous_file, io).array
         return ensemble.prepare(read_image(source.image_files, io), previous)
     if len(ensemble.members) > 1:
         raise UserInputError(f"{case.name}: is preprocessed for one model, but there are several; give images.")

@@ -98,7 +98,7 @@ def predict_on_cluster(
         task,
         cases,
         stage="cases",
-        workers=Workers(scheduler=scheduler),
+        workers=Workers(scheduler=scheduler, packages=("torch",)),
         reporter=reporter,
         ordered=True,
         finish_begun=True,

@@ -367,6 +367,16 @@ def test_another_version_on_a_worker_is_a_sentence(cluster, monkeypatch):
     monkeypatch.setattr(distributed.versions, "_version_cached", lambda name: "1.2.3")
     with pytest.raises(UserInputError, match=r"has dask .*, but here it is 1\.2\.3"):
         connect(cluster.address)
+    monkeypatch.undo()
+    versions = distributed.versions._version_cached
+    monkeypatch.setattr(
+        distributed.versions, "_version_cached", lambda name: "9" if name == "torch" else versions(name)
+    )
+    with (
+        pytest.raises(UserInputError, match=r"the worker .* has torch .*, but here it is 9; install the same"),
+        connected_cluster(cluster.address, ["torch"]),
+    ):
+        pass
 
 
 def test_without_the_package_the_remedy_is_named(monkeypatch):

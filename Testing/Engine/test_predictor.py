@@ -263,6 +263,48 @@ def test_a_first_stage_is_for_cascades_only(models, tmp_path):
         PredictOptions(models[0], [tmp_path], tmp_path, previous_stage=tmp_path, previous_model=tmp_path)
 
 
+def test_first_stage_labels_that_nobody_takes_are_refused(predictor, images, tmp_path):
+    with pytest.raises(UserInputError, match="is no second stage of a cascade"):
+        predictor.predict_array(GOOD, {"spacing": (1, 1, 1)}, previous=GOOD[0])
+    for output in (None, tmp_path / "out"):
+        with pytest.raises(UserInputError, match=r"leave them out \(--previous-stage\)"):
+            predictor.predict_files(images, output, SegmentCasesOptions(previous_stage=tmp_path))
+
+
+class StopsAt(Reporter):
+    """Asks for a stop at its question of that number."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def stop_requested(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def test_a_stop_at_any_question_leaves_whole_files_and_no_thread(both_stages, models, images, tmp_path):
+    cascade, both = Predictor(model_of(both_stages, SECOND), folds=[0], **HOW), Predictor(models, **HOW)
+    stopped = 0
+    for predictor in (cascade, both):
+        whole = {
+            file.name: file.read_bytes() for file in predictor.predict_files(images, tmp_path / f"{id(predictor)}")
+        }
+        for number in range(1, 12):
+            output = tmp_path / f"{id(predictor)} {number}"
+            try:
+                predictor.predict_files(images, output, reporter=StopsAt(number))
+            except StopRequested:
+                stopped += 1
+            left = {path.name: path.read_bytes() for path in output.rglob("*.gz")}
+            assert left.items() <= whole.items()
+            assert not [path for path in output.rglob(".writing*")]
+    assert stopped > 10
+    limit = time.monotonic() + 10
+    while [thread for thread in threading.enumerate() if thread.name.startswith(("read", "write"))]:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
 def test_several_models_are_averaged_as_through_files(models, images, tmp_path):
     options = {"device": "cpu", "mirroring": False, "save_probabilities": True}
     for model in models:

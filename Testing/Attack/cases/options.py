@@ -53,7 +53,7 @@ TABLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("predict", "--input", ("nowhere", "/dev/zero", "/etc/passwd", "{outside}", "x" * 5000, "a\nb", "{model}"), ()),
     ("predict", "--scheduler", ("x", "", "a b", "tcp://127.0.0.1:1", "{outside}", "a\nb"), ()),
     ("predict", "--previous-model", ("nowhere", "", "/dev/zero", "{outside}", "x" * 5000, "{model}"), ()),
-    ("predict", "--previous-stage", ("", "x" * 5000, "a\nb"), ("nowhere", "/dev/zero", "{outside}")),
+    ("predict", "--previous-stage", ("", "nowhere", "/dev/zero", "{outside}", "x" * 5000, "a\nb"), ()),
     ("ensemble", "--workers", ("0", "-1", "x", "", "1.5", "nan"), (str(10**9),)),
     ("ensemble", "--scheduler", ("x", "", "a b", "tcp://127.0.0.1:1"), ()),
     ("plan", "--gpu-memory-gb", (*REALS,), ()),
