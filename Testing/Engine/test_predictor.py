@@ -23,9 +23,11 @@ from SegAutoPlanLib.planning import budget
 from SegAutoPlanLib.progress import SILENT, CallbackReporter, Progress, Reporter
 from SegAutoPlanLib.workspace import Workspace
 
-from .balls import ball_case, ball_workspace, untrained_model
+from .balls import ball_case, ball_workspace, untrained_model, write_untrained
 from .cascades import FIRST, SECOND, model_of
+from .planning_fixtures import read_recorded
 from .raw_datasets import write_image
+from .test_real_data import HIPPOCAMPUS, needs_hippocampi
 
 SPACING_ZYX = (1.5, 1.0, 0.8)
 HOW = {"device": "cpu", "mirroring": False}
@@ -343,6 +345,33 @@ def test_the_mean_is_the_same_in_thin_slabs_and_for_plans_of_another_axis_order(
         thin = Predictor(pair, **HOW).predict_array(array, properties)
         np.testing.assert_array_equal(thin.labels, both.labels)
         assert thin.probabilities is None
+
+
+@pytest.mark.real_data
+@needs_hippocampi
+def test_hippocampi_are_averaged_in_memory_as_through_files(tmp_path):
+    """Two configurations of the plan that nnU-Net made for them, with narrow networks."""
+    plans = read_recorded("real.json.xz")[HIPPOCAMPUS.name]["plans"]["ExperimentPlanner"]
+    for configuration in plans["configurations"].values():
+        arguments = configuration["architecture"]["arch_kwargs"]
+        arguments["features_per_stage"] = [4] * arguments["n_stages"]
+    models = [
+        write_untrained(
+            tmp_path / f"nnUNetTrainer__nnUNetPlans__{configuration}",
+            plans,
+            read_json(HIPPOCAMPUS / "dataset.json"),
+        )
+        for configuration in ("3d_fullres", "2d")
+    ]
+    images = sorted((HIPPOCAMPUS / "imagesTr").glob("*.nii.gz"))[:2]
+    for number, chosen in enumerate((models[:1], models[1:], models)):
+        options = SegmentCasesOptions(save_probabilities=True)
+        Predictor(chosen, **HOW).predict_files([[file] for file in images], tmp_path / str(number), options)
+    ensemble(HERE, EnsembleOptions(input=[tmp_path / "0", tmp_path / "1"], output=tmp_path / "files", workers=1))
+    require_equal(labels_in(tmp_path / "2").values(), labels_in(tmp_path / "files").values())
+    for file in images:
+        source, result = sitk.ReadImage(str(file)), tmp_path / "2" / file.name.replace("_0000", "")
+        assert sitk.ReadImage(str(result)).GetSize() == source.GetSize()
 
 
 def test_models_of_other_labels_are_not_averaged(models, tmp_path):
