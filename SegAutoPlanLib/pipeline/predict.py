@@ -9,13 +9,15 @@ from pathlib import Path
 from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, Segmenter, load_model
 from ..inference.predict import cases_to_do, segment_all
-from ..inference.tiling import LOWEST_STEP_SIZE
+from ..inference.shortcuts import Shortcuts
+from ..inference.tiling import LOWEST_STEP_SIZE, MAX_TILES
 from ..models import ModelFolder
 from ..models.names import folds_to_average
+from ..number_format import AUTOMATIC, PRECISION_CHOICES
 from ..progress import SILENT, Reporter
-from ..schema import number
+from ..schema import either, nothing, number, one_of, whole
 from ..workspace import Workspace
-from .option_rules import require_option
+from .option_rules import MINUTES, require_option
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,20 @@ class PredictOptions:
     """Work in a folder of somebody else's files too, and replace them where names are the same."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
+    precision: str = AUTOMATIC
+    """`auto`: the number format that is the fastest here and gives the same labels; `full`: float32."""
+    skip_air: bool = False
+    """Inexact, as are the next two: tiles without body are background."""
+    coarse_step_above: int | None = None
+    """An image of more tiles is segmented with a larger step, as far as needed."""
+    time_limit: float | None = None
+    """Minutes per image, after which only what is not covered yet is computed."""
 
     def __post_init__(self) -> None:
         require_option("--step-size", self.step_size, number(LOWEST_STEP_SIZE, 1))
+        require_option("--precision", self.precision, one_of(*PRECISION_CHOICES))
+        require_option("--coarse-step-above", self.coarse_step_above, either(nothing, whole(1, MAX_TILES)))
+        require_option("--time-limit", self.time_limit, MINUTES)
         if self.folds is not None:
             object.__setattr__(self, "folds", folds_to_average(self.folds))
 
@@ -56,9 +69,11 @@ class Predicted:
     """The segmentations that were written."""
 
     files: tuple[Path, ...]
+    inexact: str = ""
+    """The options that made them other than the model's; empty where they are exact."""
 
 
-def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
+def predict(workspace: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
     """Segment images and write the segmentations on their grids.
 
     Raises:
@@ -71,10 +86,18 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     choices = SegmentCasesOptions(
         options.save_probabilities, options.previous_stage, options.skip_existing, options.overwrite, options.part
     )
+    shortcuts = Shortcuts(options.skip_air, options.coarse_step_above, options.time_limit)
     model = ModelFolder.read(options.model)
     # Before the weights: what is wrong with the folders is said at once.
     with cases_to_do(model, inputs, options.output, choices) as todo:
         segmenter = Segmenter(
-            load_model(model, options.folds, options.checkpoint), options.device, options.mirroring, options.step_size
+            load_model(model, options.folds, options.checkpoint),
+            options.device,
+            options.mirroring,
+            options.step_size,
+            precision=options.precision,
+            formats_file=workspace.formats_file,
+            cases=len(todo.cases),
+            shortcuts=shortcuts,
         )
-        return Predicted(tuple(segment_all(segmenter, todo, reporter)))
+        return Predicted(tuple(segment_all(segmenter, todo, reporter)), shortcuts.in_words())
