@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import StopRequested, UserInputError
+from ..networks.samples_at_once import samples_at_once
 from ..number_format import FULL_PRECISION, NumberFormat
 from ..progress import SILENT, Reporter
 from .logit_sums import LogitSums
 from .memory_plan import MemoryPlan
 from .shortcuts import AIR_LOGIT, EXACT, Shortcuts, air_thresholds, covering_tiles, is_air
-from .tile_network import VOXELS_AT_ONCE, TileNetwork, is_out_of_memory, release_memory
+from .tile_network import TileNetwork, is_out_of_memory, release_memory
 from .tiling import gaussian_weights, padding_to, tile_of, tiles
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ class _Window:
         self._heads, self._device, self._plan, self._axis = heads, device, plan, plan.axis or 0
         self._options, self._shortcuts, self._reporter = options, options.shortcuts, reporter
         self._started = time.monotonic()
-        at_once = max(1, VOXELS_AT_ONCE[device.type] // math.prod(self._tile))
+        at_once = samples_at_once(device.type, patch_size)
         self._network = TileNetwork(
             networks, device, options.mirror_axes, options.number_format, at_once, self._require_going_on
         )

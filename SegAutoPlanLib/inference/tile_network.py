@@ -11,13 +11,6 @@ from torch import Tensor, nn
 from ..networks.casting import as_input, computing_in
 from ..number_format import NumberFormat
 
-VOXELS_AT_ONCE = {"cuda": 4 * 128**3, "mps": 128**3, "cpu": 72**3}
-"""How many voxels of small tiles go through the network together.
-
-On a CPU a pair of tiles of 40 × 56 × 40 takes 1.65 times as long as a single one in float32, and four in bfloat16 3.8
-times; larger batches gain nothing more.
-"""
-
 
 class TileNetwork:
     """The mean of the logits of networks and of mirrored copies, in float32.
