@@ -50,7 +50,9 @@ def _seconds_per_tile(network: UNet, task: TrainingTask) -> float:
     """
     device = next(network.parameters()).device
     number_format = FULL_PRECISION if task.full_precision else usual_format(device)
-    images, _ = random_batch(task, samples_at_once(device.type, task.configuration.patch_size))
+    # The mirrored copies of a tile go through together; a case may have no other tile.
+    copies = 2 ** len(task.mirror_axes)
+    images, _ = random_batch(task, min(copies, samples_at_once(device.type, task.configuration.patch_size)))
 
     def forward() -> float:
         with torch.inference_mode(), computing_in(number_format, device):

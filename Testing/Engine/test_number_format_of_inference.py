@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from SegAutoPlanLib.__main__ import main
-from SegAutoPlanLib.files import read_json
+from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.inference import Segmenter, format_choice, load_model, segment, segment_cases
 from SegAutoPlanLib.inference.format_choice import (
     Agreement,
@@ -20,10 +20,10 @@ from SegAutoPlanLib.inference.format_choice import (
     tile_with_most_structure,
 )
 from SegAutoPlanLib.labels import LabelScheme
-from SegAutoPlanLib.networks import format_memory
+from SegAutoPlanLib.networks import build_network, format_memory, write_checkpoint
 from SegAutoPlanLib.networks.casting import candidates, usual_format
 from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
-from SegAutoPlanLib.pipeline.train import TrainOptions, train
+from SegAutoPlanLib.planning import read_plan
 from SegAutoPlanLib.workspace import FORMATS_FILE, Workspace
 
 from .balls import NAME, ball_case, ball_workspace
@@ -150,10 +150,22 @@ def test_other_weights_are_another_measurement():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    workspace = ball_workspace(tmp_path_factory.mktemp("formats of inference"))
-    options = TrainOptions(NAME, "3d_fullres", 0, recipe="short", epochs=1, iterations=4, device="cpu")
-    return train(workspace, options).model
+def model(tmp_path_factory):
+    """With the weights of a fresh network."""
+    root = tmp_path_factory.mktemp("formats of inference")
+    workspace = ball_workspace(root)
+    folder = root / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    write_json(folder / "plans.json", read_json(workspace.preprocessed / NAME / "nnUNetPlans.json"))
+    write_json(folder / "dataset.json", read_json(workspace.raw / NAME / "dataset.json"))
+    torch.manual_seed(0)
+    network = build_network(read_plan(folder / "plans.json").configurations["3d_fullres"].architecture, 1, 3)
+    content = {
+        "network_weights": network.state_dict(),
+        "init_args": {"configuration": "3d_fullres"},
+        "trainer_name": "nnUNetTrainer",
+    }
+    write_checkpoint(folder / "fold_0" / "checkpoint_final.pth", content)
+    return folder
 
 
 @pytest.fixture
@@ -162,7 +174,7 @@ def image(tmp_path):
     return tmp_path / "in"
 
 
-def test_predict_takes_its_precision_and_the_workspace_remembers(trained, image, tmp_path, monkeypatch, capsys):
+def test_predict_takes_its_precision_and_the_workspace_remembers(model, image, tmp_path, monkeypatch, capsys):
     used = []
     monkeypatch.setattr(format_choice, "WORTH_MEASURING", 1)
     monkeypatch.setattr(format_choice, "WORTH_SECONDS", 0)
@@ -177,7 +189,7 @@ def test_predict_takes_its_precision_and_the_workspace_remembers(trained, image,
         return FULL_PRECISION, dict.fromkeys(formats, 1.0)
 
     monkeypatch.setattr(format_choice, "measure", measure)
-    command = ["predict", "--model", str(trained), "--input", str(image), "--device", "cpu"]
+    command = ["predict", "--model", str(model), "--input", str(image), "--device", "cpu"]
     command += ["--workspace", str(tmp_path), "--overwrite", "--output", str(tmp_path / "out")]
     assert main([*command, "--precision", "full"]) == 0
     assert used == []
@@ -196,8 +208,8 @@ def test_without_a_workspace_formats_are_remembered_in_the_users_cache(tmp_path,
     assert Workspace.at(tmp_path / "nowhere").formats_file == tmp_path / "segautoplan" / FORMATS_FILE
 
 
-def test_an_inexact_segmentation_is_labelled_in_the_result_and_in_the_log(trained, image, tmp_path, capsys):
-    command = ["predict", "--model", str(trained), "--input", str(image), "--device", "cpu", "--json"]
+def test_an_inexact_segmentation_is_labelled_in_the_result_and_in_the_log(model, image, tmp_path, capsys):
+    command = ["predict", "--model", str(model), "--input", str(image), "--device", "cpu", "--json"]
     command += ["--workspace", str(tmp_path), "--output", str(tmp_path / "out")]
     assert main([*command, "--skip-air", "--time-limit", "10"]) == 0
     said = capsys.readouterr()
@@ -215,15 +227,15 @@ def test_an_inexact_segmentation_is_labelled_in_the_result_and_in_the_log(traine
         (["--coarse-step-above", "99999999"], "--coarse-step-above 99999999: must be"),
     ],
 )
-def test_an_impossible_shortcut_is_a_sentence(trained, image, tmp_path, capsys, option, sentence):
-    command = ["predict", "--model", str(trained), "--input", str(image), "--output", str(tmp_path / "out")]
+def test_an_impossible_shortcut_is_a_sentence(model, image, tmp_path, capsys, option, sentence):
+    command = ["predict", "--model", str(model), "--input", str(image), "--output", str(tmp_path / "out")]
     assert main([*command, *option]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_case_that_does_not_fit_is_segmented_slab_by_slab_with_the_same_labels(trained, image, tmp_path, monkeypatch):
-    segmenter = Segmenter(load_model(trained), "cpu")
+def test_a_case_that_does_not_fit_is_segmented_slab_by_slab_with_the_same_labels(model, image, tmp_path, monkeypatch):
+    segmenter = Segmenter(load_model(model), "cpu")
     [whole] = segment_cases(segmenter, image, tmp_path / "whole")
     monkeypatch.setattr("SegAutoPlanLib.inference.memory_plan.available_memory", lambda: 1)
     used = []
