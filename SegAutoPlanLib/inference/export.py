@@ -12,6 +12,7 @@ from ..labels import LabelScheme
 from ..planning.plan import Configuration
 from ..preprocessing import CaseGeometry
 from ..preprocessing.grid import spacing_to_reach
+from .resampled_labels import fill_labels
 from .resampled_logits import Box, SlabFeed, grid_interpolation, logits_to_segmentation, resampled_slabs
 
 
@@ -85,11 +86,14 @@ class Exporter:
 
     def _fill(self, box: Box) -> None:
         labels = self._label_view[box.target]
+        if self._probabilities is None:
+            fill_labels(labels, box.logits, box.grid, self._label_scheme)
+            return
+        probabilities = self._probability_view[(slice(None), *box.target)]
         for slices, slab in resampled_slabs(box.logits, box.grid):
             labels[slices] = logits_to_segmentation(slab, self._label_scheme).cpu().numpy()
-            if self._probabilities is not None:
-                probable = slab.sigmoid() if self._label_scheme.has_regions else slab.softmax(0)
-                self._probability_view[(slice(None), *box.target)][:, slices] = probable.cpu().numpy()
+            probable = slab.sigmoid() if self._label_scheme.has_regions else slab.softmax(0)
+            probabilities[:, slices] = probable.cpu().numpy()
 
     def result(self) -> Exported:
         """The segmentation, once the last slab was added.
