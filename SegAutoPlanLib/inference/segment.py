@@ -20,11 +20,11 @@ from ..planning.budget import SMALLER_VOLUME, VALUE_BYTES, inference_bytes, requ
 from ..preprocessing import CaseGeometry, PreprocessedCase, preprocess_case
 from ..preprocessing.previous_stage import one_hot
 from ..progress import SILENT, Reporter
+from ..shortcuts import EXACT, Shortcuts
 from .export import Exporter, export
 from .format_choice import choose_format, digest_of, tile_with_most_structure
 from .memory_plan import MemoryPlan, free_memory, plan_memory, slab_bytes, sum_bytes
 from .model import TrainedModel
-from .shortcuts import EXACT, Shortcuts
 from .sliding_window import WindowOptions, logit_slabs, predict_logits
 from .tiling import LOWEST_STEP_SIZE, count_tiles, padding_to, tile_of
 

@@ -16,9 +16,10 @@ from ..errors import StopRequested, UserInputError
 from ..networks.samples_at_once import samples_at_once
 from ..number_format import FULL_PRECISION, NumberFormat
 from ..progress import SILENT, Reporter
+from ..shortcuts import EXACT, Shortcuts
+from .left_out import AIR_LOGIT, air_thresholds, coarser_step, covering_tiles, is_air
 from .logit_sums import LogitSums
 from .memory_plan import MemoryPlan
-from .shortcuts import AIR_LOGIT, EXACT, Shortcuts, air_thresholds, covering_tiles, is_air
 from .tile_network import TileNetwork, is_out_of_memory, release_memory
 from .tiling import gaussian_weights, padding_to, tile_of, tiles
 
@@ -118,7 +119,7 @@ class _Window:
         self._network = TileNetwork(
             networks, device, options.mirror_axes, options.number_format, at_once, self._require_going_on
         )
-        step_size = self._shortcuts.step_for(self._shape, patch_size, options.step_size)
+        step_size = coarser_step(self._shape, patch_size, options.step_size, self._shortcuts.coarse_step_above)
         self._starts = tiles(self._shape, self._tile, step_size)
         self._covering: set[Start] = set()
         if self._shortcuts.time_limit is not None:
@@ -247,7 +248,7 @@ class _Window:
         self._reporter.progress("segmenting", self._done, len(self._starts), "tile", self._started)
 
     def _tell_what_was_left_out(self) -> None:
-        if self._shortcuts.is_exact:
+        if self._shortcuts == EXACT:
             return
         counts = f"{self._in_air} tiles taken for air, {self._too_late} left out when the time was up"
         message = f"Inexact, as asked for ({self._shortcuts.in_words()}): of {len(self._starts)} tiles, {counts}."

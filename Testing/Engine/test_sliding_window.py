@@ -11,11 +11,12 @@ from torch import nn
 
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.inference import sliding_window
+from SegAutoPlanLib.inference.left_out import air_thresholds, coarser_step, covering_tiles, is_air
 from SegAutoPlanLib.inference.memory_plan import MemoryPlan, longest_axis, plan_memory, slab_bytes, sum_bytes
-from SegAutoPlanLib.inference.shortcuts import Shortcuts, air_thresholds, covering_tiles, is_air
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, logit_slabs, predict_logits
 from SegAutoPlanLib.inference.tiling import count_tiles, gaussian_weights, tiles
 from SegAutoPlanLib.networks.samples_at_once import VOXELS_AT_ONCE
+from SegAutoPlanLib.shortcuts import Shortcuts
 
 from .test_inference import LooksUp, PerVoxel
 from .test_training import Recorder
@@ -242,7 +243,7 @@ def test_air_is_what_is_dark_in_every_channel():
 @pytest.mark.parametrize(("most", "step"), [(None, 0.5), (1000, 0.5), (100, 0.7), (27, 1.0), (1, 1.0)])
 def test_a_coarser_step_keeps_to_the_number_of_tiles(most, step):
     shape = (24, 24, 24)
-    chosen = Shortcuts(coarse_step_above=most).step_for(shape, PATCH, 0.5)
+    chosen = coarser_step(shape, PATCH, 0.5, most)
     assert chosen == pytest.approx(step)
     if most is not None and chosen < 1:
         assert count_tiles(shape, PATCH, chosen) <= most

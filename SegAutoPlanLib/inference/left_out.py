@@ -1,10 +1,9 @@
-"""What makes the segmentation of a large image sooner and inexact: all of it off unless somebody asks for it."""
+"""Which tiles are left out where somebody asked for an inexact segmentation."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,39 +22,11 @@ SAMPLED_VOXELS = 1_000_000
 STEP_GROWTH = 0.05
 
 
-@dataclass(frozen=True)
-class Shortcuts:
-    """What is left out. Every field but its default makes a segmentation another one than the model's."""
-
-    skip_air: bool = False
-    """Tiles without body are background."""
-    coarse_step_above: int | None = None
-    """An image of more tiles than this is segmented with a larger step, as far as needed."""
-    time_limit: float | None = None
-    """Minutes per image, after which only what is not covered yet is computed, and without mirrored copies."""
-
-    def in_words(self) -> str:
-        """The options that were asked for; empty where the segmentation is exact."""
-        given = {
-            "--skip-air": self.skip_air or None,
-            "--coarse-step-above": self.coarse_step_above,
-            "--time-limit": self.time_limit,
-        }
-        return ", ".join(name if value is True else f"{name} {value:g}" for name, value in given.items() if value)
-
-    @property
-    def is_exact(self) -> bool:
-        return not self.in_words()
-
-    def step_for(self, shape: Sequence[int], patch_size: Sequence[int], step_size: float) -> float:
-        """The step for a volume (z, y, x): the smallest from `step_size` on that keeps to the number of tiles."""
-        most = self.coarse_step_above
-        while most is not None and step_size < 1 and count_tiles(shape, patch_size, step_size) > most:
-            step_size = min(round(step_size + STEP_GROWTH, 4), 1.0)
-        return step_size
-
-
-EXACT = Shortcuts()
+def coarser_step(shape: Sequence[int], patch_size: Sequence[int], step_size: float, most: int | None) -> float:
+    """The smallest step from `step_size` on with which a volume (z, y, x) has at most so many tiles; 1 if none has."""
+    while most is not None and step_size < 1 and count_tiles(shape, patch_size, step_size) > most:
+        step_size = min(round(step_size + STEP_GROWTH, 4), 1.0)
+    return step_size
 
 
 def air_thresholds(volume: np.ndarray) -> np.ndarray:
