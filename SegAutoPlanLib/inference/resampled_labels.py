@@ -35,12 +35,10 @@ OPEN_AT_ONCE = 2**12
 def fill_labels(labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], label_scheme: LabelScheme) -> None:
     """Fill labels (z, y, x), uint8 or uint16, with those of logits (heads, …) interpolated as `grid` says.
 
-    They are those of the logits' `resampled_slabs`, but where two classes are equal within rounding. On a GPU they are
-    made from these.
+    They are those of `fill_labels_from_slabs`, but where two classes are equal within rounding.
     """
     if logits.device.type != "cpu":
-        for slices, slab in resampled_slabs(logits, grid):
-            labels[slices] = logits_to_segmentation(slab, label_scheme).cpu().numpy()
+        fill_labels_from_slabs(labels, logits, grid, label_scheme)
         return
     logits = logits.detach()
     interpolates = any(along.weight.any() for along in grid)
@@ -55,6 +53,15 @@ def fill_labels(labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], 
                 fill = partial(_fill_tile, labels, slab, winners)
             for _ in threads.map(fill, layer):
                 pass
+
+
+def fill_labels_from_slabs(
+    labels: np.ndarray, logits: Tensor, grid: Sequence[Neighbours], label_scheme: LabelScheme
+) -> None:
+    """The same by interpolating all classes everywhere, on the device of the logits: a GPU does that at once."""
+    fitting = torch.uint8 if labels.dtype == np.uint8 else torch.int32
+    for slices, slab in resampled_slabs(logits, grid):
+        labels[slices] = logits_to_segmentation(slab, label_scheme).to(fitting).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -77,26 +84,25 @@ class _Winners:
 
     def _find(self, slab: Tensor, part: tuple[slice, slice]) -> None:
         values = _values(slab, part)
-        largest = _Largest(self.labels[part], values[0], 0)
-        if self.second is not None:
-            largest.second = self.second[part]
-            largest.second.fill(-np.inf)
+        largest = _Largest(self.labels[part], values[0], 0, None if self.second is None else self.second[part])
         for head in range(1, len(values)):
             largest.compare(values[head], head)
 
 
 class _Largest:
-    """The largest of several classes' values and whose it is; of equal ones the first, as argmax has it."""
+    """The largest of several classes' values and whose it is; of equal ones the first, as argmax has it.
 
-    second: np.ndarray | None = None
-    """The second largest, where it is wanted."""
+    `labels`, and `second` for the second largest where it is wanted, are filled; of the values a copy is made.
+    """
 
-    def __init__(self, labels: np.ndarray, values: np.ndarray, label: int) -> None:
-        self.values, self.labels = values.copy(), labels
+    def __init__(self, labels: np.ndarray, values: np.ndarray, label: int, second: np.ndarray | None = None) -> None:
+        self.values, self.labels, self.second = values.copy(), labels, second
         self._larger = np.empty(values.shape, bool)
         self._label = np.empty(values.shape, labels.dtype)
         self._smaller = np.empty_like(self.values)
         labels.fill(label)
+        if second is not None:
+            second.fill(-np.inf)
 
     def compare(self, values: np.ndarray, label: int) -> None:
         """Labels must come in ascending order: of those that were larger than all before, the last one counts."""

@@ -65,8 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = chosen.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        print("| logits | | processor, s | times faster | wall, s | memory beyond the logits, MB |")
-        print("|---|---|---|---|---|---|")
+        print("| logits | | processor, s | times faster | wall, s | memory beyond the logits, MB | in all, MB |")
+        print("|---|---|---|---|---|---|---|")
         for name in chosen.cases:
             compare(name, chosen, work)
 
@@ -88,10 +88,10 @@ def compare(name: str, chosen: argparse.Namespace, work: Path) -> None:
     }
     label = f"`{name}`, {share:.0%} of cells disagree"
     for side, each in median.items():
-        faster = median["nnunet"]["processor"] / each["processor"] if "nnunet" in median else float("nan")
+        faster = f"{median['nnunet']['processor'] / each['processor']:.1f}" if "nnunet" in median else ""
         print(
-            f"| {label} | {NAMES[side]} | {each['processor']:.2f} | {faster:.1f} | {each['wall']:.2f} "
-            f"| {each['megabytes']:.0f} |",
+            f"| {label} | {NAMES[side]} | {each['processor']:.2f} | {faster} | {each['wall']:.2f} "
+            f"| {each['megabytes']:.0f} | {each['in_all']:.0f} |",
             flush=True,
         )
         label = ""
@@ -161,7 +161,9 @@ def run(side: str, name: str, work: Path) -> None:
     wall, processor = time.perf_counter(), time.process_time()
     labels = work_to_do()
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    measured = {"wall": wall, "processor": processor, "megabytes": (memory("VmHWM") - before) / 1e3}
+    peak = memory("VmHWM")
+    megabytes = {"megabytes": (peak - before) * 1024 / 1e6, "in_all": peak * 1024 / 1e6}
+    measured = {"wall": wall, "processor": processor, **megabytes}
     np.save(work / f"{side}.npy", labels)
     print(json.dumps(measured))
 
@@ -220,14 +222,14 @@ def prepare_ours(logits, case: Case) -> Callable[[], np.ndarray]:
 
 
 def prepare_slabs(logits, case: Case) -> Callable[[], np.ndarray]:
-    from SegAutoPlanLib.inference.resampled_logits import grid_interpolation, logits_to_segmentation, resampled_slabs
+    from SegAutoPlanLib.inference.resampled_labels import fill_labels_from_slabs
+    from SegAutoPlanLib.inference.resampled_logits import grid_interpolation
 
     grid = grid_interpolation(case.shape, case.image_shape, [SPACING_MM] * 3, case.image_spacing, resampler())
 
     def labels() -> np.ndarray:
         result = np.zeros(case.image_shape, np.uint8)
-        for slices, slab in resampled_slabs(logits, grid):
-            result[slices] = logits_to_segmentation(slab, label_scheme(case)).numpy()
+        fill_labels_from_slabs(result, logits, grid, label_scheme(case))
         return result
 
     return labels

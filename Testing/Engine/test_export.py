@@ -14,7 +14,7 @@ from torch import nn
 from SegAutoPlanLib.images.source_header import SourceHeader
 from SegAutoPlanLib.inference import interpolated_tiles, resampled_labels
 from SegAutoPlanLib.inference.export import Exporter, export
-from SegAutoPlanLib.inference.resampled_labels import fill_labels
+from SegAutoPlanLib.inference.resampled_labels import fill_labels, fill_labels_from_slabs
 from SegAutoPlanLib.inference.resampled_logits import grid_interpolation, logits_to_segmentation
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.planning.resampling import Resampler
@@ -182,6 +182,16 @@ def test_three_hundred_classes_are_uint16():
     assert labels.dtype == np.uint16
     assert labels.max() > 255
     assert_equal_but_for_ties(labels, interpolated(logits, (12, 20, 13)), classes(300))
+
+
+@pytest.mark.parametrize("scheme", [classes(5), classes(300), REGIONS], ids=["classes", "many classes", "regions"])
+def test_the_way_of_a_gpu_gives_the_same(scheme):
+    logits, shape = noisy(scheme.head_count), (12, 20, 13)
+    grid = grid_interpolation(SHAPE, shape, ISOTROPIC, ISOTROPIC, LINEAR)
+    labels = np.full(shape, 77, np.uint8 if scheme.head_count < 256 else np.uint16)
+    fill_labels_from_slabs(labels, logits, grid, scheme)
+    assert_equal_but_for_ties(labels, interpolated(logits, shape), scheme)
+    assert (labels != labels_of(logits, shape, scheme)).mean() < 0.001
 
 
 def test_the_allocations_are_a_small_part_of_the_logits():
