@@ -34,18 +34,18 @@ def image(sound, tmp_path) -> Path:
 class Loads(list):
     """Counts what is loaded; at each time the models that were loaded before must have gone."""
 
-    def __call__(self, load, *arguments):
+    def __call__(self, load, *given, **named):
         alive = [reference() for reference in self if reference() is not None]
         assert not alive, "the former model was still there"
-        made = load(*arguments)
+        made = load(*given, **named)
         self.append(weakref.ref(made))
         return made
 
 
 @pytest.fixture
 def loads(monkeypatch) -> Loads:
-    found, load = Loads(), predict_module.load_model
-    monkeypatch.setattr(predict_module, "load_model", lambda *arguments: found(load, *arguments))
+    found, load = Loads(), predict_module.load_ensemble
+    monkeypatch.setattr(predict_module, "load_ensemble", lambda *given, **named: found(load, *given, **named))
     return found
 
 

@@ -21,6 +21,7 @@ from . import (
     other_formats,
     outputs,
     plan,
+    probabilities,
     recipe,
     runs,
     segments,
@@ -43,6 +44,7 @@ TABLES = (
     options,
     recipe,
     outputs,
+    probabilities,
     kills,
 )
 
