@@ -20,6 +20,7 @@ STAGES = (
     "losses",
     "training",
     "inference",
+    "exchange",
     "evaluation",
 )
 HELPERS = {
@@ -41,6 +42,7 @@ HELPERS = {
     "schema",
     "stop_signals",
     "workspace",
+    "zip_directory",
 }
 """Modules beside the stages that any of them may use; they use no stage."""
 
