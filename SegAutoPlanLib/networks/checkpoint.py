@@ -35,10 +35,16 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         UserInputError: the disk is full.
     """
     # torch's own writer would turn a full disk into an error about positions in an archive.
+    content_bytes = checkpoint_bytes(content)
+    with atomic_path(path, durable=True) as temporary:
+        temporary.write_bytes(content_bytes)
+
+
+def checkpoint_bytes(content: dict[str, Any]) -> memoryview:
+    """The file of a checkpoint."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic_path(path, durable=True) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    return buffer.getbuffer()
 
 
 def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = False) -> dict[str, Any]:

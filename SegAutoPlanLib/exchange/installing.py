@@ -1,0 +1,276 @@
+"""Models of a folder or an archive become models of the workspace: all of them, checked, or nothing.
+
+Everything is checked first where it lies, by names and headers; then it is unpacked beside its place, where weights are
+read whole; then it takes its place by renaming.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import FileError, StopRequested, UserInputError, in_sentences
+from ..inference.model import load_model
+from ..locks import exclusive
+from ..models import SUMMARY_FILE, ModelFolder, mean_dice
+from ..names import safe_name
+from ..networks.weights import require_finite_tensors
+from ..progress import SILENT, Reporter
+from ..schema import record, require
+from ..workspace import DATASET_NAME
+from .contents import Contents, ModelSource, PackedModel, require_known
+from .description import describe_model, name_by_weights
+from .documents import read_documents, read_packed_json
+from .postprocessing import POSTPROCESSING_FILE, steps_of
+
+PREFIX = ".importing_"
+FORMER = ".former_"
+"""Before the name of what is being replaced, for as long as a renaming takes."""
+FREE_BYTES = 512 << 20
+"""Of the disk, which stay free."""
+
+
+@dataclass(frozen=True)
+class InstalledFile:
+    """A file of the source, and where it comes to lie below the folder of results."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What is going to be installed."""
+
+    models: Mapping[str, PackedModel]
+    """By folder: `DatasetXXX_Name/Trainer__Plans__configuration`."""
+    files: tuple[InstalledFile, ...]
+    tops: tuple[str, ...]
+    """What takes its place by one renaming each: the models' folders, and what stands beside them."""
+
+
+def plan_installation(source: ModelSource, contents: Contents, dataset: str | None) -> Installation:
+    """Where each file comes to lie; every model has been found fit to be used here.
+
+    Args:
+        dataset: the name that the models' dataset is to have (default: its own).
+
+    Raises:
+        UserInputError: something is unknown or unfit; nothing has been written.
+    """
+    require_known(contents, source)
+    models: dict[str, PackedModel] = {}
+    names: dict[str, str] = {}
+    for model in contents.models:
+        _require_fit(source, contents, model)
+        own = dataset or model.dataset or read_documents(source, model).plan.dataset_name
+        names[model.dataset] = _dataset_name(own, source)
+        place = f"{names[model.dataset]}/{name_by_weights(source, model)}"
+        if place in models:
+            raise FileError(source.path, f"holds two models that are {place}", "import them one by one")
+        models[place] = model
+    if dataset is not None and len(names) > 1:
+        raise UserInputError(
+            f"{source.path}: holds models of {', '.join(sorted(names))}, which cannot all be called {dataset}; "
+            "leave --name out."
+        )
+    files = [
+        InstalledFile(packed, f"{place}/{name}")
+        for place, model in models.items()
+        for name, packed in model.files.items()
+    ]
+    tops = list(models)
+    for own, beside in contents.beside.items():
+        for name, packed in beside.items():
+            files.append(InstalledFile(packed, f"{names[own]}/{name}"))
+            tops.append(f"{names[own]}/{'/'.join(name.split('/')[:2])}")
+    _require_sound_documents(source, files)
+    return Installation(models, tuple(files), tuple(dict.fromkeys(tops)))
+
+
+def install(
+    source: ModelSource, installation: Installation, results: Path, overwrite: bool = False, reporter: Reporter = SILENT
+) -> tuple[Path, ...]:
+    """Unpack, check and rename; gives the models' folders.
+
+    Args:
+        results: the workspace's folder of results.
+        overwrite: whether models that are there may be replaced.
+
+    Raises:
+        UserInputError: something is there already, the disk is too small, or a model is damaged; nothing is left then.
+        StopRequested: likewise, once a stop was asked for.
+    """
+    results = results.absolute()
+    with (
+        in_sentences(),
+        exclusive(results / ".import_models.lock", f"{results}: importing models") as is_alone,
+    ):
+        _clear_away(results, installation, is_alone)
+        _require_free_names(results, installation, overwrite)
+        _require_room(source, installation, results)
+        building = Path(tempfile.mkdtemp(prefix=PREFIX, dir=results))
+        try:
+            _unpack(source, installation, building, reporter)
+            with _called(building, source.path):
+                for place in reporter.track(list(installation.models), "checking models", "model"):
+                    _require_sound_weights(building / place, reporter)
+            _take_places(building, results, installation.tops)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return tuple(results / place for place in installation.models)
+
+
+def _require_fit(source: ModelSource, contents: Contents, model: PackedModel) -> None:
+    """Refuse a model that cannot be used here, or one of whose checkpoints cannot."""
+    found = describe_model(source, model, contents.beside.get(model.dataset, {}), ())
+    problems = [found.problem, *(checkpoint.problem for fold in found.folds for checkpoint in fold.checkpoints)]
+    problem = next(filter(None, problems), None)
+    if problem is not None:
+        raise UserInputError(problem)
+
+
+def _dataset_name(name: str, source: ModelSource) -> str:
+    if not DATASET_NAME.fullmatch(name):
+        raise UserInputError(
+            f"{source.path}: does not say of which dataset it is a model; give it a name, e.g. --name Dataset123_Liver."
+        )
+    return safe_name(name, "--name")
+
+
+ANY_OBJECT = record({})
+
+
+def _require_sound_documents(source: ModelSource, files: Iterable[InstalledFile]) -> None:
+    """Every JSON file is one; those that something is read from later pass their gate."""
+    for file in files:
+        own, where = file.target.rpartition("/")[2], source.where(file.source)
+        if own.endswith(".json"):
+            document = read_packed_json(source, file.source)
+            require(ANY_OBJECT, document, where, "ask for the model again")
+            if own == SUMMARY_FILE:
+                mean_dice(document, where)
+            elif own == POSTPROCESSING_FILE:
+                steps_of(document, where)
+
+
+def _require_free_names(results: Path, installation: Installation, overwrite: bool) -> None:
+    taken = next((top for top in installation.tops if os.path.lexists(results / top)), None)
+    if taken is not None and not overwrite:
+        raise FileError(
+            results / taken, "is there already", "import it under another name (--name), or --overwrite to replace it"
+        )
+    for top in installation.tops:
+        path = results / top
+        link = next((part for part in (path, path.parent, path.parent.parent) if part.is_symlink()), None)
+        if link is not None and link.is_relative_to(results) and link != results:
+            raise FileError(link, "is a link, behind which nothing is written", "remove it, or give another --name")
+
+
+def _require_room(source: ModelSource, installation: Installation, results: Path) -> None:
+    needed = sum(source.files[file.source] for file in installation.files)
+    free = shutil.disk_usage(results).free
+    if needed + FREE_BYTES > free:
+        raise FileError(
+            results,
+            f"{source.path} unpacks to {needed / (1 << 30):.1f} GB, but {free / (1 << 30):.1f} GB are free",
+            "free some space, or choose another workspace",
+        )
+
+
+def _unpack(source: ModelSource, installation: Installation, building: Path, reporter: Reporter) -> None:
+    for file in reporter.track(installation.files, "unpacking", "file"):
+        target = building / file.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as unpacked:
+            for chunk in source.chunks(file.source):
+                if reporter.stop_requested():
+                    raise StopRequested(f"Importing {source.path} was stopped; nothing of it was kept.")
+                unpacked.write(chunk)
+            unpacked.flush()
+            os.fsync(unpacked.fileno())
+
+
+def _require_sound_weights(folder: Path, reporter: Reporter) -> None:
+    """Every checkpoint is read whole, one after the other."""
+    files = ModelFolder.read(folder)
+    for fold in files.folds:
+        for checkpoint in fold.checkpoints:
+            if reporter.stop_requested():
+                raise StopRequested("The import was stopped; nothing of it was kept.")
+            model = load_model(files, [fold.name], checkpoint)
+            require_finite_tensors(model.weights[0], model.checkpoints[0])
+
+
+@contextlib.contextmanager
+def _called(building: Path, name: Path) -> Iterator[None]:
+    """Sentences name what the user knows, not the folder in which it is looked at."""
+    try:
+        yield
+    except UserInputError as error:
+        raise UserInputError(str(error).replace(str(building), str(name))) from error
+
+
+def _take_places(building: Path, results: Path, tops: Sequence[str]) -> None:
+    """Rename all, or undo what was renamed."""
+    done: list[tuple[Path, Path, Path | None]] = []
+    made: list[Path] = []
+    try:
+        for top in tops:
+            new, target = building / top, results / top
+            for parent in reversed(target.parents):
+                if not parent.exists():
+                    parent.mkdir()
+                    made.append(parent)
+            former = _former(target) if os.path.lexists(target) else None
+            if former is not None:
+                os.replace(target, former)
+            done.append((new, target, former))
+            os.replace(new, target)
+    except BaseException:
+        for new, target, former in reversed(done):
+            with contextlib.suppress(OSError):
+                if os.path.lexists(target):
+                    os.replace(target, new)
+            if former is not None:
+                os.replace(former, target)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    for _, _, former in done:
+        if former is not None:
+            _remove(former)
+
+
+def _former(target: Path) -> Path:
+    return target.with_name(FORMER + target.name)
+
+
+def _clear_away(results: Path, installation: Installation, is_alone: bool) -> None:
+    """What an import left that was killed: half of a new model, or the old one that was to be replaced."""
+    if not is_alone:
+        return
+    for left in results.glob(f"{PREFIX}*"):
+        if not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+    for top in installation.tops:
+        target = results / top
+        former = _former(target)
+        if os.path.lexists(former):
+            if os.path.lexists(target):
+                _remove(former)
+            else:
+                os.replace(former, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
