@@ -21,7 +21,7 @@ from ..models import SUMMARY_FILE, ModelFolder, mean_dice
 from ..names import safe_name
 from ..networks.weights import require_finite_tensors
 from ..progress import SILENT, Reporter
-from ..schema import record, require
+from ..schema import record, require, shown
 from ..workspace import DATASET_NAME
 from .contents import Contents, ModelSource, PackedModel, require_known
 from .description import describe_model, name_by_weights
@@ -68,8 +68,7 @@ def plan_installation(source: ModelSource, contents: Contents, dataset: str | No
     names: dict[str, str] = {}
     for model in contents.models:
         _require_fit(source, contents, model)
-        own = dataset or model.dataset or read_documents(source, model).plan.dataset_name
-        names[model.dataset] = _dataset_name(own, source)
+        names[model.dataset] = _dataset_name(source, model, dataset)
         place = f"{names[model.dataset]}/{name_by_weights(source, model)}"
         if place in models:
             raise FileError(source.path, f"holds two models that are {place}", "import them one by one")
@@ -135,12 +134,16 @@ def _require_fit(source: ModelSource, contents: Contents, model: PackedModel) ->
         raise UserInputError(problem)
 
 
-def _dataset_name(name: str, source: ModelSource) -> str:
-    if not DATASET_NAME.fullmatch(name):
-        raise UserInputError(
-            f"{source.path}: does not say of which dataset it is a model; give it a name, e.g. --name Dataset123_Liver."
-        )
-    return safe_name(name, "--name")
+def _dataset_name(source: ModelSource, model: PackedModel, wanted: str | None) -> str:
+    own = model.dataset or read_documents(source, model).plan.dataset_name
+    name = own if wanted is None else wanted
+    if DATASET_NAME.fullmatch(name):
+        return safe_name(name, "--name" if wanted is not None else str(source.path))
+    if wanted is not None:
+        raise UserInputError(f"--name {shown(name)}: must be of the form DatasetXXX_Name, such as Dataset123_Liver.")
+    raise UserInputError(
+        f"{source.path}: does not say of which dataset it is a model; give it a name, e.g. --name Dataset123_Liver."
+    )
 
 
 ANY_OBJECT = record({})

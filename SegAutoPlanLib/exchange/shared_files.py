@@ -2,7 +2,7 @@
 
 What goes along: what nnU-Net's own export takes (plans, dataset.json with names, colours and terminology, fingerprint,
 weights, curves, summaries, postprocessing), and licences, readmes and citations. What stays: where files lay on this
-computer, logs, segmentations of training cases, probabilities and, unless it is wanted, the optimiser's state.
+computer, logs, segmentations of training cases, probabilities and, unless it is wanted, the state of the training.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from ..models import (
     VALIDATION_FOLDER,
     ModelFolder,
     ModelName,
+    fold_of,
     fold_path,
 )
+from ..models.names import FOLD_PREFIX
 from ..networks import describe_checkpoint, read_checkpoint, with_aliases
 from ..networks.checkpoint import checkpoint_bytes
-from ..networks.checkpoint_values import StoredTensor
 from ..networks.weights import own_weights, require_finite_tensors
+from ..schema import Rule
 from .layout import LICENCE, PROSE
 from .packing import Member
 from .postprocessing import POSTPROCESSING_FILE, POSTPROCESSING_PICKLE, pickle_of, steps_of
 
 PICTURES = ("progress.png", "network_architecture.pdf", "network_architecture.png")
-TRAINING_STATE = ("optimizer_state", "grad_scaler_state", "segautoplan")
-"""What only going on with a training reads."""
 PLACE = re.compile(r"/|[A-Za-z]:[\\/]|\\\\")
 """How the path of a file on somebody's computer begins."""
 ENSEMBLE = "___"
@@ -113,22 +113,27 @@ def _weights(model: SharedModel, name: str, checkpoint: Path) -> Member:
     if model.with_optimizer:
         return Member.of_file(name, checkpoint)
 
-    def content() -> list[Any]:
-        said = read_checkpoint(checkpoint, rule)
-        weights = own_weights(said["network_weights"], checkpoint)
-        require_finite_tensors(weights, checkpoint)
-        kept = {key: value for key, value in said.items() if key not in TRAINING_STATE and _is_plain(value)}
-        return [checkpoint_bytes({**kept, "network_weights": with_aliases(weights)})]
-
-    return Member(name, content)
+    return Member(name, lambda: [checkpoint_bytes(_slimmed(model, checkpoint, rule))])
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return not isinstance(value, StoredTensor)
+def _slimmed(model: SharedModel, checkpoint: Path, rule: Rule) -> dict[str, Any]:
+    """What segmenting and fine-tuning read of a checkpoint, there and here; plans are those of the model's folder."""
+    said = read_checkpoint(checkpoint, rule)
+    weights = own_weights(said["network_weights"], checkpoint)
+    require_finite_tensors(weights, checkpoint)
+    epoch, fold = said.get("current_epoch"), checkpoint.parent.name.removeprefix(FOLD_PREFIX)
+    return {
+        "network_weights": with_aliases(weights),
+        "current_epoch": epoch if isinstance(epoch, int) else 0,
+        "init_args": {
+            "plans": read_json(model.files.path / PLANS_FILE),
+            "configuration": said["init_args"]["configuration"],
+            "fold": fold_of(fold),
+            "dataset_json": model.files.dataset_json.document,
+        },
+        "trainer_name": said.get("trainer_name") or model.name.trainer,
+        "inference_allowed_mirroring_axes": said.get("inference_allowed_mirroring_axes"),
+    }
 
 
 def _found_by_comparing(place: str, folder: Path) -> Iterator[Member]:
