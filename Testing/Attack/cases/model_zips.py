@@ -147,14 +147,8 @@ HOSTILE_MODELS = {
     "code-in-weights": (Coded(WEIGHTS, "os.system", "in-weights"),),
     "code-as-checkpoint": (Coded(WEIGHTS, "exec", "plain-pickle"),),
     "code-in-old-format": (Coded(WEIGHTS, "eval", "old-torch"),),
-    "code-in-best": (
-        Copied(WEIGHTS, "{fold}/checkpoint_best.pth"),
-        Coded("{fold}/checkpoint_best.pth", "open", "whole"),
-    ),
-    "code-in-latest": (
-        Copied(WEIGHTS, "{fold}/checkpoint_latest.pth"),
-        Coded("{fold}/checkpoint_latest.pth", "touch", "in-trainer-name"),
-    ),
+    "code-in-best": (Coded("{fold}/checkpoint_best.pth", "open", "whole"),),
+    "code-in-latest": (Coded("{fold}/checkpoint_latest.pth", "touch", "in-trainer-name"),),
     "nan-weights": (_weights(_nan),),
     "weights-of-another-plan": (InJson(PLAN, (*NETWORK, "features_per_stage"), [8, 16]),),
     "no-weights-in-checkpoint": (_weights(lambda content: content.pop("network_weights")),),
