@@ -17,6 +17,7 @@ from SegAutoPlanLib.networks import read_checkpoint
 from SegAutoPlanLib.pipeline import train as pipeline_train
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
+from SegAutoPlanLib.pipeline.train_options import SHORT_BUDGET_MINUTES, recipe_of
 from SegAutoPlanLib.training import course, find_recipe, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
@@ -108,6 +109,21 @@ def test_a_steady_pace_gives_the_recipes_own_schedule():
     assert len(rates) == 1000
     for done in (0, 250, 500, 999):
         assert rates[done] == pytest.approx(0.01 * (1 - done / 1000) ** 0.9, rel=1e-6)
+
+
+def test_a_slow_first_step_is_not_taken_for_the_pace():
+    clock = Clock()
+    recipe = timed_recipe(find_recipe("default"), 100, 10)
+    course = TimedCourse(recipe, ALONE, clock.now + 120, 0.0, 1.0, clock)
+    state = TrainingState(None, None, None, timed=Timed(0.0, 100, 10))
+    course.begin_epoch(state)
+    for step in range(10):
+        clock.now += 20 if step == 0 else 1
+        course.stepped(state)
+    state.epoch = 1
+    course.begin_epoch(state)
+    assert state.timed.steps_left == pytest.approx(91)
+    assert course.epochs(state) == 10
 
 
 def test_an_epoch_of_a_budget_is_a_twenty_fifth_of_it_within_limits():
@@ -264,3 +280,16 @@ def test_minutes_are_a_number_of_them(minutes):
 def test_a_length_is_said_once(length):
     with pytest.raises(UserInputError, match=r"^--minutes: says how long"):
         TrainOptions(NAME, "3d_fullres", 0, minutes=3, **length)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "default"),
+        ({"minutes": 3}, "timed"),
+        ({"minutes": SHORT_BUDGET_MINUTES + 1}, "default"),
+        ({"minutes": 3, "recipe": "short"}, "short"),
+    ],
+)
+def test_a_short_budget_has_a_recipe_of_its_own(options, name):
+    assert recipe_of(TrainOptions(NAME, "3d_fullres", 0, **options)).name == name
