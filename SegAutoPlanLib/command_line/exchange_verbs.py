@@ -35,8 +35,12 @@ def _import(workspace: Workspace, given: argparse.Namespace, reporter: Reporter)
     imported = import_model(workspace, record(ImportModelOptions, given), reporter)
     left_out = [f"Left out {count} files: {reason}." for reason, count in imported.left_out.items()]
     return Result(
-        "\n".join([*map(str, imported.folders), *left_out]),
-        {"models": [str(folder) for folder in imported.folders], "left_out": dict(imported.left_out)},
+        "\n".join([*map(str, imported.folders), *left_out, *imported.notes]),
+        {
+            "models": [str(folder) for folder in imported.folders],
+            "left_out": dict(imported.left_out),
+            "notes": list(imported.notes),
+        },
     )
 
 

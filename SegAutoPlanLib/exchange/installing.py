@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import FileError, StopRequested, UserInputError, in_sentences
@@ -24,7 +24,7 @@ from ..progress import SILENT, Reporter
 from ..schema import record, require, shown
 from ..workspace import DATASET_NAME
 from .contents import Contents, ModelSource, PackedModel, require_known
-from .description import describe_model, name_by_weights
+from .description import ModelDescription, describe_model, name_by_weights
 from .documents import read_documents, read_packed_json
 from .postprocessing import POSTPROCESSING_FILE, steps_of
 
@@ -52,6 +52,8 @@ class Installation:
     files: tuple[InstalledFile, ...]
     tops: tuple[str, ...]
     """What takes its place by one renaming each: the models' folders, and what stands beside them."""
+    first_stages: Mapping[str, str] = field(default_factory=dict)
+    """By the second stage of a cascade: the model, likewise named, that it needs."""
 
 
 def plan_installation(source: ModelSource, contents: Contents, dataset: str | None) -> Installation:
@@ -66,13 +68,17 @@ def plan_installation(source: ModelSource, contents: Contents, dataset: str | No
     require_known(contents, source)
     models: dict[str, PackedModel] = {}
     names: dict[str, str] = {}
+    first_stages: dict[str, str] = {}
     for model in contents.models:
-        _require_fit(source, contents, model)
+        network = _require_fit(source, contents, model).network
         names[model.dataset] = _dataset_name(source, model, dataset)
-        place = f"{names[model.dataset]}/{name_by_weights(source, model)}"
+        name = name_by_weights(source, model)
+        place = f"{names[model.dataset]}/{name}"
         if place in models:
             raise FileError(source.path, f"holds two models that are {place}", "import them one by one")
         models[place] = model
+        if network is not None and network.previous_stage is not None:
+            first_stages[place] = f"{names[model.dataset]}/{replace(name, configuration=network.previous_stage)}"
     if dataset is not None and len(names) > 1:
         raise UserInputError(
             f"{source.path}: holds models of {', '.join(sorted(names))}, which cannot all be called {dataset}; "
@@ -89,7 +95,7 @@ def plan_installation(source: ModelSource, contents: Contents, dataset: str | No
             files.append(InstalledFile(packed, f"{names[own]}/{name}"))
             tops.append(f"{names[own]}/{'/'.join(name.split('/')[:2])}")
     _require_sound_documents(source, files)
-    return Installation(models, tuple(files), tuple(dict.fromkeys(tops)))
+    return Installation(models, tuple(files), tuple(dict.fromkeys(tops)), first_stages)
 
 
 def install(
@@ -111,6 +117,7 @@ def install(
         exclusive(results / ".import_models.lock", f"{results}: importing models") as is_alone,
     ):
         _clear_away(results, installation, is_alone)
+        installation = _without_equal_files(source, installation, results)
         _require_free_names(results, installation, overwrite)
         _require_room(source, installation, results)
         building = Path(tempfile.mkdtemp(prefix=PREFIX, dir=results))
@@ -125,13 +132,14 @@ def install(
     return tuple(results / place for place in installation.models)
 
 
-def _require_fit(source: ModelSource, contents: Contents, model: PackedModel) -> None:
-    """Refuse a model that cannot be used here, or one of whose checkpoints cannot."""
+def _require_fit(source: ModelSource, contents: Contents, model: PackedModel) -> ModelDescription:
+    """The description of a model that can be used here with each of its checkpoints; any other is refused."""
     found = describe_model(source, model, contents.beside.get(model.dataset, {}), ())
     problems = [found.problem, *(checkpoint.problem for fold in found.folds for checkpoint in fold.checkpoints)]
     problem = next(filter(None, problems), None)
     if problem is not None:
         raise UserInputError(problem)
+    return found
 
 
 def _dataset_name(source: ModelSource, model: PackedModel, wanted: str | None) -> str:
@@ -162,6 +170,24 @@ def _require_sound_documents(source: ModelSource, files: Iterable[InstalledFile]
                 steps_of(document, where)
 
 
+def _without_equal_files(source: ModelSource, installation: Installation, results: Path) -> Installation:
+    """Without the licences and the like that stand beside the models there already, letter by letter."""
+    single = {file.target: file.source for file in installation.files}
+    equal = {top for top in installation.tops if top in single and _is_equal(source, single[top], results / top)}
+    return replace(
+        installation,
+        files=tuple(file for file in installation.files if file.target not in equal),
+        tops=tuple(top for top in installation.tops if top not in equal),
+    )
+
+
+def _is_equal(source: ModelSource, name: str, path: Path) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != source.files[name]:
+        return False
+    with open(path, "rb") as there:
+        return all(there.read(len(chunk)) == chunk for chunk in source.chunks(name))
+
+
 def _require_free_names(results: Path, installation: Installation, overwrite: bool) -> None:
     taken = next((top for top in installation.tops if os.path.lexists(results / top)), None)
     if taken is not None and not overwrite:
@@ -170,6 +196,9 @@ def _require_free_names(results: Path, installation: Installation, overwrite: bo
         )
     for top in installation.tops:
         path = results / top
+        no_folder = next((part for part in path.parents if part.exists() and not part.is_dir()), None)
+        if no_folder is not None:
+            raise FileError(no_folder, "is a file where a folder is expected", "move it away, or give another --name")
         link = next((part for part in (path, path.parent, path.parent.parent) if part.is_symlink()), None)
         if link is not None and link.is_relative_to(results) and link != results:
             raise FileError(link, "is a link, behind which nothing is written", "remove it, or give another --name")

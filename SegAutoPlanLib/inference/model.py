@@ -183,7 +183,8 @@ def fits_plan(files: PlannedModel, path: Path, folds: int = 1) -> Rule:
         channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
         architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
         weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
-        require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
+        several = (f"averaging {folds} folds", "average fewer of them (--folds)")
+        require_memory(weights, source, *(several if folds > 1 else ("the network", "choose a smaller one")))
         require_fit(planned_shapes(architecture, channels, heads), content["network_weights"], path)
 
     return check

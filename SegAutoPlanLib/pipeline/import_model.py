@@ -33,6 +33,8 @@ class ImportedModels:
     """Of each model."""
     left_out: Mapping[str, int]
     """Why → how many files were not taken along."""
+    notes: tuple[str, ...] = ()
+    """What is still to be done before they can be used."""
 
 
 def import_model(workspace: Workspace, options: ImportModelOptions, reporter: Reporter = SILENT) -> ImportedModels:
@@ -50,4 +52,9 @@ def import_model(workspace: Workspace, options: ImportModelOptions, reporter: Re
     left_out = dict(contents.left_out)
     if contents.unknown:
         left_out["no files of a model"] = len(contents.unknown)
-    return ImportedModels(folders, left_out)
+    notes = tuple(
+        f"{second} is the second stage of a cascade: import {first}, its first stage, too."
+        for second, first in installation.first_stages.items()
+        if not (workspace.results / first).is_dir()
+    )
+    return ImportedModels(folders, left_out, notes)

@@ -103,7 +103,9 @@ def plans(configuration: str, network: dict, transposed: bool) -> dict:
         "configurations": {configuration: entry},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {"0": dict(zip(intensities, (9, 0, 0, -9, -5, 5, 1), strict=True))},
+        "foreground_intensity_properties_per_channel": {
+            "0": dict(zip(intensities, (9, 0, 0, -9, -5, 5, 1), strict=True))
+        },
     }
 
 
@@ -181,9 +183,7 @@ def segment(model: Path, image_file: Path, output: Path, folds: tuple | None = N
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     # Without the weights of tiles, which would leave the corners of the only one few digits in half precision.
-    predictor = nnUNetPredictor(
-        device=torch.device("cpu"), use_gaussian=False, use_mirroring=True, allow_tqdm=False
-    )
+    predictor = nnUNetPredictor(device=torch.device("cpu"), use_gaussian=False, use_mirroring=True, allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(model), folds, "checkpoint_final.pth")
     truncated = str(output).removesuffix(".nii.gz")
     predictor.predict_from_files_sequential([[str(image_file)]], [truncated], False, True)

@@ -157,6 +157,10 @@ def test_the_first_stage_of_a_cascade_goes_along(both_stages, tmp_path):
     second = both_stages.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_cascade_fullres"
     done = exported([second], tmp_path / "cascade.zip")
     assert [name.rpartition("__")[2] for name in done.models] == ["3d_cascade_fullres", "3d_lowres"]
+    assert imported(done.archive, tmp_path / "there").notes == ()
+    alone = packed(second, tmp_path / "alone.zip", f"{NAME}/{second.name}/")
+    [note] = imported(alone, tmp_path / "elsewhere").notes
+    assert f"import {NAME}/nnUNetTrainer__nnUNetPlans__3d_lowres, its first stage, too" in note
 
 
 def test_an_archive_that_is_there_is_replaced_only_if_that_is_wanted(folder, archive):
@@ -254,6 +258,19 @@ def test_a_model_without_a_dataset_takes_that_of_its_plan_and_a_renamed_one_its_
     changed_plan(renamed, lambda plan: plan.update(dataset_name="Liver"))
     with pytest.raises(UserInputError, match="--name Dataset123_Liver"):
         imported(packed(renamed, tmp_path / "nameless.zip"), tmp_path / "third")
+
+
+def test_a_licence_that_several_models_share_is_no_obstacle_unless_it_differs(folder, tmp_path):
+    (folder.parent / "LICENSE").write_text("Use it well.")
+    first = exported([folder], tmp_path / "first.zip").archive
+    imported(first, tmp_path / "there")
+    other = folder.rename(folder.with_name("nnUNetTrainerX__nnUNetPlans__3d_fullres"))
+    imported(exported([other], tmp_path / "second.zip").archive, tmp_path / "there")
+    assert len(list((tmp_path / "there" / "results" / DATASET).iterdir())) == 3
+    (other.parent / "LICENSE").write_text("Use it not.")
+    other.rename(other.with_name("nnUNetTrainerY__nnUNetPlans__3d_fullres"))
+    with pytest.raises(UserInputError, match="LICENSE: is there already"):
+        imported(other.parent, tmp_path / "there")
 
 
 def test_a_folder_is_imported_without_what_is_no_part_of_the_model(folder, tmp_path):
