@@ -1,4 +1,4 @@
-"""Record models that the real nnunetv2 saved and exported, and what it segments with them, for the tests to compare with.
+"""Record models that the real nnunetv2 exported, and what it segments with them, for the tests to compare with.
 
 Run it in an environment that has nnunetv2 2.8.1 (nothing of SegAutoPlan is imported); it takes half a minute:
 
@@ -91,7 +91,8 @@ def plans(configuration: str, network: dict, transposed: bool) -> dict:
         **network,
     }
     order = [2, 0, 1] if transposed else [0, 1, 2]
-    intensities = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
+    names = ("max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std")
+    intensities = dict(zip(names, (9, 0, 0, -9, -5, 5, 1), strict=True))
     return {
         "dataset_name": "Dataset042_Noise",
         "plans_name": "nnUNetPlans",
@@ -103,9 +104,7 @@ def plans(configuration: str, network: dict, transposed: bool) -> dict:
         "configurations": {configuration: entry},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {
-            "0": dict(zip(intensities, (9, 0, 0, -9, -5, 5, 1), strict=True))
-        },
+        "foreground_intensity_properties_per_channel": {"0": intensities},
     }
 
 
