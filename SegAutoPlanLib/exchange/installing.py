@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import FileError, StopRequested, UserInputError, in_sentences
 from ..inference.model import load_model
 from ..locks import exclusive
-from ..models import SUMMARY_FILE, ModelFolder, mean_dice
+from ..models import PLANS_FILE, SUMMARY_FILE, ModelFolder, mean_dice
 from ..names import safe_name
 from ..networks.weights import require_finite_tensors
 from ..progress import SILENT, Reporter
@@ -117,6 +117,7 @@ def install(
         exclusive(results / ".import_models.lock", f"{results}: importing models") as is_alone,
     ):
         _clear_away(results, installation, is_alone)
+        _require_another_place(source, installation, results)
         installation = _without_equal_files(source, installation, results)
         _require_free_names(results, installation, overwrite)
         _require_room(source, installation, results)
@@ -168,6 +169,14 @@ def _require_sound_documents(source: ModelSource, files: Iterable[InstalledFile]
                 mean_dice(document, where)
             elif own == POSTPROCESSING_FILE:
                 steps_of(document, where)
+
+
+def _require_another_place(source: ModelSource, installation: Installation, results: Path) -> None:
+    """A folder that is imported is only read, so it cannot be what is replaced."""
+    for place, model in installation.models.items():
+        folder = source.where(model.files[PLANS_FILE]).parent
+        if not source.is_archive and folder.resolve() == (results / place).resolve():
+            raise FileError(folder, "is in this workspace already", "use it as it is, or give another --name")
 
 
 def _without_equal_files(source: ModelSource, installation: Installation, results: Path) -> Installation:

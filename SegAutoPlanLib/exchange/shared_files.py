@@ -73,15 +73,16 @@ def members_of(model: SharedModel) -> Iterator[Member]:
         inside = f"{place}{fold_path(Path(), fold).name}/"
         yield _weights(model, f"{inside}{checkpoint.name}", checkpoint)
         of_fold = fold_path(folder, fold)
-        yield from (Member.of_file(inside + name, of_fold / name) for name in PICTURES if (of_fold / name).is_file())
+        yield from (Member.of_file(inside + name, of_fold / name) for name in PICTURES if _is_own_file(of_fold / name))
         summary = of_fold / VALIDATION_FOLDER / SUMMARY_FILE
         if summary.is_file():
             yield _document(f"{inside}{VALIDATION_FOLDER}/{SUMMARY_FILE}", summary)
     cross_validation = f"crossval_results_folds_{'_'.join(model.checkpoints)}"
     yield from _found_by_comparing(place + cross_validation, folder / cross_validation)
-    for name in (PLANS_FILE, FINGERPRINT_FILE, DATASET_FILE):
-        if (folder / name).is_file():
-            yield Member.of_file(place + name, folder / name)
+    yield Member.of_file(place + PLANS_FILE, folder / PLANS_FILE)
+    if _is_own_file(folder / FINGERPRINT_FILE):
+        yield Member.of_file(place + FINGERPRINT_FILE, folder / FINGERPRINT_FILE)
+    yield Member.of_file(place + DATASET_FILE, folder / DATASET_FILE)
     yield from _prose(place, folder)
 
 
@@ -163,5 +164,10 @@ def without_places(value: Any) -> Any:
 def _prose(place: str, folder: Path) -> Iterator[Member]:
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if PROSE.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            if PROSE.fullmatch(path.name) and _is_own_file(path):
                 yield Member.of_file(place + path.name, path)
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether it is the model's: a link in a stranger's folder may lead to what nobody wants to share."""
+    return path.is_file() and not path.is_symlink()

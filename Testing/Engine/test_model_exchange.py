@@ -260,6 +260,22 @@ def test_a_model_without_a_dataset_takes_that_of_its_plan_and_a_renamed_one_its_
         imported(packed(renamed, tmp_path / "nameless.zip"), tmp_path / "third")
 
 
+def test_a_model_of_the_workspace_is_not_imported_over_itself(folder, tmp_path):
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UserInputError, match="is in this workspace already"):
+        imported(folder, tmp_path, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_link_in_a_models_folder_is_not_followed_into_an_archive(folder, tmp_path):
+    (tmp_path / "private").write_text("private")
+    for name in ("fold_0/progress.png", "dataset_fingerprint.json", "LICENSE"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(tmp_path / "private")
+    names = names_in(exported([folder], tmp_path / "liver.zip").archive)
+    assert not [name for name in names if name.endswith(("fold_0/progress.png", "fingerprint.json", "LICENSE"))]
+
+
 def test_a_licence_that_several_models_share_is_no_obstacle_unless_it_differs(folder, tmp_path):
     (folder.parent / "LICENSE").write_text("Use it well.")
     first = exported([folder], tmp_path / "first.zip").archive

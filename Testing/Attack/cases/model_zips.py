@@ -236,8 +236,10 @@ def _exports() -> Iterator[Attack]:
         ("broken-summary", Text("{fold}/validation/summary.json", "{"), "summary.json"),
     ):  # fmt: skip
         yield Attack(FAMILY, f"export-{name}", "export-model", (spoil,), named=(named,))
-    links = (Linked("{model}/LICENSE", "{outside}/precious.txt"),)
-    yield Attack(FAMILY, "export-link-as-licence", "export-model", links, Expected.HARMLESS)
+    private = "{outside}/precious.txt"
+    for name, file in (("licence", "{model}/LICENSE"), ("architecture", "{fold}/network_architecture.pdf")):
+        spoil = (Linked(file, private),)
+        yield Attack(FAMILY, f"export-link-as-{name}", "export-model", spoil, Expected.HARMLESS)
     for name, spoil, output in (
         ("output-is-there", Text("{lair}/out.zip", "precious"), "{lair}/out.zip"),
         ("output-is-a-folder", By("{lair}/out.zip", a_folder), "{lair}/out.zip"),
