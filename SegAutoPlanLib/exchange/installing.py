@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,10 +27,9 @@ from .contents import Contents, ModelSource, PackedModel, require_known
 from .description import ModelDescription, describe_model, name_by_weights
 from .documents import read_documents, read_packed_json
 from .postprocessing import POSTPROCESSING_FILE, steps_of
+from .replacing import bring_back, take_places
 
 PREFIX = ".importing_"
-FORMER = ".former_"
-"""Before the name of what is being replaced, for as long as a renaming takes."""
 FREE_BYTES = 512 << 20
 """Of the disk, which stay free."""
 
@@ -116,7 +115,8 @@ def install(
         in_sentences(),
         exclusive(results / ".import_models.lock", f"{results}: importing models") as is_alone,
     ):
-        _clear_away(results, installation, is_alone)
+        if is_alone:
+            _clear_away(results, installation)
         _require_another_place(source, installation, results)
         installation = _without_equal_files(source, installation, results)
         _require_free_names(results, installation, overwrite)
@@ -127,7 +127,7 @@ def install(
             with _called(building, source.path):
                 for place in reporter.track(list(installation.models), "checking models", "model"):
                     _require_sound_weights(building / place, reporter)
-            _take_places(building, results, installation.tops)
+            take_places(building, results, installation.tops)
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return tuple(results / place for place in installation.models)
@@ -257,61 +257,9 @@ def _called(building: Path, name: Path) -> Iterator[None]:
         raise UserInputError(str(error).replace(str(building), str(name))) from error
 
 
-def _take_places(building: Path, results: Path, tops: Sequence[str]) -> None:
-    """Rename all, or undo what was renamed."""
-    done: list[tuple[Path, Path, Path | None]] = []
-    made: list[Path] = []
-    try:
-        for top in tops:
-            new, target = building / top, results / top
-            for parent in reversed(target.parents):
-                if not parent.exists():
-                    parent.mkdir()
-                    made.append(parent)
-            former = _former(target) if os.path.lexists(target) else None
-            if former is not None:
-                os.replace(target, former)
-            done.append((new, target, former))
-            os.replace(new, target)
-    except BaseException:
-        for new, target, former in reversed(done):
-            with contextlib.suppress(OSError):
-                if os.path.lexists(target):
-                    os.replace(target, new)
-            if former is not None:
-                os.replace(former, target)
-        for folder in reversed(made):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
-    for _, _, former in done:
-        if former is not None:
-            _remove(former)
-
-
-def _former(target: Path) -> Path:
-    return target.with_name(FORMER + target.name)
-
-
-def _clear_away(results: Path, installation: Installation, is_alone: bool) -> None:
+def _clear_away(results: Path, installation: Installation) -> None:
     """What an import left that was killed: half of a new model, or the old one that was to be replaced."""
-    if not is_alone:
-        return
     for left in results.glob(f"{PREFIX}*"):
         if not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
-    for top in installation.tops:
-        target = results / top
-        former = _former(target)
-        if os.path.lexists(former):
-            if os.path.lexists(target):
-                _remove(former)
-            else:
-                os.replace(former, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    bring_back(results, installation.tops)
