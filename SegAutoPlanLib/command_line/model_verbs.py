@@ -1,4 +1,4 @@
-"""The verbs about networks: train, predict, evaluate, demo."""
+"""The verbs about networks: train, predict, ensemble, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ import argparse
 from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
+from ..pipeline.ensemble import EnsembleOptions, ensemble
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
 from ..training import FROZEN
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
+from .arguments import (
+    add_dataset,
+    add_device,
+    add_plans,
+    add_precision,
+    add_scheduler,
+    add_workers,
+    fold,
+    part,
+    path,
+    positive,
+    record,
+)
 from .verb import Result, Verb
 
 RECIPE_HELP = (
@@ -63,12 +76,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-checkpoints", dest="checkpoints", action="store_false", help="write nothing but the final checkpoint"
     )
     parser.add_argument("--seed", type=int, default=12345, metavar="N")
-    parser.add_argument(
-        "--precision",
-        default="auto",
-        choices=("auto", "full"),
-        help="auto: the number format that is the fastest here, measured once; full: float32",
-    )
+    add_precision(parser)
 
 
 def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
@@ -104,7 +112,14 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
+    parser.add_argument(
+        "--model",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="…/Trainer__Plans__configuration; the probabilities of several are averaged",
+    )
     parser.add_argument(
         "--input", type=path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
     )
@@ -113,6 +128,12 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default=CHECKPOINTS[0], choices=CHECKPOINTS)
     parser.add_argument("--step-size", type=float, default=0.5, metavar="X", help="of the tile (default: 0.5)")
     parser.add_argument(
+        "--no-gaussian",
+        dest="use_gaussian",
+        action="store_false",
+        help="count the border of a tile as much as its middle where tiles overlap",
+    )
+    parser.add_argument(
         "--mirroring",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -120,7 +141,18 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
     add_device(parser)
-    parser.add_argument("--previous-stage", type=path, metavar="FOLDER", help="a cascade's first-stage segmentations")
+    parser.add_argument(
+        "--previous-stage",
+        type=path,
+        metavar="FOLDER",
+        help="a cascade's first-stage segmentations (default: the first stage is run as well)",
+    )
+    parser.add_argument(
+        "--previous-model",
+        type=path,
+        metavar="FOLDER",
+        help="the first stage's model (default: the sibling of the same trainer and plans)",
+    )
     parser.add_argument(
         "--continue",
         dest="skip_existing",
@@ -134,12 +166,56 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         "believe what is complete)",
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
+    add_precision(parser)
+    inexact = parser.add_argument_group("inexact", "sooner on large images, with other segmentations than the model's")
+    inexact.add_argument("--skip-air", action="store_true", help="inexact: tiles without body are background")
+    inexact.add_argument(
+        "--coarse-step-above",
+        type=positive,
+        metavar="TILES",
+        help="inexact: a larger step where an image has more tiles than this",
+    )
+    inexact.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="MINUTES",
+        help="inexact: per image, after which only what is not covered yet is computed, without mirrored copies",
+    )
+    add_scheduler(parser)
 
 
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.predict import PredictOptions, predict
 
-    written = predict(workspace, record(PredictOptions, given), reporter).files
+    predicted = predict(workspace, record(PredictOptions, given), reporter)
+    label = f", inexact ({predicted.inexact})" if predicted.inexact else ""
+    return Result(
+        f"{len(predicted.files)} segmentation(s) in {given.output}{label}",
+        {"files": [str(file) for file in predicted.files], "inexact": predicted.inexact or None},
+    )
+
+
+def _ensemble_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="results of predict --save-probabilities, of the same cases",
+    )
+    parser.add_argument("--output", type=path, required=True, metavar="FOLDER")
+    parser.add_argument("--save-probabilities", action="store_true", help="the mean ones, as npz files")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="work in a folder that holds files of others too, and replace what has a result's name",
+    )
+    add_workers(parser)
+
+
+def _ensemble(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    written = ensemble(workspace, record(EnsembleOptions, given), reporter).files
     return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
 
 
@@ -193,6 +269,7 @@ MODEL_VERBS = (
         runs_networks=True,
     ),
     Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict, runs_networks=True),
+    Verb("ensemble", "Average the probabilities that several models have saved.", _ensemble_arguments, _ensemble),
     Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
     Verb(
         "demo",

@@ -40,6 +40,7 @@ HELPERS = {
     "progress",
     "rank",
     "schema",
+    "shortcuts",
     "stop_signals",
     "workspace",
     "zip_directory",
