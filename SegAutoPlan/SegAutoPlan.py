@@ -31,6 +31,7 @@ if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from SegAutoPlanUI.engine.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.engine.warm_engine import warmEngine
 from SegAutoPlanUI.jobs.application_events import resultOf, waitFor
 from SegAutoPlanUI.jobs.segmentation_following import followSegmentation
 from SegAutoPlanUI.jobs.segmentation_job import startSegmentation
@@ -103,7 +104,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Let the panels go; what runs goes on without Slicer."""
+        """Let the panels go; what runs goes on without them."""
         self._disconnectParameterNode()
         self.removeObservers()
         for panel in self.panels:
@@ -180,9 +181,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         run = logic.startTraining("/data/raw/Dataset001_Liver", "3d_fullres", fold=0)
         logic.segment([volume], modelFolder, onFinished=lambda segmentation, error: print(segmentation or error))
 
-    All long work is a process of its own with a run folder; `run.state()` tells how far it is, also after a restart
-    of Slicer. What the user gave and cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose
-    message is for the user.
+    All long work is another process's and has a run folder; `run.state()` tells how far it is, also after a restart
+    of Slicer. Segmentations share one process, which ends with Slicer (see `releaseEngine`). What the user gave and
+    cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose message is for the user.
     """
 
     def __init__(self, workspaceFolder: Path | str | None = None) -> None:
@@ -281,7 +282,7 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         onFinished: Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None] | None = None,
         mirroring: bool | None = None,
     ) -> RunFolder:
-        """Segment a case (a volume a channel of the model); returns its run at once.
+        """Segment a case (a volume a channel of the model), after those started before; returns its run at once.
 
         When the run has finished, the result is put into `outputSegmentation` (or a new node) on the volume's grid
         and under its transform, and `onFinished(segmentation, None)` is called; without a result it is
@@ -295,6 +296,13 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
             run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
         followSegmentation(run, onFinished)
         return run
+
+    def releaseEngine(self) -> None:
+        """Give back the memory of the model that stays loaded for the next segmentation, once no more are running.
+
+        It goes by itself after a while without work (see the README), and with Slicer.
+        """
+        warmEngine().release()
 
     def waitFor(self, run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
         """Keep the application going until a run has ended, and its result is loaded; returns the state then."""
