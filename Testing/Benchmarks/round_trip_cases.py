@@ -1,4 +1,4 @@
-"""The kinds of models that go to nnU-Net and back in `round_trips.py`: cut-outs of real cases and small plans of them."""
+"""What goes to nnU-Net and back in `round_trips.py`: cut-outs of real cases, and small plans of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row:
     plans: str = "nnUNetPlans"
     largest: tuple[int, ...] = (40, 96, 96)
     """Voxels (z, y, x) that are cut out about the middle of the labels."""
-    patch: int = 40
+    patch: int = 24
     """At most, along each axis."""
     coarser: float = 1.0
     """The plan's spacing is made so many times as large, so that cases are resampled."""
@@ -62,7 +62,7 @@ def with_ignored(image: sitk.Image, is_labels: bool) -> sitk.Image:
 
 ROWS = (
     Row("3d_fullres", HIPPOCAMPUS),
-    Row("2d", HIPPOCAMPUS, "2d"),
+    Row("2d", HIPPOCAMPUS, "2d", patch=32),
     Row("3d_lowres", MR, "3d_lowres", largest=(24, 80, 80)),
     Row("cascade", MR, "3d_cascade_fullres", largest=(24, 80, 80)),
     Row("regions", HIPPOCAMPUS, dataset_json={"labels": REGIONS, "regions_class_order": [1, 2]}),
@@ -92,18 +92,14 @@ def make_raw(row: Row, data: Path, raw: Path, training: int = 4, testing: int = 
         testing, training = 1, len(names) - 1
     folder = raw / row.dataset
     for place, name in enumerate(names):
-        files = {
-            channel: source / "imagesTr" / f"{name}_{int(channel):04d}{ending}" for channel in document["channel_names"]
-        }
         labels = sitk.ReadImage(str(source / "labelsTr" / f"{name}{ending}"))
         window = about_labels(labels, row.largest)
-        is_test = place >= training
-        for channel, file in files.items():
-            image = row.change(cut(sitk.ReadImage(str(file)), window), False)
-            write(image, folder / ("imagesTs" if is_test else "imagesTr") / f"{name}_{int(channel):04d}{ending}")
-        write(
-            row.change(cut(labels, window), True), folder / ("labelsTs" if is_test else "labelsTr") / f"{name}{ending}"
-        )
+        part = "Ts" if place >= training else "Tr"
+        for channel in document["channel_names"]:
+            file = f"{name}_{int(channel):04d}{ending}"
+            image = sitk.ReadImage(str(source / "imagesTr" / file))
+            write(row.change(image[window], False), folder / f"images{part}" / file)
+        write(row.change(labels[window], True), folder / f"labels{part}" / f"{name}{ending}")
     document |= {"numTraining": training, **row.dataset_json}
     (folder / "dataset.json").write_text(json.dumps(document), encoding="utf-8")
 
@@ -117,10 +113,6 @@ def about_labels(labels: sitk.Image, largest: tuple[int, ...]) -> tuple[slice, .
         start = int(np.clip(inside[:, axis].mean() - length / 2, 0, size - length))
         window.append(slice(start, start + length))
     return tuple(window)
-
-
-def cut(image: sitk.Image, window: tuple[slice, ...]) -> sitk.Image:
-    return image[window]
 
 
 def write(image: sitk.Image, path: Path) -> None:
@@ -157,10 +149,8 @@ def shrink(configuration: dict[str, Any], row: Row) -> None:
         "n_conv_per_stage_decoder": network["n_conv_per_stage_decoder"][: stages - 1],
     }
     steps = np.prod(network["strides"], axis=0)
-    patch = [
-        max(step, min(edge, row.patch) // step * step)
-        for edge, step in zip(configuration["patch_size"], steps, strict=True)
-    ]
+    edges = zip(configuration["patch_size"], steps, strict=True)
+    patch = [max(step, min(edge, row.patch) // step * step) for edge, step in edges]
     configuration |= {
         "patch_size": [int(edge) for edge in patch],
         "batch_size": 2,

@@ -70,10 +70,8 @@ def hand_over(trainer: nnUNetTrainer, following: str) -> None:
     target = Path(trainer.output_folder_base) / "predicted_next_stage" / following
     target.mkdir(parents=True, exist_ok=True)
     predictor = predictor_of(trainer.output_folder_base)
-    next_configuration = trainer.plans_manager.get_configuration(following)
-    next_folder = (
-        Path(str(nnUNet_preprocessed)) / trainer.plans_manager.dataset_name / next_configuration.data_identifier
-    )
+    identifier = trainer.plans_manager.get_configuration(following).data_identifier
+    next_folder = Path(trainer.preprocessed_dataset_folder_base) / identifier
     dataset_class = trainer.dataset_class
     for name in dataset_class.get_identifiers(trainer.preprocessed_dataset_folder):
         case = dataset_class(trainer.preprocessed_dataset_folder, [name]).load_case(name)

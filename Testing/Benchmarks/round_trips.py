@@ -4,11 +4,11 @@
 
 Each row is a kind of model, trained for some steps on cut-outs of real cases: once here, its folder then read by
 nnU-Net, and once by nnU-Net, its folder then read here. Both segment cases that neither has trained on, with mirrored
-copies, in float32 on the processor. nnU-Net does so three times: as it is, the sums of its tiles and their weights in half
-precision; with sums in float32; and with weights in float32 too.
+copies, in float32 on the processor. nnU-Net does so three times: as it is, with the sums of its tiles and their weights
+in half precision; with sums in float32; and with weights in float32 too.
 
-A voxel that differs is a tie if the two labels are as probable as each other: `gap` is the largest difference of the two
-largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net's float32 sums.
+A voxel that differs is a tie if the two labels are as probable as each other: `gap` is the largest difference of the
+two largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net's float32 sums.
 """
 
 from __future__ import annotations
@@ -207,9 +207,8 @@ def probabilities_of(folder: Path, case: str) -> np.ndarray:
 def show(results: list[dict[str, Any]]) -> None:
     """The latest of each row as a table."""
     latest = {(result["row"], result["trained by"]): result for result in results}
-    print(
-        "| model | trained by | voxels | differ from nnU-Net | gap | probability | from its float32 | gap | probability |"
-    )
+    compared = ("differ from nnU-Net", "gap", "probability", "from its float32 sums", "gap", "probability")
+    print(f"| model | trained by | voxels | {' | '.join(compared)} |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in ROWS:
         for side in (OURS, THEIRS):
