@@ -30,7 +30,8 @@ def write_balls(raw: Path, cases: int = 6, **changes) -> Path:
     """Write the raw dataset and return its folder."""
     folder = raw / NAME
     labels = {"background": 0, "ball": 1, "core": 2}
-    write_description(folder, channel_names={"0": "MR"}, numTraining=cases, **{"labels": labels, **changes})
+    description = {"channel_names": {"0": "MR"}, "numTraining": cases, "labels": labels, **changes}
+    write_description(folder, **description)
     for number in range(cases):
         image, segmentation = ball_case(number)
         write_image(image, folder / "imagesTr" / f"ball_{number}_0000.nii.gz", spacing=(1.0, 1.0, 1.0))
@@ -68,7 +69,7 @@ def ball_workspace(folder: Path, cases: int = 6, **changes) -> Workspace:
     return workspace
 
 
-def untrained_model(workspace: Workspace, configuration: str = "3d_fullres") -> Path:
+def untrained_model(workspace: Workspace, configuration: str = "3d_fullres", channels: int = 1) -> Path:
     """A model folder with the weights of a fresh network; what it segments is noise, but the same each time."""
     # Here, because most who want balls need no torch.
     import torch
@@ -80,7 +81,7 @@ def untrained_model(workspace: Workspace, configuration: str = "3d_fullres") -> 
     write_json(folder / "plans.json", read_json(plans))
     write_json(folder / "dataset.json", read_json(workspace.raw / NAME / "dataset.json"))
     torch.manual_seed(0)
-    network = build_network(read_plan(plans).configurations[configuration].architecture, 1, 3)
+    network = build_network(read_plan(plans).configurations[configuration].architecture, channels, 3)
     content = {
         "network_weights": network.state_dict(),
         "init_args": {"configuration": configuration},
