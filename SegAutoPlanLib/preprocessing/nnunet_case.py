@@ -6,7 +6,9 @@ Arrays are read and written; the pickle is written and never read. An unpacked `
 from __future__ import annotations
 
 import pickle
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,12 @@ LABEL_TYPES = ("int8", "uint8", "int16", "uint16", "int32")
 LARGEST_HEADER = 10_000
 REMEDY = "preprocess the case again with nnU-Net, or use preprocess here"
 REFUSAL = ("is not a preprocessed case as nnU-Net writes it, or is damaged", REMEDY)
+UNREADABLE = (
+    *(KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    # Of a header that numpy tries to understand as one that Python 2 has written.
+    *(SyntaxError, tokenize.TokenError),
+)
+"""What zipfile and numpy raise for damaged files."""
 INT8_LARGEST = 127
 
 
@@ -139,7 +147,7 @@ def _in_npz(path: Path, name: str) -> _Packed:
                 archive.open(f"{name}.npy") as member,
             ):
                 return read(member)
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise FileError(path, *REFUSAL) from error
 
     shape, dtype = opened(_header)
