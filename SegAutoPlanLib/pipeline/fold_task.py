@@ -19,7 +19,7 @@ from ..preprocessing import open_training_case, preprocess_dataset
 from ..progress import Reporter
 from ..rank import Rank
 from ..training import Recipe, TrainingTask
-from ..training.requirements import require_batch_for, require_training_fits
+from ..training.requirements import require_processes_for, require_training_fits
 from ..workspace import Workspace
 from .cascade import first_stage
 from .fingerprint import stored_fingerprint
@@ -62,7 +62,7 @@ def prepare_fold(
     plan_file = stored_plan(workspace, raw, plan.plans_name)
     device = choose_device(options.device)
     chosen = recipe.applied_to(plan.configuration(options.configuration))
-    require_batch_for(rank.world, chosen.batch_size)
+    require_processes_for(rank.world, chosen, device.type)
     channels = chosen.input_channels(len(raw.channel_names), raw.label_scheme)
     require_training_fits(
         chosen, channels, raw.label_scheme, device.type, str(plan_file), recipe.augmentation, recipe.optimizer

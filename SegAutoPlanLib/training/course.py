@@ -152,6 +152,7 @@ class TimedCourse:
         self._ends, self._reserve_s = ends, reserve_s
         self._began = self._marked = clock()
         self._steps = 0
+        self._is_cold = True
 
     def is_over(self, state: TrainingState) -> bool:
         return self._ranks.any_rank(self._ranks.is_main and self._time_is_up())
@@ -172,7 +173,11 @@ class TimedCourse:
 
     def stepped(self, state: TrainingState) -> None:
         now = self._clock()
-        self._steps += 1
+        if self._is_cold:
+            # The first step waits for loaders that start and for memory that grows: it says nothing of the others.
+            self._began, self._is_cold = now, False
+        else:
+            self._steps += 1
         state.timed = replace(
             state.timed.stepped(),
             spent_s=state.timed.spent_s + now - self._marked,
@@ -211,5 +216,4 @@ def timed_recipe(recipe: Recipe, steps: float, iterations: int) -> Recipe:
         warmup_epochs=min(round(recipe.warmup_epochs / recipe.epochs * epochs), epochs - 1),
         iterations_per_epoch=iterations,
         validation_iterations=-(-iterations // VALIDATION_SHARE),
-        checkpoint_every=1,
     )

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from .distributed import ALONE, Ranks
 from .new_training import new_state, new_step
 from .rehearsal import local_batch_size, random_batch
 from .requirements import memory_in_a_sentence
+from .state import NotFinite
 from .task import TrainingTask
 
 WORTH_MEASURING = 100
@@ -108,5 +108,14 @@ def _step_in(
     samples = local_batch_size(task, ranks)
     if device.type == "cpu":
         samples = min(samples, SAMPLES_ON_A_CPU)
-    # The loss comes back as a number: whatever the device still had to do is done then.
-    return partial(step.train, *random_batch(task, samples))
+    images, labels = random_batch(task, samples)
+
+    def run() -> float:
+        # The loss comes back as a number: whatever the device still had to do is done then. That noise overflows under
+        # this recipe is no reason to stop: the training itself tells how it fares.
+        try:
+            return step.train(images, labels)
+        except NotFinite:
+            return math.nan
+
+    return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from ..errors import UserInputError
 from ..losses import build_loss
 from ..losses.deep_supervision import DeepSupervision
 from ..networks import UNet, build_network
@@ -46,11 +45,6 @@ def new_step(task: TrainingTask, state: TrainingState, device: torch.device, ran
 
 def _over_ranks(network: UNet, recipe: Recipe, device: torch.device) -> DistributedDataParallel:
     if recipe.normalization == "batch":
-        if device.type != "cuda":
-            raise UserInputError(
-                f"--recipe {recipe.name}: normalises over the batch, which several processes can only do on GPUs; "
-                "train in one process, or with another recipe."
-            )
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
     return DistributedDataParallel(network, find_unused_parameters=not recipe.deep_supervision)

@@ -98,12 +98,23 @@ def _too_large_for_card(task: TrainingTask, memory: int) -> str:
     )
 
 
-def require_batch_for(world: int, batch_size: int) -> None:
-    """Refuse more processes than a batch has samples.
+def require_processes_for(world: int, configuration: Configuration, device: str) -> None:
+    """Refuse so many processes where they cannot share a batch out.
+
+    Args:
+        world: processes in all.
+        device: `cpu`, `cuda` or `mps`.
 
     Raises:
-        UserInputError: naming how many there may be.
+        UserInputError: there are more than samples, or the network normalises over the batch, which torch can do over
+            processes on CUDA only.
     """
+    if world > 1 and configuration.architecture.normalization == "batch" and device != "cuda":
+        raise UserInputError(
+            f"--gpus: the network of {configuration.name} normalises over the batch, which several processes can only "
+            "do on GPUs; train in one process, or with another recipe."
+        )
+    batch_size = configuration.batch_size
     if world > batch_size:
         raise UserInputError(
             f"--gpus: {world} processes cannot share out the plan's batch of {batch_size}; give at most {batch_size} "

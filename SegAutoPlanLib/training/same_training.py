@@ -81,8 +81,8 @@ def resumed_message(content: Mapping[str, Any], task: TrainingTask) -> str:
         return message
     rate = learning_rate_at(recipe, epoch)
     return (
-        f"{message} It was to have {planned} epochs and now has {recipe.epochs}; the learning rate goes on at "
-        f"{rate:.3g}, where a training of {recipe.epochs} epochs is by then."
+        f"{message} It was to end after epoch {planned} and now ends after {recipe.epochs}; the learning rate goes on "
+        f"at {rate:.3g}, where a training of {recipe.epochs} epochs is by then."
     )
 
 

@@ -54,6 +54,8 @@ RISE = 0.03
 """Of the validation loss, which lies between -1 and a few: more than it trembles."""
 WAITING = 0.5
 """Share of the network's time that waiting for data may take."""
+LONG_ENOUGH_S = 10.0
+"""Of an epoch: in a shorter one the loaders' start is what is waited for."""
 FULL = 0.97
 
 
@@ -124,7 +126,8 @@ def it_learns_by_heart(watched: Watched) -> Sign | None:
 
 def data_comes_too_slowly(watched: Watched) -> Sign | None:
     """Loading takes more than half as long as the network."""
-    if watched.waiting_s <= WAITING * watched.working_s or watched.working_s <= 0:
+    is_short = watched.waiting_s + watched.working_s < LONG_ENOUGH_S
+    if is_short or watched.waiting_s <= WAITING * watched.working_s:
         return None
     return Sign(
         "data",

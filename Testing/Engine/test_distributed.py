@@ -19,15 +19,18 @@ import torch
 from SegAutoPlanLib.__main__ import main
 from SegAutoPlanLib.command_line import build_parser
 from SegAutoPlanLib.command_line.arguments import record
+from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.networks import read_checkpoint
 from SegAutoPlanLib.pipeline import train as train_module
+from SegAutoPlanLib.pipeline.fold_task import prepare_fold
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
-from SegAutoPlanLib.progress import Reporter
+from SegAutoPlanLib.progress import SILENT, Reporter
+from SegAutoPlanLib.rank import Rank
 from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.training import find_recipe
 from SegAutoPlanLib.training.nodes import Nodes
-from SegAutoPlanLib.training.requirements import require_batch_for
 from SegAutoPlanLib.workspace import Workspace
 
 from .balls import NAME, ball_workspace
@@ -207,10 +210,27 @@ def test_a_place_to_meet_that_is_none_is_refused(changes, named):
         TrainOptions("", "", 0, **changes)
 
 
-def test_more_processes_than_a_batch_has_samples_are_refused():
-    require_batch_for(2, 2)
-    with pytest.raises(UserInputError, match=r"--gpus: 3 processes.* batch of 2; give at most 2"):
-        require_batch_for(3, 2)
+def prepared(workspace, world: int, recipe: str):
+    """A fold's task as the first of so many processes makes it."""
+    options = TrainOptions(NAME, "3d_fullres", 0, recipe=recipe, device="cpu")
+    raw = load_dataset(workspace.raw_folder(NAME))
+    return prepare_fold(workspace, raw, find_recipe(recipe), options, Rank(0, world), SILENT)
+
+
+@pytest.mark.parametrize(
+    ("world", "recipe", "message"),
+    [
+        (3, "short", r"--gpus: 3 processes.* batch of 2; give at most 2"),
+        (2, "batchnorm", r"--gpus: .* normalises over the batch.*; train in one process"),
+    ],
+)
+def test_processes_that_cannot_share_a_batch_are_refused_before_anything_is_prepared(tmp_path, world, recipe, message):
+    workspace = ball_workspace(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(UserInputError, match=message):
+        prepared(workspace, world, recipe)
+    assert set(tmp_path.rglob("*")) == before
+    assert prepared(workspace, world - 1, recipe).configuration.batch_size == 2
 
 
 def test_every_option_reaches_the_processes(tmp_path, monkeypatch):

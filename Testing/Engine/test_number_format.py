@@ -23,7 +23,7 @@ from SegAutoPlanLib.training.requirements import memory_in_a_sentence
 from .balls import NAME, ball_workspace
 from .test_channels_last import needs_bfloat16
 from .test_training import Recorder, StopInTraining
-from .tiny_training import tiny_task
+from .tiny_training import tiny_task, with_recipe
 
 CPU = torch.device("cpu")
 BFLOAT16 = NumberFormat("bfloat16", channels_last=True)
@@ -255,3 +255,11 @@ def test_a_damaged_memory_is_measured_anew(content, tmp_path):
 def test_an_unknown_precision_is_a_sentence():
     with pytest.raises(UserInputError, match="--precision 'half': must be 'auto' or 'full'"):
         TrainOptions(NAME, "3d_fullres", 0, precision="half")
+
+
+def test_a_recipe_under_which_noise_overflows_is_measured_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(format_choice, "WORTH_MEASURING", 1)
+    task = with_recipe(tiny_task(tmp_path), learning_rate=1e30)
+    chosen = format_choice.choose_format(task, CPU, tmp_path / "number_formats.json")
+    assert chosen in candidates(CPU)
+    assert (tmp_path / "number_formats.json").is_file()

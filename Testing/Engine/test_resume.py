@@ -278,7 +278,7 @@ def test_a_finished_training_is_continued_by_more_epochs(task):
     assert [event["epoch"] for event in told.events if event["event"] == "epoch"] == [EPOCHS + 1, EPOCHS + 2]
     (message,) = told.messages("resumed")
     assert message.startswith(
-        f"Continuing after epoch {EPOCHS}. It was to have {EPOCHS} epochs and now has {EPOCHS + 2};"
+        f"Continuing after epoch {EPOCHS}. It was to end after epoch {EPOCHS} and now ends after {EPOCHS + 2};"
     )
     rates = [event["learning_rate"] for event in told.events if event["event"] == "epoch"]
     assert f"{rates[0]:.3g}" in message

@@ -110,6 +110,21 @@ def test_a_steady_pace_gives_the_recipes_own_schedule():
         assert rates[done] == pytest.approx(0.01 * (1 - done / 1000) ** 0.9, rel=1e-6)
 
 
+def test_a_slow_first_step_is_not_taken_for_the_pace():
+    clock = Clock()
+    recipe = timed_recipe(find_recipe("default"), 100, 10)
+    course = TimedCourse(recipe, ALONE, clock.now + 120, 0.0, 1.0, clock)
+    state = TrainingState(None, None, None, timed=Timed(0.0, 100, 10))
+    course.begin_epoch(state)
+    for step in range(10):
+        clock.now += 20 if step == 0 else 1
+        course.stepped(state)
+    state.epoch = 1
+    course.begin_epoch(state)
+    assert state.timed.steps_left == pytest.approx(91)
+    assert course.epochs(state) == 10
+
+
 def test_an_epoch_of_a_budget_is_a_twenty_fifth_of_it_within_limits():
     assert [iterations_for(steps) for steps in (30, 1000, 10**6)] == [SHORTEST_EPOCH, 40, 250]
 
