@@ -23,6 +23,7 @@ from ..preprocessing.dataset_preprocessing import (
     chosen_configurations,
     copy_ground_truth,
     ground_truth_folder,
+    nnunet_folder,
 )
 from ..preprocessing.nnunet_folder import Conversion, convert_from_nnunet, convert_to_nnunet
 from ..preprocessing.stamp import what_shapes_cases
@@ -78,7 +79,7 @@ def convert_preprocessed(
         raise UserInputError("nnU-Net's preprocessed cases need blosc2, which is not installed: pip install blosc2")
     raw = load_dataset(workspace.raw_folder(options.dataset))
     nnunet = (options.to_nnunet or options.from_nnunet or Path()) / raw.name
-    if nnunet.resolve() == (workspace.preprocessed / raw.name).resolve():
+    if options.to_nnunet is not None and nnunet.resolve() == (workspace.preprocessed / raw.name).resolve():
         raise FileError(
             nnunet,
             "is where this workspace keeps its own cases, beside which nnU-Net reads none",
@@ -106,7 +107,7 @@ def _to_nnunet(
         copy_ground_truth(raw, ground_truth_folder(nnunet), reporter)
         made = {}
         for name, source in folders.items():
-            made[name] = cases_folder(nnunet, plan.configuration(name))
+            made[name] = nnunet_folder(nnunet, plan.configuration(name))
             convert_to_nnunet(Conversion(raw, plan, plan.configuration(name), source, made[name]), workers, reporter)
     return ConvertedFolders(made)
 
@@ -118,7 +119,7 @@ def _from_nnunet(
     theirs = read_plan(plan_path(nnunet, options.plans_name))
     chosen = chosen_configurations(theirs, options.configurations)
     if options.configurations is None:
-        chosen = tuple(one for one in chosen if cases_folder(nnunet, one).is_dir()) or chosen
+        chosen = tuple(one for one in chosen if nnunet_folder(nnunet, one).is_dir()) or chosen
     _take_plan(stored_plan(workspace, raw, options.plans_name), theirs, chosen)
     if (nnunet / SPLITS_FILE).is_file() and not (ours / SPLITS_FILE).exists():
         write_json(ours / SPLITS_FILE, read_splits(nnunet / SPLITS_FILE))
@@ -127,7 +128,7 @@ def _from_nnunet(
     for configuration in chosen:
         target = made[configuration.name] = cases_folder(ours, configuration)
         with exclusive(target / PREPROCESSING_LOCK, f"{target}: preprocessing into this folder"):
-            work = Conversion(raw, theirs, configuration, cases_folder(nnunet, configuration), target)
+            work = Conversion(raw, theirs, configuration, nnunet_folder(nnunet, configuration), target)
             convert_from_nnunet(work, options.on_cases, reporter)
     return ConvertedFolders(made)
 

@@ -27,6 +27,8 @@ from .storage import case_path, preprocessed_identifiers, save_preprocessed, sto
 BYTES_PER_VALUE_READ = 12
 """Measured: the image as read, its labels and masks."""
 LOCK_FILE = ".preprocessing.lock"
+BESIDE_NNUNET = "segautoplan"
+NNUNET_ENDINGS = (".b2nd", ".npz")
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
 
@@ -79,7 +81,21 @@ def preprocess_dataset(
 
 
 def cases_folder(preprocessed: Path, configuration: Configuration) -> Path:
-    """Where the cases of a configuration are, below the dataset's folder of preprocessed data.
+    """Where our cases of a configuration are, below the dataset's folder of preprocessed data.
+
+    Where nnU-Net has put its own (`nnUNet_preprocessed` is both programs'), ours go one folder further down: nnU-Net
+    reads no folder that holds other files beside them.
+
+    Raises:
+        UserInputError: by its name it would be elsewhere.
+    """
+    folder = nnunet_folder(preprocessed, configuration)
+    nnunets = (path for ending in NNUNET_ENDINGS for path in folder.glob(f"*{ending}"))
+    return folder if next(nnunets, None) is None else folder / BESIDE_NNUNET
+
+
+def nnunet_folder(preprocessed: Path, configuration: Configuration) -> Path:
+    """Where nnU-Net has its cases of a configuration.
 
     Raises:
         UserInputError: by its name it would be elsewhere.

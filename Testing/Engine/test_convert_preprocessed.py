@@ -220,11 +220,25 @@ def test_another_plan_of_the_same_name_is_not_replaced(fresh):
     assert read_json(path) == document
 
 
-def test_the_workspaces_own_folder_is_refused(prepared):
-    for way in ("to_nnunet", "from_nnunet"):
-        options = ConvertPreprocessedOptions(NAME, **{way: prepared.preprocessed})
-        with pytest.raises(UserInputError, match="is where this workspace keeps its own cases"):
-            convert_preprocessed(prepared, options)
+def test_nnunets_cases_are_not_written_among_our_own(prepared):
+    options = ConvertPreprocessedOptions(NAME, to_nnunet=prepared.preprocessed)
+    with pytest.raises(UserInputError, match="is where this workspace keeps its own cases"):
+        convert_preprocessed(prepared, options)
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_in_a_folder_of_both_nnunet_still_finds_one_kind_of_files(prepared, fresh, converted):
+    """The variable nnUNet_preprocessed makes it the folder of both programs."""
+    shared = Workspace(fresh.raw, nnunets(fresh), fresh.results, fresh.runs)
+    if converted:
+        take(shared, from_nnunet=shared.preprocessed)
+    folders = preprocess(shared, PreprocessOptions(NAME, configurations=[FULL], workers=1)).folders
+    assert {path.suffix for path in folder_of(shared.preprocessed).iterdir() if path.is_file()} == {".b2nd", ".pkl"}
+    for case in CASES:
+        mine, theirs = (
+            open_preprocessed(folder, case, (0, 1, 2)) for folder in (folder_of(prepared.preprocessed), folders[FULL])
+        )
+        np.testing.assert_array_equal(mine.data, theirs.data)
 
 
 def test_a_folder_of_other_files_is_refused(prepared, tmp_path):
