@@ -114,10 +114,14 @@ original_gaussian = prediction.compute_gaussian
 
 
 def use_formats(sums: torch.dtype, weights: torch.dtype) -> None:
-    """The sums of its sliding window, which name `torch.half`, and the weights of its tiles."""
+    """The sums of its sliding window, which name `torch.half`, and the weights of its tiles.
+
+    In half precision no weight is smaller than the smallest number; nor shall it be in another format.
+    """
 
     def compute_gaussian(*given: Any, **named: Any) -> torch.Tensor:
-        return original_gaussian(*given, **{**named, "dtype": weights})
+        smallest = torch.finfo(torch.float16).smallest_normal * torch.finfo(torch.float16).eps
+        return original_gaussian(*given, **{**named, "dtype": weights}).clamp(min=smallest)
 
     torch.half = sums
     original_gaussian.cache_clear()

@@ -5,10 +5,10 @@
 Each row is a kind of model, trained for some steps on cut-outs of real cases: once here, its folder then read by
 nnU-Net, and once by nnU-Net, its folder then read here. Both segment cases that neither has trained on, with mirrored
 copies, in float32 on the processor. nnU-Net does so three times: as it is, with the sums of its tiles and their weights
-in half precision; with sums in float32; and with weights in float32 too.
+in half precision; with sums in float32; and with weights in float32 too, none smaller than half precision's smallest.
 
 A voxel that differs is a tie if the two labels are as probable as each other: `gap` is the largest difference of the
-two largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net's float32 sums.
+two largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net in float32.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of raw datasets")
     parser.add_argument("--work", type=Path, required=True, help="a folder for what is made")
     parser.add_argument("--steps", type=int, default=240, help="of each training")
+    parser.add_argument("--reuse", action="store_true", help="models that are there are not trained again")
     parser.add_argument("rows", nargs="*", help=f"default: all of {', '.join(row.name for row in ROWS)}")
     chosen = parser.parse_args()
     results = chosen.work / "round_trips.jsonl"
     for row in (row for row in ROWS if not chosen.rows or row.name in chosen.rows):
         trip = Trip(row, chosen)
-        trip.prepare()
+        if not (chosen.reuse and trip.is_trained()):
+            trip.prepare()
         for trained_by in (OURS, THEIRS):
             result = trip.run(trained_by)
             print(json.dumps(result), flush=True)
@@ -79,7 +81,8 @@ class Trip:
         stages = ["3d_lowres"] if self.row.configuration == "3d_cascade_fullres" else []
         previous: Path | None = None
         for configuration in [*stages, self.row.configuration]:
-            self.train(trained_by, configuration)
+            if not self.checkpoint(trained_by, configuration).is_file():
+                self.train(trained_by, configuration)
             here = self.segment_here(trained_by, configuration, previous)
             there = self.segment_there(trained_by, configuration, previous)
             previous = here
@@ -89,10 +92,7 @@ class Trip:
             "trained by": trained_by,
             "voxels": sum(labels_of(here, case).size for case in cases),
             "labels": sorted({int(label) for case in cases for label in np.unique(labels_of(here, case))}),
-            **{
-                variant: compare(here, there / variant, there / FLOAT32_SUMS, cases, self.regions)
-                for variant in VARIANTS
-            },
+            **{variant: compare(here, there / variant, there / FLOAT32, cases, self.regions) for variant in VARIANTS},
         }
 
     def train(self, side: str, configuration: str) -> None:
@@ -134,6 +134,12 @@ class Trip:
             / self.row.dataset
             / f"nnUNetTrainer__{self.row.plans}__{configuration}"
         )
+
+    def checkpoint(self, trained_by: str, configuration: str) -> Path:
+        return self.model(trained_by, configuration) / "fold_all" / "checkpoint_final.pth"
+
+    def is_trained(self) -> bool:
+        return all(self.checkpoint(side, self.row.configuration).is_file() for side in (OURS, THEIRS))
 
     def preprocessed(self, side: str) -> Path:
         return self.folder / side / "preprocessed" / self.row.dataset
@@ -207,7 +213,7 @@ def probabilities_of(folder: Path, case: str) -> np.ndarray:
 def show(results: list[dict[str, Any]]) -> None:
     """The latest of each row as a table."""
     latest = {(result["row"], result["trained by"]): result for result in results}
-    compared = ("differ from nnU-Net", "gap", "probability", "from its float32 sums", "gap", "probability")
+    compared = ("differ from nnU-Net", "gap", "probability", "from it in float32", "gap", "probability")
     print(f"| model | trained by | voxels | {' | '.join(compared)} |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in ROWS:
@@ -215,7 +221,7 @@ def show(results: list[dict[str, Any]]) -> None:
             if (row.name, side) in latest:
                 result = latest[row.name, side]
                 cells = [row.name, "SegAutoPlan" if side == OURS else "nnU-Net", f"{result['voxels']:,}"]
-                for variant in (AS_IS, FLOAT32_SUMS):
+                for variant in (AS_IS, FLOAT32):
                     found = result[variant]
                     cells += [str(found["differing"]), f"{found['gap']:.1e}", f"{found['probability']:.1e}"]
                 print(f"| {' | '.join(cells)} |")
