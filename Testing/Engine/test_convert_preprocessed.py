@@ -170,6 +170,7 @@ def test_nnunets_pickles_are_not_read(fresh):
         ("ball_0.b2nd", np.zeros((1, 19, 24, 24), np.float64), "has an image of the type float64"),
         ("ball_0.b2nd", np.full((1, 19, 24, 24), np.nan, np.float32), "holds values that are no finite numbers"),
         ("ball_0_seg.b2nd", np.zeros((1, 19, 24, 24), np.float32), "has labels of the type float32"),
+        ("ball_0_seg.b2nd", np.full((1, 19, 24, 24), 1 << 16, np.int32), "has labels of the type int32"),
         ("ball_0_seg.b2nd", np.full((1, 19, 24, 24), 9, np.int8), "holds the label 9"),
         ("ball_0_seg.b2nd", np.full((1, 19, 24, 24), -2, np.int8), "holds the label -2"),
         ("ball_0_seg.b2nd", np.zeros((19, 24, 24), np.int8), "has labels of 19 × 24 × 24 values"),
