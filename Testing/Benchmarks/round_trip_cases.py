@@ -29,6 +29,8 @@ class Row:
     plans: str = "nnUNetPlans"
     largest: tuple[int, ...] = (40, 96, 96)
     """Voxels (z, y, x) that are cut out about the middle of the labels."""
+    steps: int = 240
+    """Of the training."""
     patch: int = 24
     """At most, along each axis."""
     coarser: float = 1.0
@@ -62,7 +64,7 @@ def with_ignored(image: sitk.Image, is_labels: bool) -> sitk.Image:
 
 ROWS = (
     Row("3d_fullres", HIPPOCAMPUS),
-    Row("2d", HIPPOCAMPUS, "2d", patch=32),
+    Row("2d", HIPPOCAMPUS, "2d", patch=32, steps=800),
     Row("3d_lowres", MR, "3d_lowres", largest=(24, 80, 80)),
     Row("cascade", MR, "3d_cascade_fullres", largest=(24, 80, 80)),
     Row("regions", HIPPOCAMPUS, dataset_json={"labels": REGIONS, "regions_class_order": [1, 2]}),
@@ -78,7 +80,7 @@ ROWS = (
     Row("anisotropic, resampled", MR, largest=(24, 80, 80), coarser=1.3),
     Row("two channels", PETCT, largest=(40, 64, 64)),
     Row("four channels", LESIONS, largest=(48, 64, 64)),
-    Row("2-D images", AXONS, "2d", largest=(1, 320, 320), patch=96),
+    Row("2-D images", AXONS, "2d", largest=(1, 320, 320), patch=96, steps=400),
 )
 
 

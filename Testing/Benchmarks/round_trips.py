@@ -4,8 +4,8 @@
 
 Each row is a kind of model, trained for some steps on cut-outs of real cases: once here, its folder then read by
 nnU-Net, and once by nnU-Net, its folder then read here. Both segment cases that neither has trained on, with mirrored
-copies, in float32 on the processor. nnU-Net does so three times: as it is, with the sums of its tiles and their weights
-in half precision; with sums in float32; and with weights in float32 too, none smaller than half precision's smallest.
+copies, in float32 on the processor. nnU-Net does so twice: as it is, with the sums of its tiles and their weights in half
+precision, and with both in float32, where no weight is smaller than half precision's smallest.
 
 A voxel that differs is a tie if the two labels are as probable as each other: `gap` is the largest difference of the
 two largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net in float32.
@@ -28,8 +28,8 @@ from round_trip_cases import ROWS, Row, make_raw, make_small
 
 ROOT = Path(__file__).resolve().parents[2]
 NNUNET_SIDE = Path(__file__).with_name("round_trip_nnunet.py")
-AS_IS, FLOAT32_SUMS, FLOAT32 = "as it is", "float32 sums", "float32"
-VARIANTS = {AS_IS: ("float16", "float16"), FLOAT32_SUMS: ("float32", "float16"), FLOAT32: ("float32", "float32")}
+AS_IS, FLOAT32 = "as it is", "float32"
+VARIANTS = {AS_IS: ("float16", "float16"), FLOAT32: ("float32", "float32")}
 """Number formats of nnU-Net's sums and of its tiles' weights."""
 OURS, THEIRS = "ours", "nnunet"
 
@@ -39,16 +39,16 @@ def main() -> None:
     parser.add_argument("--nnunet-python", type=Path, required=True, help="an interpreter with nnunetv2 2.8.1")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of raw datasets")
     parser.add_argument("--work", type=Path, required=True, help="a folder for what is made")
-    parser.add_argument("--steps", type=int, default=240, help="of each training")
+    parser.add_argument("--by", nargs="+", choices=(OURS, THEIRS), default=(OURS, THEIRS), help="who trains")
     parser.add_argument("--reuse", action="store_true", help="models that are there are not trained again")
     parser.add_argument("rows", nargs="*", help=f"default: all of {', '.join(row.name for row in ROWS)}")
     chosen = parser.parse_args()
     results = chosen.work / "round_trips.jsonl"
     for row in (row for row in ROWS if not chosen.rows or row.name in chosen.rows):
         trip = Trip(row, chosen)
-        if not (chosen.reuse and trip.is_trained()):
+        if not (chosen.reuse and trip.is_prepared()):
             trip.prepare()
-        for trained_by in (OURS, THEIRS):
+        for trained_by in chosen.by:
             result = trip.run(trained_by)
             print(json.dumps(result), flush=True)
             with results.open("a", encoding="utf-8") as file:
@@ -60,7 +60,7 @@ class Trip:
     """A row's folders and what is done in them."""
 
     def __init__(self, row: Row, chosen: argparse.Namespace) -> None:
-        self.row, self.steps, self.data, self.nnunet_python = row, chosen.steps, chosen.data, chosen.nnunet_python
+        self.row, self.data, self.nnunet_python = row, chosen.data, chosen.nnunet_python
         self.folder = chosen.work.resolve() / row.dataset
         self.raw = self.folder / "raw"
         self.log = self.folder / "log.txt"
@@ -97,14 +97,14 @@ class Trip:
 
     def train(self, side: str, configuration: str) -> None:
         if side == OURS:
-            length = ("--recipe", "short", "--epochs", "2", "--iterations", str(self.steps // 2))
+            length = ("--recipe", "short", "--epochs", "2", "--iterations", str(self.row.steps // 2))
             settings = ("--plans", self.row.plans, "--device", "cpu", "--precision", "full", *length)
             self.ours("train", self.row.dataset, configuration, "all", *settings)
         else:
             task = {"dataset": self.row.dataset, "plans": self.row.plans, "configuration": configuration}
             for other in (configuration, "3d_cascade_fullres") if configuration == "3d_lowres" else (configuration,):
                 self.theirs("preprocess", {**task, "configuration": other})
-            self.theirs("train", {**task, "steps": self.steps, "seed": 1})
+            self.theirs("train", {**task, "steps": self.row.steps, "seed": 1})
 
     def segment_here(self, trained_by: str, configuration: str, previous: Path | None) -> Path:
         output = self.folder / trained_by / f"here {configuration}"
@@ -138,8 +138,8 @@ class Trip:
     def checkpoint(self, trained_by: str, configuration: str) -> Path:
         return self.model(trained_by, configuration) / "fold_all" / "checkpoint_final.pth"
 
-    def is_trained(self) -> bool:
-        return all(self.checkpoint(side, self.row.configuration).is_file() for side in (OURS, THEIRS))
+    def is_prepared(self) -> bool:
+        return (self.preprocessed(THEIRS) / "dataset.json").is_file()
 
     def preprocessed(self, side: str) -> Path:
         return self.folder / side / "preprocessed" / self.row.dataset
