@@ -4,8 +4,8 @@
 
 Each row is a kind of model, trained for some steps on cut-outs of real cases: once here, its folder then read by
 nnU-Net, and once by nnU-Net, its folder then read here. Both segment cases that neither has trained on, with mirrored
-copies, in float32 on the processor. nnU-Net does so twice: as it is, with the sums of its tiles and their weights in half
-precision, and with both in float32, where no weight is smaller than half precision's smallest.
+copies, in float32 on the processor. nnU-Net does so twice: as it is, with the sums of its tiles and their weights in
+half precision, and with both in float32, where no weight is smaller than half precision's smallest.
 
 A voxel that differs is a tie if the two labels are as probable as each other: `gap` is the largest difference of the
 two largest probabilities (regions: of a probability and one half, twice) at such a voxel, by nnU-Net in float32.
