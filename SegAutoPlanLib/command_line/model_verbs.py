@@ -15,7 +15,10 @@ from ..workspace import Workspace
 from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
 from .verb import Result, Verb
 
-RECIPE_HELP = "of the table that `recipes` prints, nnU-Net's name of a trainer, or your own file (mine.toml)"
+RECIPE_HELP = (
+    "of the table that `recipes` prints, nnU-Net's name of a trainer, or your own file (mine.toml); default: nnU-Net's "
+    "own, with --minutes up to 120 the one for short trainings"
+)
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +26,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres, 3d_lowres …")
     parser.add_argument("fold", metavar="FOLD", type=fold, help="0 to 4, or all")
     add_plans(parser)
-    parser.add_argument("--recipe", default="default", metavar="NAME", help=RECIPE_HELP)
+    parser.add_argument("--recipe", metavar="NAME", help=RECIPE_HELP)
     parser.add_argument("--epochs", type=int, metavar="N", help="the recipe's length (the schedule follows)")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps per epoch")
     parser.add_argument(

@@ -13,6 +13,9 @@ from ..training import Recipe, find_recipe
 from ..training.format_choice import AUTOMATIC, PRECISION_CHOICES
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name, require_rendezvous
 
+SHORT_BUDGET_MINUTES = 120
+"""A longer one is for nnU-Net's own recipe: what makes a short training better is in the way of a long one."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -25,7 +28,9 @@ class TrainOptions:
     fold: int | str
     """A number, or `all`: every case both trains and validates."""
     plans_name: str = FULL_PLANS_NAME
-    recipe: str = "default"
+    recipe: str | None = None
+    """A row of the table, a trainer of nnU-Net, or a file; None is nnU-Net's default, with few `minutes` the one for
+    short trainings."""
     epochs: int | None = None
     iterations: int | None = None
     """Training steps per epoch."""
@@ -74,9 +79,14 @@ def recipe_of(options: TrainOptions) -> Recipe:
     Raises:
         UserInputError: there is none of that name, its file is wrong, or it measures only and the options ask for more.
     """
-    recipe = find_recipe(options.recipe, options.epochs, options.iterations, options.loss, options.freeze)
+    name = options.recipe or _recipe_for(options.minutes)
+    recipe = find_recipe(name, options.epochs, options.iterations, options.loss, options.freeze)
     _require_possible(recipe, options)
     return recipe
+
+
+def _recipe_for(minutes: float | None) -> str:
+    return "timed" if minutes is not None and minutes <= SHORT_BUDGET_MINUTES else "default"
 
 
 def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
@@ -86,6 +96,4 @@ def _require_possible(recipe: Recipe, options: TrainOptions) -> None:
         "--minutes": options.minutes is not None,
     }
     for option in (option for option, is_given in given.items() if is_given and recipe.is_benchmark):
-        raise UserInputError(
-            f"{option}: --recipe {options.recipe} is a benchmark, which keeps no network; leave it out."
-        )
+        raise UserInputError(f"{option}: --recipe {recipe.name} is a benchmark, which keeps no network; leave it out.")

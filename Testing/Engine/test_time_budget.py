@@ -17,6 +17,7 @@ from SegAutoPlanLib.networks import read_checkpoint
 from SegAutoPlanLib.pipeline import train as pipeline_train
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
+from SegAutoPlanLib.pipeline.train_options import SHORT_BUDGET_MINUTES, recipe_of
 from SegAutoPlanLib.training import course, find_recipe, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
@@ -279,3 +280,16 @@ def test_minutes_are_a_number_of_them(minutes):
 def test_a_length_is_said_once(length):
     with pytest.raises(UserInputError, match=r"^--minutes: says how long"):
         TrainOptions(NAME, "3d_fullres", 0, minutes=3, **length)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "default"),
+        ({"minutes": 3}, "timed"),
+        ({"minutes": SHORT_BUDGET_MINUTES + 1}, "default"),
+        ({"minutes": 3, "recipe": "short"}, "short"),
+    ],
+)
+def test_a_short_budget_has_a_recipe_of_its_own(options, name):
+    assert recipe_of(TrainOptions(NAME, "3d_fullres", 0, **options)).name == name
