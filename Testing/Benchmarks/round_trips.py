@@ -214,13 +214,14 @@ def show(results: list[dict[str, Any]]) -> None:
     """The latest of each row as a table."""
     latest = {(result["row"], result["trained by"]): result for result in results}
     compared = ("differ from nnU-Net", "gap", "probability", "from it in float32", "gap", "probability")
-    print(f"| model | trained by | voxels | {' | '.join(compared)} |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| model | trained by | labels found | voxels | {' | '.join(compared)} |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in ROWS:
         for side in (OURS, THEIRS):
             if (row.name, side) in latest:
                 result = latest[row.name, side]
-                cells = [row.name, "SegAutoPlan" if side == OURS else "nnU-Net", f"{result['voxels']:,}"]
+                name = "SegAutoPlan" if side == OURS else "nnU-Net"
+                cells = [row.name, name, ", ".join(map(str, result["labels"])), f"{result['voxels']:,}"]
                 for variant in (AS_IS, FLOAT32):
                     found = result[variant]
                     cells += [str(found["differing"]), f"{found['gap']:.1e}", f"{found['probability']:.1e}"]
