@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,8 +75,11 @@ def _hand_over(local: Future, fetched: Future) -> None:
 
 
 @contextmanager
-def connected_cluster(address: str) -> Iterator[Cluster]:
+def connected_cluster(address: str, packages: Sequence[str] = ()) -> Iterator[Cluster]:
     """The cluster whose scheduler listens at `address`, e.g. `tcp://10.0.0.1:8786`.
+
+    Args:
+        packages: what the workers need besides, in the version that there is here.
 
     Raises:
         UserInputError: `distributed` is not installed, there is no scheduler or no worker, the workers lack our
@@ -91,7 +94,7 @@ def connected_cluster(address: str) -> Iterator[Cluster]:
         ) from error
     with _client(address) as client:
         _require_workers(client, address)
-        _require_alike(client, address)
+        _require_alike(client, address, packages)
         try:
             with ClusterExecutor(client) as executor:
                 yield Cluster(executor, lambda: sum(client.nthreads().values()))
@@ -149,12 +152,12 @@ def _require_workers(client: Client, address: str) -> None:
         ) from error
 
 
-def _require_alike(client: Client, address: str) -> None:
+def _require_alike(client: Client, address: str, packages: Sequence[str]) -> None:
     """Compare first what pickles need, then ask for our package; the scheduler unpickles tasks as the workers do."""
-    found = client.get_versions(packages=list(ALIKE[1:]))
+    found = client.get_versions(packages=[*ALIKE[1:], *packages])
     ours = found["client"]["packages"]
     for place, theirs in {"scheduler": found["scheduler"], **found["workers"]}.items():
-        for name in ALIKE:
+        for name in ALIKE if place == "scheduler" else (*ALIKE, *packages):
             version = theirs["packages"][name]
             if _relevant(name, version) != _relevant(name, ours[name]):
                 raise _other_version(address, place, name, version, ours[name])
@@ -175,8 +178,10 @@ def _require_alike(client: Client, address: str) -> None:
 
 
 def _relevant(name: str, version: str | None) -> str | None:
-    """A change of Python's third number changes no result and no pickle."""
-    return ".".join(version.split(".")[:2]) if name == "python" and version else version
+    """A change of Python's third number changes no result and no pickle; behind a plus stands what a build is for."""
+    if version is None:
+        return None
+    return ".".join(version.split(".")[:2]) if name == "python" else version.partition("+")[0]
 
 
 def _other_version(address: str, place: str, name: str, theirs: str | None, ours: str | None) -> UserInputError:

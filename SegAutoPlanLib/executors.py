@@ -38,6 +38,8 @@ class Workers:
     """Address of a Dask cluster's scheduler, e.g. `tcp://10.0.0.1:8786`."""
     executor: Executor | None = None
     """One's own, which stays open."""
+    packages: tuple[str, ...] = ()
+    """What a cluster's workers need besides, in the version that there is here."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def executor_for(workers: Workers, cases: int, bytes_per_case: int) -> Iterator[
         yield Pool(workers.executor, lambda: count, "give it fewer workers, or a machine with more memory")
     elif workers.scheduler is not None:
         remedy = "start the cluster's workers with fewer threads or on machines with more memory, then run it again"
-        with connected_cluster(workers.scheduler) as cluster:
+        with connected_cluster(workers.scheduler, workers.packages) as cluster:
             # One case waits behind each that is worked on, so that no thread waits for the way here and back.
             yield Pool(cluster.executor, lambda: workers.count or 2 * cluster.threads(), remedy)
     else:

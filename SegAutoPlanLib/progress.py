@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, fields
 from typing import IO, Any, TypeVar
 
 from .errors import StopRequested, printable
@@ -95,6 +96,42 @@ class _PartReporter(Reporter):
 
 
 SILENT = Reporter()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage of the work is."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+    eta_s: float | None
+    """Seconds left at the pace so far; None where that is not known yet."""
+
+
+class CallbackReporter(Reporter):
+    """Functions of one's own as a listener.
+
+    Args:
+        on_progress: called with each `Progress`, from the thread that does the work.
+        should_stop: asked often, from several threads; once it says True the work ends with `StopRequested`, within the
+            time of one tile.
+    """
+
+    def __init__(
+        self,
+        on_progress: Callable[[Progress], object] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self._on_progress, self._should_stop = on_progress, should_stop
+
+    def event(self, event: str, /, **said: Any) -> None:
+        if event == "progress" and self._on_progress is not None:
+            self._on_progress(Progress(**{field.name: said[field.name] for field in fields(Progress)}))
+
+    def stop_requested(self) -> bool:
+        return self._should_stop is not None and bool(self._should_stop())
 
 
 def duration_in_words(seconds: float) -> str:

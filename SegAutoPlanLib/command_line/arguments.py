@@ -32,6 +32,11 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="cases at once (default: what cores and memory allow)"
     )
+    add_scheduler(parser)
+
+
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """A cluster that works on the cases."""
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",

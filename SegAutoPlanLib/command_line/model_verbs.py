@@ -1,4 +1,4 @@
-"""The verbs about networks: train, predict, evaluate, demo."""
+"""The verbs about networks: train, predict, ensemble, evaluate, demo."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import argparse
 from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
+from ..pipeline.ensemble import EnsembleOptions, ensemble
 from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
 from ..training import FROZEN
 from ..workspace import Workspace
-from .arguments import add_dataset, add_device, add_plans, add_workers, fold, part, path, positive, record
+from .arguments import (
+    add_dataset,
+    add_device,
+    add_plans,
+    add_scheduler,
+    add_workers,
+    fold,
+    part,
+    path,
+    positive,
+    record,
+)
 from .verb import Result, Verb
 
 RECIPE_HELP = (
@@ -104,7 +116,14 @@ def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) 
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=path, required=True, metavar="FOLDER", help="…/Trainer__Plans__configuration")
+    parser.add_argument(
+        "--model",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="…/Trainer__Plans__configuration; the probabilities of several are averaged",
+    )
     parser.add_argument(
         "--input", type=path, nargs="+", required=True, metavar="PATH", help="a folder, or one case's files"
     )
@@ -113,6 +132,12 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default=CHECKPOINTS[0], choices=CHECKPOINTS)
     parser.add_argument("--step-size", type=float, default=0.5, metavar="X", help="of the tile (default: 0.5)")
     parser.add_argument(
+        "--no-gaussian",
+        dest="use_gaussian",
+        action="store_false",
+        help="count the border of a tile as much as its middle where tiles overlap",
+    )
+    parser.add_argument(
         "--mirroring",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -120,7 +145,18 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save-probabilities", action="store_true", help="npz files, for ensembling")
     add_device(parser)
-    parser.add_argument("--previous-stage", type=path, metavar="FOLDER", help="a cascade's first-stage segmentations")
+    parser.add_argument(
+        "--previous-stage",
+        type=path,
+        metavar="FOLDER",
+        help="a cascade's first-stage segmentations (default: the first stage is run as well)",
+    )
+    parser.add_argument(
+        "--previous-model",
+        type=path,
+        metavar="FOLDER",
+        help="the first stage's model (default: the sibling of the same trainer and plans)",
+    )
     parser.add_argument(
         "--continue",
         dest="skip_existing",
@@ -134,12 +170,37 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         "believe what is complete)",
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
+    add_scheduler(parser)
 
 
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.predict import PredictOptions, predict
 
     written = predict(workspace, record(PredictOptions, given), reporter).files
+    return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
+
+
+def _ensemble_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        type=path,
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="results of predict --save-probabilities, of the same cases",
+    )
+    parser.add_argument("--output", type=path, required=True, metavar="FOLDER")
+    parser.add_argument("--save-probabilities", action="store_true", help="the mean ones, as npz files")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="work in a folder that holds files of others too, and replace what has a result's name",
+    )
+    add_workers(parser)
+
+
+def _ensemble(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    written = ensemble(workspace, record(EnsembleOptions, given), reporter).files
     return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
 
 
@@ -193,6 +254,7 @@ MODEL_VERBS = (
         runs_networks=True,
     ),
     Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict, runs_networks=True),
+    Verb("ensemble", "Average the probabilities that several models have saved.", _ensemble_arguments, _ensemble),
     Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
     Verb(
         "demo",

@@ -34,15 +34,26 @@ class ExpectedResults:
 
     @classmethod
     def of(cls, cases: Sequence[Case], model: ModelFolder, folder: Path, save_probabilities: bool) -> ExpectedResults:
-        io = model.plan.image_io
-        files = {
-            case.identifier: _files_of(case.identifier, model.file_ending, io, save_probabilities) for case in cases
-        }
+        """Those of a model."""
         documents = {PLANS_FILE: plan_to_json(model.plan), DATASET_FILE: model.dataset_json.document}
+        return cls.with_documents(cases, documents, model.file_ending, model.plan.image_io, folder, save_probabilities)
+
+    @classmethod
+    def with_documents(
+        cls,
+        cases: Sequence[Case],
+        documents: dict[str, Any],
+        ending: str,
+        image_io: str,
+        folder: Path,
+        save_probabilities: bool,
+    ) -> ExpectedResults:
+        """Segmentations of a type, and documents that go along with them."""
+        files = {case.identifier: _files_of(case.identifier, ending, image_io, save_probabilities) for case in cases}
         for name in {name for names in files.values() for name in names} & documents.keys():
             raise FileError(folder / name, "would be both a result and the model's own file", "rename the case")
         different = {name: document for name, document in documents.items() if not _says(folder / name, document)}
-        return cls(folder, tuple(cases), files, different, model.file_ending, io)
+        return cls(folder, tuple(cases), files, different, ending, image_io)
 
     @property
     def names(self) -> frozenset[str]:

@@ -1,84 +1,19 @@
-"""From logits on the network's grid to a segmentation on the image's, a few slices at a time.
-
-The label of a voxel is the argmax of linearly interpolated logits. Interpolating all classes of a slab of slices and
-taking their argmax at once needs memory for a slab, where resampling whole class volumes first needs it for all of
-them.
-"""
+"""From logits on the network's grid to a segmentation on the image's, whole or slab by slab."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..labels import LabelScheme
 from ..planning.plan import Configuration
-from ..planning.resampling import Resampler
 from ..preprocessing import CaseGeometry
-from ..preprocessing.grid import Neighbours, linear_neighbours, nearest_neighbours, separate_axis, spacing_to_reach
-
-SLAB_BYTES = 128 * 2**20
-
-
-def grid_interpolation(
-    shape: Sequence[int],
-    new_shape: Sequence[int],
-    spacing: Sequence[float],
-    new_spacing: Sequence[float],
-    resampler: Resampler,
-) -> list[Neighbours]:
-    """Between which voxels of each axis the logits are interpolated, by the plan's resampler of probabilities.
-
-    An axis is taken by nearest neighbour where `order` is 0; a much coarser one where `order_z` is (nnU-Net's separate
-    z).
-    """
-    separate = separate_axis(spacing, new_spacing, resampler.force_separate_z)
-    orders = [resampler.order_z if axis == separate else resampler.order for axis in range(len(shape))]
-    return [
-        (nearest_neighbours if orders[axis] == 0 else linear_neighbours)(old, new)
-        for axis, (old, new) in enumerate(zip(shape, new_shape, strict=True))
-    ]
-
-
-def resampled_slabs(logits: Tensor, grid: Sequence[Neighbours]) -> Iterator[tuple[slice, Tensor]]:
-    """Slabs (heads, slices, y, x) of the resampled logits, first axis ascending, with the slices they cover."""
-    depth, height, width = (len(axis.lower) for axis in grid)
-    per_slice = 4 * logits.shape[0] * max(height, logits.shape[2]) * max(width, logits.shape[3])
-    thickness = max(1, SLAB_BYTES // (3 * per_slice))
-    for start in range(0, depth, thickness):
-        along = grid[0].part(start, min(start + thickness, depth))
-        first, last = int(along.lower.min()), int(along.upper.max())
-        slab = logits[:, first : last + 1].float()
-        # The axis that shrinks most goes first, so that the others have less to do.
-        steps = {1: along.shifted(first), 2: grid[1], 3: grid[2]}
-        for axis in sorted(steps, key=lambda a: len(steps[a].lower) / slab.shape[a]):
-            slab = _interpolate(slab, axis, steps[axis])
-        yield slice(start, min(start + thickness, depth)), slab
-
-
-def _interpolate(values: Tensor, axis: int, along: Neighbours) -> Tensor:
-    if len(along.lower) == values.shape[axis] and not along.weight.any():
-        return values
-    device = values.device
-    lower = values.index_select(axis, torch.from_numpy(along.lower).to(device))
-    if not along.weight.any():
-        return lower
-    upper = values.index_select(axis, torch.from_numpy(along.upper).to(device))
-    weight = torch.from_numpy(along.weight.astype(np.float32)).to(device)
-    return torch.lerp(lower, upper, weight.view([-1 if a == axis else 1 for a in range(values.ndim)]))
-
-
-def logits_to_segmentation(logits: Tensor, label_scheme: LabelScheme) -> Tensor:
-    """(heads, …) → label values (…): the most probable label, or regions painted in `regions_class_order`."""
-    if not label_scheme.has_regions:
-        return logits.argmax(0)
-    result = torch.zeros(logits.shape[1:], dtype=torch.int64, device=logits.device)
-    for head, value in zip(logits, label_scheme.regions_class_order, strict=True):
-        result[head > 0] = value
-    return result
+from ..preprocessing.grid import spacing_to_reach
+from .resampled_labels import fill_labels
+from .resampled_logits import Box, SlabFeed, grid_interpolation, logits_to_segmentation, resampled_slabs
 
 
 @dataclass(frozen=True)
@@ -91,6 +26,86 @@ class Exported:
     """(heads, z, y, x) float32, if they were asked for."""
 
 
+class Exporter:
+    """Takes the logits of a preprocessed volume, slab after slab along one of its axes, to where the image was.
+
+    So the logits of all classes need never be held whole::
+
+        exporter = Exporter(case.data.shape[1:], case.geometry, configuration, label_scheme, axis=longest)
+        for start, slab in slabs:          # (heads, z, y, x), `axis` cut into consecutive parts of any thickness
+            exporter.add(start, slab)      # done with the slab: it may be overwritten
+        exported = exporter.result()
+
+    Of a slab its last slice is copied, nothing else is kept. The logits may be of any float type, layout and device.
+
+    Args:
+        shape: (z, y, x) of the network's grid: of the preprocessed case, without padding.
+        geometry: the case's.
+        configuration: whose resampler and spacing the logits have.
+        label_scheme: what the heads mean.
+        with_probabilities: give them too; they are float32 of all heads on the image's grid.
+        axis: of (z, y, x), along which the slabs follow each other.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        geometry: CaseGeometry,
+        configuration: Configuration,
+        label_scheme: LabelScheme,
+        with_probabilities: bool = False,
+        axis: int = 0,
+    ) -> None:
+        spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
+        resampler = configuration.resampling.probabilities
+        grid = grid_interpolation(shape, geometry.cropped_shape, spacing, geometry.spacing, resampler)
+        self._label_scheme = label_scheme
+        self._feed = SlabFeed(shape, grid, axis)
+        self._inside = tuple(slice(lower, upper) for lower, upper in geometry.bounding_box)
+        # Made in the file's order of axes and filled through a view, so that turning them back needs no copy.
+        axes, order = geometry.file_axes, geometry.axis_order
+        full = tuple(geometry.shape_before_cropping[axis] for axis in axes)
+        self._labels = np.zeros(full, np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)
+        self._label_view = self._labels.transpose(order)[self._inside]
+        self._probabilities = None
+        if with_probabilities:
+            self._probabilities = np.zeros((label_scheme.head_count, *full), np.float32)
+            if not label_scheme.has_regions:
+                self._probabilities[0] = 1  # background outside the crop
+            view = self._probabilities.transpose(0, *(axis + 1 for axis in order))
+            self._probability_view = view[(slice(None), *self._inside)]
+
+    def add(self, start: int, logits: Tensor) -> None:
+        """Take the next slab (heads, z, y, x), which begins at `start` of the axis.
+
+        Raises:
+            ValueError: it does not begin where the last one ended, or is of another size than the grid.
+        """
+        for box in self._feed.add(start, logits):
+            self._fill(box)
+
+    def _fill(self, box: Box) -> None:
+        labels = self._label_view[box.target]
+        if self._probabilities is None:
+            fill_labels(labels, box.logits, box.grid, self._label_scheme)
+            return
+        probabilities = self._probability_view[(slice(None), *box.target)]
+        for slices, slab in resampled_slabs(box.logits, box.grid):
+            labels[slices] = logits_to_segmentation(slab, self._label_scheme).cpu().numpy()
+            probable = slab.sigmoid() if self._label_scheme.has_regions else slab.softmax(0)
+            probabilities[:, slices] = probable.cpu().numpy()
+
+    def result(self) -> Exported:
+        """The segmentation, once the last slab was added.
+
+        Raises:
+            ValueError: slabs are missing.
+        """
+        if not self._feed.complete:
+            raise ValueError("The segmentation is not complete: slabs of logits are missing.")
+        return Exported(self._labels, self._probabilities)
+
+
 def export(
     logits: Tensor,
     geometry: CaseGeometry,
@@ -99,28 +114,6 @@ def export(
     with_probabilities: bool = False,
 ) -> Exported:
     """Bring logits (heads, z, y, x) of a preprocessed volume back to where the image was, by its case's geometry."""
-    spacing = spacing_to_reach(geometry.spacing, configuration.spacing)
-    resampler = configuration.resampling.probabilities
-    grid = grid_interpolation(logits.shape[1:], geometry.cropped_shape, spacing, geometry.spacing, resampler)
-    inside = tuple(slice(lower, upper) for lower, upper in geometry.bounding_box)
-    full_shape = geometry.shape_before_cropping
-    values = np.zeros(full_shape, dtype=np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)
-    probabilities = None
-    if with_probabilities:
-        probabilities = np.zeros((logits.shape[0], *full_shape), dtype=np.float32)
-        if not label_scheme.has_regions:
-            probabilities[0] = 1  # background outside the crop
-    for slices, slab in resampled_slabs(logits, grid):
-        target = (_shift(slices, inside[0].start), *inside[1:])
-        values[target] = logits_to_segmentation(slab, label_scheme).cpu().numpy()
-        if probabilities is not None:
-            probable = slab.sigmoid() if label_scheme.has_regions else slab.softmax(0)
-            probabilities[(slice(None), *target)] = probable.cpu().numpy()
-    back = geometry.file_axes
-    if probabilities is not None:
-        probabilities = np.ascontiguousarray(probabilities.transpose(0, *(axis + 1 for axis in back)))
-    return Exported(np.ascontiguousarray(values.transpose(back)), probabilities)
-
-
-def _shift(part: slice, offset: int) -> slice:
-    return slice(part.start + offset, part.stop + offset)
+    exporter = Exporter(logits.shape[1:], geometry, configuration, label_scheme, with_probabilities)
+    exporter.add(0, logits)
+    return exporter.result()

@@ -16,7 +16,8 @@ from ..preprocessing.blosc2_file import blosc2_is_installed
 from ..preprocessing.blosc2_labels import blosc2_path, save_blosc2_labels
 from ..preprocessing.grid import spacing_to_reach, target_shape
 from ..preprocessing.previous_stage import save_previous_labels
-from .export import grid_interpolation, logits_to_segmentation, resampled_slabs
+from .resampled_labels import fill_labels
+from .resampled_logits import grid_interpolation
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,5 @@ def labels_for_next_stage(
     resampler = configuration.resampling.probabilities
     grid = grid_interpolation(logits.shape[1:], shape, spacing, spacing, resampler)
     labels = np.zeros(shape, dtype=np.uint8 if len(label_scheme.foreground_labels) < 255 else np.uint16)
-    for slices, slab in resampled_slabs(logits, grid):
-        labels[slices] = logits_to_segmentation(slab, label_scheme).cpu().numpy()
+    fill_labels(labels, logits, grid, label_scheme)
     return labels

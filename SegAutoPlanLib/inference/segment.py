@@ -47,6 +47,7 @@ class Segmenter:
         mirroring: average over mirrored copies along the axes that the model was trained for; costs 2^axes as much.
             None means where it is affordable: on a GPU.
         step_size: distance of neighbouring tiles as a fraction of their size, 0.05 to 1.
+        use_gaussian: whether the middle of a tile counts more than its border, where tiles overlap.
 
     Raises:
         UserInputError: no such device, a step size out of range, or a network that is too large for it.
@@ -58,6 +59,7 @@ class Segmenter:
         device: str = "auto",
         mirroring: bool | None = None,
         step_size: float = 0.5,
+        use_gaussian: bool = True,
     ) -> None:
         if not LOWEST_STEP_SIZE <= step_size <= 1:
             raise UserInputError(f"--step-size {step_size}: must be a number from {LOWEST_STEP_SIZE} to 1.")
@@ -66,7 +68,7 @@ class Segmenter:
         self.mirroring = self.device.type != "cpu" if mirroring is None else mirroring
         self.leaves_out_mirroring = mirroring is None and not self.mirroring and bool(model.mirror_axes)
         """Whether it is off because nobody asked for it and there is no GPU."""
-        self._options = WindowOptions(step_size, model.mirror_axes if self.mirroring else ())
+        self._options = WindowOptions(step_size, model.mirror_axes if self.mirroring else (), use_gaussian)
         model.require_fits(self.device.type)
         self._networks: list[UNet] = [model.build(i).to(self.device) for i in range(len(model.folds))]
 

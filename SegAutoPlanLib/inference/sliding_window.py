@@ -26,6 +26,8 @@ class WindowOptions:
 
     step_size: float = 0.5
     mirror_axes: tuple[int, ...] = ()
+    use_gaussian: bool = True
+    """Whether the middle of a tile counts more than its border."""
 
 
 @torch.inference_mode()
@@ -54,7 +56,8 @@ def predict_logits(
     starts = tiles(padded, tile, options.step_size)
     # A copy: memory-mapped data is read-only, which torch does not know.
     volume = torch.from_numpy(np.pad(data, [(0, 0), *padding]))
-    weights = torch.from_numpy(gaussian_weights(tuple(patch_size))).to(device)
+    weights = gaussian_weights(tuple(patch_size)) if options.use_gaussian else np.ones(patch_size, np.float32)
+    weights = torch.from_numpy(weights).to(device)
     forward = _mean_forward(networks, device, options.mirror_axes, two_dimensional)
 
     total, weight_sum, device = _accumulators(heads, volume.shape[1:], device)

@@ -1,5 +1,6 @@
 """What a trained model is: its folder, its names, what it expects and what training left behind. Needs no torch."""
 
+from .first_stage import first_stage_folder
 from .model_folder import ModelFolder, TrainedFold, find_models
 from .names import (
     CHECKPOINTS,
@@ -34,6 +35,7 @@ __all__ = [
     "checkpoint_path",
     "choose_checkpoint",
     "find_models",
+    "first_stage_folder",
     "fold_of",
     "fold_path",
     "is_summary_file",

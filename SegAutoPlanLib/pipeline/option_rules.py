@@ -8,11 +8,13 @@ from typing import Any
 from ..errors import UserInputError
 from ..models.names import name_part
 from ..planning.plan_gate import plan_name
-from ..schema import Rule, either, every, nothing, number, problem_of, shown, whole
+from ..schema import Rule, either, every, nothing, number, problem_of, shown, text, whole
 from ..training.recipe_rules import RULES
 
 COUNT = whole(1, 4096)
 """Of workers, of processes."""
+ADDRESS = text("[^\\s]+", "an address")
+"""Of a cluster's scheduler."""
 SEED = whole(0, 2**31 - 1)
 """What every random generator takes, with room for what is added to it."""
 LENGTH = either(nothing, RULES["epochs"])

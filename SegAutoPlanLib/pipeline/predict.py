@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserInputError
-from ..inference import SegmentCasesOptions, Segmenter, load_model
+from ..inference import SegmentCasesOptions, load_ensemble
+from ..inference.ensemble import require_alike
 from ..inference.predict import cases_to_do, segment_all
 from ..inference.tiling import LOWEST_STEP_SIZE
 from ..models import ModelFolder
 from ..models.names import folds_to_average
 from ..progress import SILENT, Reporter
-from ..schema import number
+from ..schema import either, nothing, number
 from ..workspace import Workspace
-from .option_rules import require_option
+from .option_rules import ADDRESS, require_option
+from .predict_on_cluster import predict_on_cluster
 
 
 @dataclass(frozen=True)
 class PredictOptions:
     """Which images, which model, and how."""
 
-    model: Path
-    """The folder `…/Trainer__Plans__configuration`."""
+    model: Path | Sequence[Path]
+    """The folder `…/Trainer__Plans__configuration`; the probabilities of several are averaged."""
     input: Sequence[Path]
     """One folder of `CASE_0000.ending` files, or the channel files of one case in channel order."""
     output: Path
@@ -32,23 +35,56 @@ class PredictOptions:
     checkpoint: str = "final"
     step_size: float = 0.5
     """Distance of neighbouring tiles as a fraction of their size."""
+    use_gaussian: bool = True
+    """Whether the middle of a tile counts more than its border, where tiles overlap."""
     mirroring: bool | None = None
     """Average over mirrored copies; None: where there is a GPU."""
     device: str = "auto"
     save_probabilities: bool = False
     previous_stage: Path | None = None
-    """Folder of a cascade's first-stage segmentations."""
+    """Folder of a cascade's first-stage segmentations; None: the first stage is run as well."""
+    previous_model: Path | None = None
+    """The first stage's model folder; None: the sibling of the same trainer and plans."""
     skip_existing: bool = False
     """Keep results that are there and complete."""
     overwrite: bool = False
     """Work in a folder of somebody else's files too, and replace them where names are the same."""
     part: tuple[int, int] = (1, 1)
     """(K, N): do the K-th of N parts, every N-th case."""
+    scheduler: str | None = None
+    """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
 
     def __post_init__(self) -> None:
+        require_option("--scheduler", self.scheduler, either(nothing, ADDRESS))
         require_option("--step-size", self.step_size, number(LOWEST_STEP_SIZE, 1))
         if self.folds is not None:
             object.__setattr__(self, "folds", folds_to_average(self.folds))
+        if not self.models:
+            raise UserInputError("--model: give a model folder, or several.")
+        if self.previous_stage is not None and self.previous_model is not None:
+            raise UserInputError(
+                "--previous-stage and --previous-model: the first stage's segmentations are either there or to be "
+                "made; give one of the two."
+            )
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """The model folders."""
+        return (self.model,) if isinstance(self.model, (str, Path)) else tuple(self.model)
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """What `load_ensemble` takes beside the folders."""
+        return {
+            "folds": self.folds,
+            "checkpoint": self.checkpoint,
+            "previous_model": self.previous_model,
+            "with_first_stage": self.previous_stage is None,
+            "device": self.device,
+            "mirroring": self.mirroring,
+            "step_size": self.step_size,
+            "use_gaussian": self.use_gaussian,
+        }
 
 
 @dataclass(frozen=True)
@@ -71,10 +107,10 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
     choices = SegmentCasesOptions(
         options.save_probabilities, options.previous_stage, options.skip_existing, options.overwrite, options.part
     )
-    model = ModelFolder.read(options.model)
+    models = [ModelFolder.read(folder) for folder in options.models]
     # Before the weights: what is wrong with the folders is said at once.
-    with cases_to_do(model, inputs, options.output, choices) as todo:
-        segmenter = Segmenter(
-            load_model(model, options.folds, options.checkpoint), options.device, options.mirroring, options.step_size
-        )
-        return Predicted(tuple(segment_all(segmenter, todo, reporter)))
+    require_alike(models)
+    with cases_to_do(models, inputs, options.output, choices) as todo:
+        if options.scheduler is not None:
+            return Predicted(predict_on_cluster(models, todo, options.networks, options.scheduler, reporter))
+        return Predicted(tuple(segment_all(load_ensemble(models, **options.networks), todo, reporter)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..executors import Workers
-from ..schema import either, nothing, text
-from .option_rules import COUNT, require_option
+from ..schema import either, nothing
+from .option_rules import ADDRESS, COUNT, require_option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class WorkersOptions:
 
     def __post_init__(self) -> None:
         require_option("--workers", self.workers, either(nothing, COUNT))
-        require_option("--scheduler", self.scheduler, either(nothing, text("[^\\s]+", "an address")))
+        require_option("--scheduler", self.scheduler, either(nothing, ADDRESS))
 
     @property
     def on_cases(self) -> Workers:

@@ -85,6 +85,11 @@ class Place:
         return self.lair / "predictions"
 
     @property
+    def probabilities(self) -> Path:
+        """Two folders, `a` and `b`, of segmentations with their probabilities."""
+        return self.lair / "probabilities"
+
+    @property
     def sources(self) -> Path:
         """What other programs left: `Task01_Balls`, `Task001_Balls`, `pairs`."""
         return self.lair / "sources"
@@ -133,6 +138,7 @@ FOLDERS = (
     "output",
     "references",
     "predictions",
+    "probabilities",
     "sources",
 )
 """The names that may stand in braces in the tables."""

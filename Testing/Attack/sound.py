@@ -45,11 +45,21 @@ def build_sound_place(root: Path) -> Place:
     place.images.mkdir()
     shutil.copy2(place.raw / "imagesTr" / "ball_0_0000.nii.gz", place.images)
     _must("predict", "--model", place.model, "--input", place.images, "--output", place.predictions, *where)
+    _segment_with_probabilities(place)
     place.references.mkdir()
     shutil.copy2(place.raw / "labelsTr" / "ball_0.nii.gz", place.references)
     _write_sources(place)
     _write_run(place)
     return place
+
+
+def _segment_with_probabilities(place: Place) -> None:
+    """The same case twice, once by the mean of mirrored copies."""
+    first, second = place.probabilities / "a", place.probabilities / "b"
+    where = ("--workspace", str(place.workspace))
+    images = ("--model", place.model, "--input", place.images)
+    _must("predict", *images, "--output", first, "--save-probabilities", *where)
+    _must("predict", *images, "--output", second, "--save-probabilities", "--mirroring", *where)
 
 
 def _must(*arguments: object) -> None:

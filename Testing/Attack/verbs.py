@@ -178,6 +178,21 @@ VERBS: dict[str, Verb] = {
     "continue finished": Verb(
         (*PREDICT, "--continue"), (*MODEL_AND_IMAGES, "{predictions}"), ("{output}",), _segmented
     ),
+    "ensemble": Verb(
+        (
+            "ensemble",
+            "--input",
+            "{probabilities}/a",
+            "{probabilities}/b",
+            "--output",
+            "{output}",
+            *ONE_WORKER,
+            *IN_WORKSPACE,
+        ),
+        ("{probabilities}", "{images}"),
+        ("{output}",),
+        _segmented,
+    ),
     "evaluate": Verb(
         ("evaluate", "{references}", "{predictions}", *ONE_WORKER, *IN_WORKSPACE),
         ("{references}", "{predictions}"),

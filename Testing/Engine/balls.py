@@ -69,19 +69,27 @@ def ball_workspace(folder: Path, cases: int = 6, **changes) -> Workspace:
     return workspace
 
 
-def untrained_model(workspace: Workspace, configuration: str = "3d_fullres", channels: int = 1) -> Path:
+def untrained_model(workspace: Workspace, configuration: str = "3d_fullres") -> Path:
     """A model folder with the weights of a fresh network; what it segments is noise, but the same each time."""
+    plans = read_json(workspace.preprocessed / NAME / "nnUNetPlans.json")
+    folder = workspace.results / NAME / f"nnUNetTrainer__nnUNetPlans__{configuration}"
+    return write_untrained(folder, plans, read_json(workspace.raw / NAME / "dataset.json"))
+
+
+def write_untrained(folder: Path, plans: dict, dataset: dict) -> Path:
+    """A model folder `…__configuration` for two labels, with the weights of a fresh network."""
     # Here, because most who want balls need no torch.
     import torch
 
     from SegAutoPlanLib.networks import build_network, write_checkpoint
 
-    folder = workspace.results / NAME / f"nnUNetTrainer__nnUNetPlans__{configuration}"
-    plans = workspace.preprocessed / NAME / "nnUNetPlans.json"
-    write_json(folder / "plans.json", read_json(plans))
-    write_json(folder / "dataset.json", read_json(workspace.raw / NAME / "dataset.json"))
+    configuration = folder.name.rpartition("__")[2]
+    write_json(folder / "plans.json", plans)
+    write_json(folder / "dataset.json", dataset)
     torch.manual_seed(0)
-    network = build_network(read_plan(plans).configurations[configuration].architecture, channels, 3)
+    network = build_network(
+        read_plan(folder / "plans.json").configurations[configuration].architecture, len(dataset["channel_names"]), 3
+    )
     content = {
         "network_weights": network.state_dict(),
         "init_args": {"configuration": configuration},

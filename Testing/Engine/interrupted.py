@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
+from Testing.Fixtures.probability_folders import write_folders
 
 from .balls import NAME, ball_case, ball_workspace, untrained_model
 from .raw_datasets import write_image
@@ -195,12 +196,19 @@ def _predict_with_probabilities(sound: Path) -> Prepared:
     return [argument for argument in arguments if argument != "--continue"] + ["--save-probabilities"], moments
 
 
+def _ensemble(sound: Path) -> Prepared:
+    write_folders(sound, "labels")
+    folders = ["--input", "{place}/a", "{place}/b", "--output", "{place}/out"]
+    return ["ensemble", *folders, "--save-probabilities", "--workers", "1"], 3
+
+
 PREPARED: dict[str, Callable[[Path], Prepared]] = {
     "preprocess": _preprocess,
     "train": _train,
     "train with resume": _resume,
     "predict": _predict,
     "predict with probabilities": _predict_with_probabilities,
+    "ensemble": _ensemble,
 }
 
 

@@ -26,9 +26,13 @@ from SegAutoPlanLib.evaluation import evaluate_folder
 from SegAutoPlanLib.executors import Workers, run_cases
 from SegAutoPlanLib.fingerprint import extract_fingerprint, extraction
 from SegAutoPlanLib.importing import import_pairs
+from SegAutoPlanLib.models import ModelFolder
+from SegAutoPlanLib.pipeline.predict import PredictOptions
+from SegAutoPlanLib.pipeline.predict_on_cluster import LoadedNetworks, networks_of
 from SegAutoPlanLib.planning import plan_experiments
 from SegAutoPlanLib.preprocessing import preprocess_dataset
 from SegAutoPlanLib.progress import Reporter
+from Testing.Engine.balls import ball_case, ball_workspace, untrained_model
 from Testing.Engine.dask_cluster import DaskCluster, dask_cluster
 from Testing.Engine.raw_datasets import labels, write_description, write_image, write_raw_dataset
 
@@ -166,6 +170,48 @@ def test_verbs_take_a_scheduler(raw, cluster, tmp_path, capsys):
     assert len([file for file in files if file.name.endswith(".case.safetensors")]) == 2 * CASES
     for file in files:
         assert (tmp_path / "there" / file).read_bytes() == (tmp_path / "here" / file).read_bytes(), file
+
+
+def test_a_cluster_predicts_and_averages_what_this_computer_would(cluster, tmp_path, capsys, monkeypatch):
+    workspace = ball_workspace(tmp_path / "workspace")
+    models = [str(untrained_model(workspace, configuration)) for configuration in ("3d_fullres", "2d")]
+    for number in range(3):
+        write_image(ball_case(number)[0], tmp_path / "in" / f"case{number}_0000.nii.gz")
+    # A path that is relative here means another file in a worker's folder, so that none is sent.
+    monkeypatch.chdir(tmp_path)
+    for side, where in (("here", []), ("there", ["--scheduler", cluster.address])):
+        for name, chosen in (("both", models), ("one", models[:1])):
+            command = ["predict", "--model", *chosen, "--input", "in", "--output", f"{side}/{name}", *where]
+            assert main([*command, "--save-probabilities", "--device", "cpu", "--no-mirroring"]) == 0
+        folders = [f"{side}/one", f"{side}/both"]
+        assert main(["ensemble", "--input", *folders, "--output", f"{side}/mean", *where]) == 0
+    files = [path.relative_to("here") for path in Path("here").rglob("*") if path.is_file()]
+    voxels = [file for file in files if file.name.endswith(".nii.gz")]
+    assert len(voxels) == 3 * 3
+    for file in voxels:
+        assert (Path("there") / file).read_bytes() == (Path("here") / file).read_bytes(), file
+    kept = {file for file in files if file.name != "lock"}
+    assert {path.relative_to("there") for path in Path("there").rglob("*") if path.is_file()} == kept
+
+    (tmp_path / "in" / "case2_0000.nii.gz").write_bytes(b"no image")
+    capsys.readouterr()
+    assert main(["predict", "--model", models[0], "--input", "in", "--output", "broken", "--scheduler",
+                 cluster.address, "--device", "cpu"]) == 2  # fmt: skip
+    assert "case2_0000.nii.gz: " in capsys.readouterr().err
+    assert not list(Path("broken").rglob(".writing*"))
+
+
+def test_a_worker_loads_the_networks_once_until_they_are_trained_again(tmp_path):
+    workspace = ball_workspace(tmp_path)
+    folder = ModelFolder.read(untrained_model(workspace))
+    options = PredictOptions(folder.path, [tmp_path], tmp_path / "out", device="cpu")
+    loaded = LoadedNetworks()
+    first = loaded.get(networks_of([folder], options.networks))
+    assert loaded.get(networks_of([folder], options.networks)) is first
+    assert loaded.get(networks_of([folder], {**options.networks, "step_size": 0.7})) is not first
+    again = loaded.get(networks_of([folder], options.networks))
+    os.utime(folder.path / "fold_0" / "checkpoint_final.pth", (1, 1))
+    assert loaded.get(networks_of([folder], options.networks)) is not again
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(raw, tmp_path, capsys, monkeypatch):
@@ -321,6 +367,16 @@ def test_another_version_on_a_worker_is_a_sentence(cluster, monkeypatch):
     monkeypatch.setattr(distributed.versions, "_version_cached", lambda name: "1.2.3")
     with pytest.raises(UserInputError, match=r"has dask .*, but here it is 1\.2\.3"):
         connect(cluster.address)
+    monkeypatch.undo()
+    versions = distributed.versions._version_cached
+    monkeypatch.setattr(
+        distributed.versions, "_version_cached", lambda name: "9" if name == "torch" else versions(name)
+    )
+    with (
+        pytest.raises(UserInputError, match=r"the worker .* has torch .*, but here it is 9; install the same"),
+        connected_cluster(cluster.address, ["torch"]),
+    ):
+        pass
 
 
 def test_without_the_package_the_remedy_is_named(monkeypatch):

@@ -17,7 +17,7 @@ from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.images import read_image
 from SegAutoPlanLib.inference import SegmentCasesOptions, Segmenter, load_model, segment_cases
-from SegAutoPlanLib.inference.export import grid_interpolation, logits_to_segmentation, resampled_slabs
+from SegAutoPlanLib.inference.resampled_logits import grid_interpolation, logits_to_segmentation, resampled_slabs
 from SegAutoPlanLib.inference.sliding_window import WindowOptions, predict_logits
 from SegAutoPlanLib.inference.tiling import gaussian_weights, padding_to, tile_starts, tiles
 from SegAutoPlanLib.labels import LabelScheme
@@ -171,7 +171,7 @@ def test_a_plan_that_asks_for_the_nearest_voxel_gets_it_along_every_axis():
 
 
 def test_slabs_are_thin_when_there_are_many_classes(monkeypatch):
-    monkeypatch.setattr("SegAutoPlanLib.inference.export.SLAB_BYTES", 4 * 3 * 50 * 16 * 16 * 2)
+    monkeypatch.setattr("SegAutoPlanLib.inference.resampled_logits.SLAB_BYTES", 4 * 3 * 50 * 16 * 16 * 2)
     logits = torch.randn(50, 8, 16, 16)
     slabs = list(resampled_slabs(logits, grid_interpolation((8, 16, 16), (16, 16, 16), (1,) * 3, (1,) * 3, LINEAR)))
     assert [part.stop - part.start for part, _ in slabs] == [2] * 8

@@ -51,7 +51,7 @@ def models(tmp_path_factory) -> dict[int, Path]:
         for first, channel in itertools.product(sorted((raw / "imagesTr").iterdir()), range(1, channels)):
             shutil.copyfile(first, first.with_name(first.name.replace("_0000", f"_{channel:04d}")))
         plan_small(workspace, patch=PATCH)
-        made[channels] = untrained_model(workspace, channels=channels)
+        made[channels] = untrained_model(workspace)
     return made
 
 

@@ -22,6 +22,7 @@ from . import (
     other_formats,
     outputs,
     plan,
+    probabilities,
     recipe,
     runs,
     segments,
@@ -45,6 +46,7 @@ TABLES = (
     options,
     recipe,
     outputs,
+    probabilities,
     kills,
 )
 
