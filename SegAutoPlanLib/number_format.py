@@ -8,6 +8,9 @@ from typing import Any
 from .schema import flag, one_of, record
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+AUTOMATIC, FULL = "auto", "full"
+PRECISION_CHOICES = (AUTOMATIC, FULL)
+"""What `--precision` takes: the format that is the fastest here, or float32."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from .names import safe_name
 
 DATASET_NAME = re.compile(r"Dataset([0-9]{3})_.+")
 NUMBER = re.compile(r"[0-9]{1,9}")
+FORMATS_FILE = "number_formats.json"
+"""What networks compute fastest in on this machine."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,15 @@ class Workspace:
             part("nnUNet_results", default.results),
             default.runs,
         )
+
+    @property
+    def formats_file(self) -> Path:
+        """Where number formats of models that belong to no dataset are remembered: in the workspace if there is one.
+
+        Segmenting needs none; then it is where the user's programs keep what they can make again.
+        """
+        root = self.runs.parent
+        return (root if root.is_dir() else _cache_folder() / "segautoplan") / FORMATS_FILE
 
     def dataset_name(self, dataset: str | int | Path) -> str:
         """The `DatasetXXX_Name` that an id (4), a name, or a path to a raw dataset folder means.
@@ -94,3 +106,11 @@ class Workspace:
             f"{self.raw}: no dataset with id {identifier} (a folder Dataset{identifier:03d}_NAME); "
             "check the id or give --workspace."
         )
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..errors import UserInputError
 from ..models import fold_of
+from ..number_format import AUTOMATIC, PRECISION_CHOICES
 from ..planning.presets import FULL_PLANS_NAME
 
 Record = TypeVar("Record")
@@ -59,6 +60,16 @@ def add_plans(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """What computes."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """What networks compute in."""
+    parser.add_argument(
+        "--precision",
+        default=AUTOMATIC,
+        choices=PRECISION_CHOICES,
+        help="auto: the number format that is the fastest here, measured once; full: float32",
+    )
 
 
 def positive(text: str) -> int:

@@ -17,6 +17,7 @@ from .arguments import (
     add_dataset,
     add_device,
     add_plans,
+    add_precision,
     add_scheduler,
     add_workers,
     fold,
@@ -75,12 +76,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-checkpoints", dest="checkpoints", action="store_false", help="write nothing but the final checkpoint"
     )
     parser.add_argument("--seed", type=int, default=12345, metavar="N")
-    parser.add_argument(
-        "--precision",
-        default="auto",
-        choices=("auto", "full"),
-        help="auto: the number format that is the fastest here, measured once; full: float32",
-    )
+    add_precision(parser)
 
 
 def _train(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
@@ -170,14 +166,33 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         "believe what is complete)",
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
+    add_precision(parser)
+    inexact = parser.add_argument_group("inexact", "sooner on large images, with other segmentations than the model's")
+    inexact.add_argument("--skip-air", action="store_true", help="inexact: tiles without body are background")
+    inexact.add_argument(
+        "--coarse-step-above",
+        type=positive,
+        metavar="TILES",
+        help="inexact: a larger step where an image has more tiles than this",
+    )
+    inexact.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="MINUTES",
+        help="inexact: per image, after which only what is not covered yet is computed, without mirrored copies",
+    )
     add_scheduler(parser)
 
 
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.predict import PredictOptions, predict
 
-    written = predict(workspace, record(PredictOptions, given), reporter).files
-    return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
+    predicted = predict(workspace, record(PredictOptions, given), reporter)
+    label = f", inexact ({predicted.inexact})" if predicted.inexact else ""
+    return Result(
+        f"{len(predicted.files)} segmentation(s) in {given.output}{label}",
+        {"files": [str(file) for file in predicted.files], "inexact": predicted.inexact or None},
+    )
 
 
 def _ensemble_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,8 +26,8 @@ from ..models import ModelFolder
 from ..planning.budget import VALUE_BYTES, require_memory, require_volume_fits
 from ..preprocessing.grid import Neighbours, spacing_to_reach, target_shape
 from ..progress import SILENT, Reporter
-from .export import SLAB_BYTES, grid_interpolation, resampled_slabs
 from .model import TrainedModel
+from .resampled_logits import SLAB_BYTES, grid_interpolation, resampled_slabs
 from .segment import Segmentation, Segmenter
 from .stages import NetworkAnswer, PreparedCase, Stages, differences, load_stages
 
@@ -114,7 +114,7 @@ class Ensemble:
             )
         answers = []
         for member, case in zip(self.members, prepared, strict=True):
-            answer = member.logits(case, with_probabilities, reporter)
+            answer = member.logits(case, with_probabilities, reporter, whole=len(self.members) > 1)
             if len(self.members) > 1:
                 answer = NetworkAnswer(answer.segmenter, answer.case, answer.logits.cpu())
             answers.append(answer)

@@ -16,7 +16,7 @@ from ..models import ModelFolder, first_stage_folder
 from ..preprocessing import PreprocessedCase
 from ..progress import SILENT, Reporter
 from .model import TrainedModel, load_model
-from .segment import Segmenter
+from .segment import Segmentation, Segmenter
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class PreparedCase:
 
 @dataclass(frozen=True)
 class NetworkAnswer:
-    """The logits (heads, z, y, x) of a preprocessed case, and whose they are."""
+    """What became of a preprocessed case, and whose it is."""
 
     segmenter: Segmenter
     case: PreprocessedCase
-    logits: torch.Tensor
+    logits: torch.Tensor | Segmentation
+    """(heads, z, y, x); the segmentation itself, where those of all classes did not fit and were not all wanted."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,16 @@ class Stages:
         return PreparedCase(stages, case, image if len(stages) > 1 else None)
 
     def logits(
-        self, prepared: PreparedCase, with_probabilities: bool = False, reporter: Reporter = SILENT
+        self,
+        prepared: PreparedCase,
+        with_probabilities: bool = False,
+        reporter: Reporter = SILENT,
+        whole: bool = False,
     ) -> NetworkAnswer:
         """Run the stages; each one's segmentation on the image's grid becomes a channel per label of the next.
+
+        Args:
+            whole: whether all logits are wanted, even where they hardly fit.
 
         Raises:
             UserInputError: there is no memory for it, or the network computes no numbers.
@@ -90,7 +98,9 @@ class Stages:
             previous = found[None].astype(np.int16 if found.dtype == np.uint8 else np.int32)
             case = following.preprocess(prepared.image, previous)
         self.last.require_fits(case, with_probabilities)
-        return NetworkAnswer(self.last, case, self.last.logits(case, reporter))
+        if whole:
+            return NetworkAnswer(self.last, case, self.last.logits(case, reporter))
+        return NetworkAnswer(self.last, case, self.last.answer(case, with_probabilities, reporter))
 
 
 def load_stages(

@@ -31,11 +31,15 @@ HOPELESS = 1.5
 """A format that takes so many times the fastest's time is not run again."""
 
 FORMATS_FILE = mapping_of(
-    record({"number_format": NUMBER_FORMAT, "seconds": mapping_of(number(above=0), longest=20)}, others=()),
+    record(
+        {"number_format": NUMBER_FORMAT, "seconds": mapping_of(number(above=0), longest=20)},
+        {"agreement": number(0, 1)},
+        others=(),
+    ),
     text(),
     longest=MOST_ENTRIES,
 )
-"""By machine and work, the fastest format, and what each took, for people."""
+"""By machine and work, the fastest format, what each took, for people, and how well its labels agree with float32's."""
 
 
 def machine_and(work: str, device: torch.device) -> str:
@@ -55,8 +59,22 @@ def remembered(file: Path, key: str) -> NumberFormat | None:
     return None if entry is None else number_format_of(entry["number_format"])
 
 
-def remember(file: Path, key: str, number_format: NumberFormat, seconds: dict[NumberFormat, float]) -> None:
+def remembered_agreement(file: Path, key: str) -> float | None:
+    """The share of voxels on whose labels the remembered format agreed with float32, where that was asked."""
+    return _entries(file).get(key, {}).get("agreement")
+
+
+def remember(
+    file: Path,
+    key: str,
+    number_format: NumberFormat,
+    seconds: dict[NumberFormat, float],
+    agreement: float | None = None,
+) -> None:
     """Write the result beside those for other keys; of too many, those written first go.
+
+    Args:
+        agreement: the share of voxels on whose labels the format agrees with float32.
 
     Raises:
         UserInputError: the file cannot be written.
@@ -64,13 +82,18 @@ def remember(file: Path, key: str, number_format: NumberFormat, seconds: dict[Nu
     entries = {name: entry for name, entry in _entries(file).items() if name != key}
     kept = dict(list(entries.items())[-(MOST_ENTRIES - 1) :])
     times = {str(tried): round(its, 4) for tried, its in seconds.items()}
-    write_json(file, {**kept, key: {"number_format": vars(number_format), "seconds": times}})
+    entry = {"number_format": vars(number_format), "seconds": times}
+    if agreement is not None:
+        entry["agreement"] = agreement
+    write_json(file, {**kept, key: entry})
 
 
 def measure(
     formats: Sequence[NumberFormat],
     prepare: Callable[[NumberFormat], Callable[[], Any]],
     allowed_s: float = math.inf,
+    is_admissible: Callable[[NumberFormat], bool] = lambda _: True,
+    is_worth: Callable[[float], bool] | None = None,
 ) -> tuple[NumberFormat, dict[NumberFormat, float]]:
     """The fastest format, and the seconds of each that was tried.
 
@@ -82,16 +105,25 @@ def measure(
             is tried after one that is far faster.
         prepare: what is to be run in a format; each is run a few times, the first one untimed.
         allowed_s: no other format is tried once this is spent.
+        is_admissible: asked of each other format after its first run; one that is not is no more run, nor returned.
+        is_worth: asked once the usual format has run, with its seconds; if not, no other is tried.
     """
     started = time.perf_counter()
     usual, *others = formats
     run_usual = prepare(usual)
     seconds = {usual: _timed(run_usual)}
+    if is_worth is not None:
+        # The first run of a process makes kernels, too.
+        seconds[usual] = min(seconds[usual], _timed(run_usual))
+        others = others if is_worth(seconds[usual]) else []
     for other in others:
         if time.perf_counter() - started > allowed_s:
             break
         run = prepare(other)
-        seconds[other] = _timed(run)
+        took = _timed(run)
+        if not is_admissible(other):
+            continue
+        seconds[other] = took
         if seconds[other] < HOPELESS * 2 * min(seconds.values()):
             _time_by_turns({usual: run_usual, other: run}, seconds)
         if seconds[other] < FAR_FASTER * seconds[usual]:

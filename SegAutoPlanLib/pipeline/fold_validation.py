@@ -18,7 +18,7 @@ from ..preprocessing.dataset_preprocessing import ground_truth_folder
 from ..progress import Reporter
 from ..training import TrainingTask
 from ..training.distributed import Ranks
-from ..workspace import Workspace
+from ..workspace import FORMATS_FILE, Workspace
 from .cascade import next_stages
 from .train_options import TrainOptions
 
@@ -64,7 +64,14 @@ def validate_fold(
     with ranks.all_or_none():
         written = segment_preprocessed_folder(
             # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
-            Segmenter(load_model(task.model_folder, [task.fold], checkpoint), options.device, mirroring=True),
+            Segmenter(
+                load_model(task.model_folder, [task.fold], checkpoint),
+                options.device,
+                mirroring=True,
+                precision=options.precision,
+                formats_file=workspace.preprocessed / raw.name / FORMATS_FILE,
+                cases=len(ranks.share_of(task.validation_cases)),
+            ),
             task.preprocessed,
             ranks.share_of(task.validation_cases),
             output,

@@ -11,13 +11,15 @@ from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, load_ensemble
 from ..inference.ensemble import require_alike
 from ..inference.predict import cases_to_do, segment_all
-from ..inference.tiling import LOWEST_STEP_SIZE
+from ..inference.tiling import LOWEST_STEP_SIZE, MAX_TILES
 from ..models import ModelFolder
 from ..models.names import folds_to_average
+from ..number_format import AUTOMATIC, PRECISION_CHOICES
 from ..progress import SILENT, Reporter
-from ..schema import either, nothing, number
+from ..schema import either, nothing, number, one_of, whole
+from ..shortcuts import Shortcuts
 from ..workspace import Workspace
-from .option_rules import ADDRESS, require_option
+from .option_rules import ADDRESS, MINUTES, require_option
 from .predict_on_cluster import predict_on_cluster
 
 
@@ -53,10 +55,21 @@ class PredictOptions:
     """(K, N): do the K-th of N parts, every N-th case."""
     scheduler: str | None = None
     """Address of a Dask cluster's scheduler that works on the cases instead of this computer."""
+    precision: str = AUTOMATIC
+    """`auto`: the number format that is the fastest here and gives the same labels; `full`: float32."""
+    skip_air: bool = False
+    """Inexact, as are the next two: tiles without body are background."""
+    coarse_step_above: int | None = None
+    """An image of more tiles is segmented with a larger step, as far as needed."""
+    time_limit: float | None = None
+    """Minutes per image, after which only what is not covered yet is computed."""
 
     def __post_init__(self) -> None:
         require_option("--scheduler", self.scheduler, either(nothing, ADDRESS))
         require_option("--step-size", self.step_size, number(LOWEST_STEP_SIZE, 1))
+        require_option("--precision", self.precision, one_of(*PRECISION_CHOICES))
+        require_option("--coarse-step-above", self.coarse_step_above, either(nothing, whole(1, MAX_TILES)))
+        require_option("--time-limit", self.time_limit, MINUTES)
         if self.folds is not None:
             object.__setattr__(self, "folds", folds_to_average(self.folds))
         if not self.models:
@@ -73,6 +86,11 @@ class PredictOptions:
         return (self.model,) if isinstance(self.model, (str, Path)) else tuple(self.model)
 
     @property
+    def shortcuts(self) -> Shortcuts:
+        """What is left out."""
+        return Shortcuts(self.skip_air, self.coarse_step_above, self.time_limit)
+
+    @property
     def networks(self) -> dict[str, Any]:
         """What `load_ensemble` takes beside the folders."""
         return {
@@ -84,6 +102,8 @@ class PredictOptions:
             "mirroring": self.mirroring,
             "step_size": self.step_size,
             "use_gaussian": self.use_gaussian,
+            "precision": self.precision,
+            "shortcuts": self.shortcuts,
         }
 
 
@@ -92,9 +112,11 @@ class Predicted:
     """The segmentations that were written."""
 
     files: tuple[Path, ...]
+    inexact: str = ""
+    """The options that made them other than the model's; empty where they are exact."""
 
 
-def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
+def predict(workspace: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
     """Segment images and write the segmentations on their grids.
 
     Raises:
@@ -108,9 +130,13 @@ def predict(_: Workspace, options: PredictOptions, reporter: Reporter = SILENT) 
         options.save_probabilities, options.previous_stage, options.skip_existing, options.overwrite, options.part
     )
     models = [ModelFolder.read(folder) for folder in options.models]
+    inexact = options.shortcuts.in_words()
     # Before the weights: what is wrong with the folders is said at once.
     require_alike(models)
     with cases_to_do(models, inputs, options.output, choices) as todo:
         if options.scheduler is not None:
-            return Predicted(predict_on_cluster(models, todo, options.networks, options.scheduler, reporter))
-        return Predicted(tuple(segment_all(load_ensemble(models, **options.networks), todo, reporter)))
+            files = predict_on_cluster(models, todo, options.networks, options.scheduler, reporter)
+            return Predicted(files, inexact)
+        here = {"formats_file": workspace.formats_file, "cases": len(todo.cases)}
+        ensemble = load_ensemble(models, **options.networks, **here)
+        return Predicted(tuple(segment_all(ensemble, todo, reporter)), inexact)

@@ -15,6 +15,7 @@ from ..locks import exclusive
 from ..losses import find_loss
 from ..models import VALIDATION_FOLDER
 from ..networks.device import choose_device
+from ..number_format import FULL
 from ..progress import SILENT, Reporter
 from ..rank import rank_from_environment
 from ..training import Recipe, TrainingTask
@@ -22,13 +23,13 @@ from ..training.augmentation.elastic import load_elastic_deform
 from ..training.augmentation_presets import AUGMENTATIONS
 from ..training.benchmark import RESULT_FILE
 from ..training.distributed import Ranks, joined
-from ..training.format_choice import FULL, choose_format
+from ..training.format_choice import choose_format
 from ..training.freezing import require_weights_to_keep
 from ..training.launch import launch_ranks
 from ..training.nodes import Nodes
 from ..training.time_budget import TimeBudget
 from ..training.trainer import train_fold
-from ..workspace import Workspace
+from ..workspace import FORMATS_FILE, Workspace
 from .fold_task import fold_folder_of, prepare_fold
 from .fold_validation import TrainedFold, validate_fold
 from .pretrained import read_pretrained
@@ -36,7 +37,6 @@ from .train_options import TrainOptions, recipe_of
 
 __all__ = ["Benchmark", "TrainOptions", "TrainedFold", "train"]
 
-FORMATS_FILE = "number_formats.json"
 LOCK_FILE = ".training.lock"
 RESTARTS = 3
 """How often a training in several processes goes on from its last checkpoint after one of them has died."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..errors import UserInputError
 from ..models import fold_of
+from ..number_format import AUTOMATIC, PRECISION_CHOICES
 from ..planning.presets import FULL_PLANS_NAME
 from ..schema import one_of
 from ..training import Recipe, find_recipe
-from ..training.format_choice import AUTOMATIC, PRECISION_CHOICES
 from .option_rules import COUNT, LENGTH, MINUTES, SEED, require_option, require_plans_name, require_rendezvous
 
 SHORT_BUDGET_MINUTES = 120

@@ -87,7 +87,7 @@ def set_course(
     pace = rehearse(step, state, task, local_batch_size(task, ranks))
     pace = Pace(*map(ranks.of_main, (pace.step_s, pace.tile_s)))
     left = state.timed.left_s if budget is None else ranks.of_main(budget.ends - time.monotonic())
-    fit = fit_into(left, pace, task.validation_tiles)
+    fit = fit_into(left, pace, task.validation_tiles, len(ranks.share_of(task.validation_cases)))
     if budget is not None:
         require_enough(budget.minutes, left, fit, pace)
         spent = state.seconds_trained

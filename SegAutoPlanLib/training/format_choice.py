@@ -12,7 +12,7 @@ import torch
 
 from ..networks.casting import candidates, usual_format
 from ..networks.format_memory import machine_and, measure, remember, remembered
-from ..number_format import FORMATS, FULL_PRECISION, NumberFormat
+from ..number_format import AUTOMATIC, FORMATS, FULL, FULL_PRECISION, NumberFormat
 from ..planning.architecture_json import architecture_to_json
 from ..progress import SILENT, Reporter
 from .distributed import ALONE, Ranks
@@ -28,8 +28,6 @@ SAMPLES_ON_A_CPU = 2
 """Of a batch: which format is faster does not depend on their number there, what measuring costs does."""
 SHARE_OF_BUDGET = 0.1
 """What a measurement may take of a time budget; the faster format gives it back."""
-AUTOMATIC, FULL = "auto", "full"
-PRECISION_CHOICES = (AUTOMATIC, FULL)
 
 
 def choose_format(

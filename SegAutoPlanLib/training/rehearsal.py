@@ -10,6 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..networks import UNet
+from ..networks.casting import as_input, computing_in, usual_format
+from ..networks.samples_at_once import samples_at_once
+from ..number_format import FULL_PRECISION
 from ..rank import Rank
 from .sampling import positions_of_rank
 from .state import TrainingState
@@ -30,12 +34,36 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     scaler = state.scaler.state_dict() if state.scaler else None
     images, labels = random_batch(task, batch_size)
     step_s = _median_seconds(lambda: step.train(images, labels))
-    forward_s = _median_seconds(lambda: float(step.evaluate(images, labels).loss))
+    tile_s = _seconds_per_tile(state.network, task)
     state.network.load_state_dict(before[0])
     state.optimizer.load_state_dict(before[1])
     if scaler is not None:
         state.scaler.load_state_dict(scaler)
-    return Pace(step_s, forward_s / batch_size)
+    return Pace(step_s, tile_s)
+
+
+def _seconds_per_tile(network: UNet, task: TrainingTask) -> float:
+    """Of the validation at the end.
+
+    In the device's usual format: whether the labels of a faster one agree with float32's is known only of a trained
+    network.
+    """
+    device = next(network.parameters()).device
+    number_format = FULL_PRECISION if task.full_precision else usual_format(device)
+    # The mirrored copies of a tile go through together; a case may have no other tile.
+    copies = 2 ** len(task.mirror_axes)
+    images, _ = random_batch(task, min(copies, samples_at_once(device.type, task.configuration.patch_size)))
+
+    def forward() -> float:
+        with torch.inference_mode(), computing_in(number_format, device):
+            return float(network(as_input(images, number_format, device)).mean())
+
+    supervised, network.deep_supervision = network.deep_supervision, False
+    network.eval()
+    try:
+        return _median_seconds(forward) / len(images)
+    finally:
+        network.deep_supervision = supervised
 
 
 def local_batch_size(task: TrainingTask, rank: Rank) -> int:

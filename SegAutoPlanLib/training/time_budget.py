@@ -13,7 +13,9 @@ LARGEST_RESERVE = 0.15
 LEAST_STEPS = 20
 """Below this no network learns anything."""
 TILE_SLOWNESS = 1.3
-"""A tile alone takes longer than as one of a batch, and its volume has to be read and written."""
+"""A tile has a place in a volume, and other programs come and go: the last case is to be validated, too."""
+CASE_S = 0.15
+"""Of reading a case, bringing it back to its image's grid, writing it and comparing it with its reference."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Pace:
     step_s: float
     """A training step."""
     tile_s: float
-    """One patch forward."""
+    """One patch forward, as the validation does it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,16 @@ class Fit:
     """For the validation at the end."""
 
 
-def fit_into(left_s: float, pace: Pace, validation_tiles: int) -> Fit:
+def fit_into(left_s: float, pace: Pace, validation_tiles: int, validation_cases: int = 0) -> Fit:
     """How many steps there is time for.
 
     Args:
         left_s: of the budget.
         validation_tiles: tiles of all validation cases, mirrored copies included.
+        validation_cases: how many that are.
     """
-    reserve = min(validation_tiles * pace.tile_s * TILE_SLOWNESS, LARGEST_RESERVE * left_s)
+    validation = validation_tiles * pace.tile_s * TILE_SLOWNESS + validation_cases * CASE_S
+    reserve = min(validation, LARGEST_RESERVE * left_s)
     return Fit(max(left_s - reserve, 0.0) / pace.step_s, reserve)
 
 

@@ -77,8 +77,8 @@ def test_the_fastest_is_measured_once_and_remembered(workspace, memory, monkeypa
     report = Recorder()
     assert the_format(train(workspace, OPTIONS, report)) == BFLOAT16
     assert measured == [candidates(CPU)]
-    [told] = [event["message"] for event in report.events if event["event"] == "number_format"]
-    assert "bfloat16, channels-last" in told
+    told = " ".join(event["message"] for event in report.events if event["event"] == "number_format")
+    assert "Training computes in 16-bit numbers (bfloat16, channels-last)" in told
     assert the_format(train(workspace, OPTIONS)) == BFLOAT16
     assert len(measured) == 1
 

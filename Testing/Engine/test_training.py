@@ -15,10 +15,10 @@ from SegAutoPlanLib.dataset import load_dataset
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.inference import Segmenter
-from SegAutoPlanLib.inference.sliding_window import VOXELS_AT_ONCE
 from SegAutoPlanLib.labels import LabelScheme
 from SegAutoPlanLib.losses import build_loss
 from SegAutoPlanLib.networks import build_network, load_pretrained, read_checkpoint
+from SegAutoPlanLib.networks.samples_at_once import VOXELS_AT_ONCE
 from SegAutoPlanLib.pipeline.plan import find_plan
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.pretrained import read_pretrained

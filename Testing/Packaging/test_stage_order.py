@@ -39,6 +39,7 @@ HELPERS = {
     "progress",
     "rank",
     "schema",
+    "shortcuts",
     "stop_signals",
     "workspace",
 }
