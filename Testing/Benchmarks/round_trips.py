@@ -111,7 +111,8 @@ class Trip:
         extra = ("--previous-stage", previous) if previous else ()
         where = ("--input", self.raw / self.row.dataset / "imagesTs", "--output", output)
         model = ("--model", self.model(trained_by, configuration), "--folds", "all")
-        self.ours("predict", *model, *where, "--device", "cpu", "--mirroring", "--save-probabilities", *extra)
+        how = ("--device", "cpu", "--precision", "full", "--mirroring", "--save-probabilities")
+        self.ours("predict", *model, *where, *how, *extra)
         return output
 
     def segment_there(self, trained_by: str, configuration: str, previous: Path | None) -> Path:
