@@ -120,7 +120,7 @@ def labels_of(image: sitk.Image) -> np.ndarray:
 
 def test_a_missing_channel_is_named(two_channels):
     two_channels.image(ball())
-    assert "1 channel" in two_channels.refuse()
+    assert "segautoplan: a: The image has 1 channel" in two_channels.refuse()
     for channel in range(2):
         two_channels.image(ball(), "b", channel)
     assert "a_0001.nii.gz: this channel of a is missing" in two_channels.refuse()
