@@ -30,7 +30,8 @@ from ..models import ModelName, checkpoint_path, fold_path, next_stage_path
 from ..models.names import ALL_CASES
 from ..planning.plan import Configuration, Plan
 from ..preprocessing import open_training_case, preprocess_dataset
-from ..preprocessing.blosc2_labels import blosc2_is_installed, blosc2_path, is_of_ours, read_blosc2_labels
+from ..preprocessing.blosc2_file import blosc2_is_installed
+from ..preprocessing.blosc2_labels import blosc2_path, is_of_ours, read_blosc2_labels
 from ..preprocessing.previous_stage import (
     open_previous_labels,
     origin_of_previous_labels,

@@ -36,6 +36,9 @@ def build_sound_place(root: Path) -> Place:
     where = ("--workspace", str(place.workspace))
     _must("preprocess", DATASET, "--configurations", CONFIGURATION, "--workers", "1", *where)
     _must("train", DATASET, CONFIGURATION, "0", *SHORT_TRAINING, *where)
+    _must(
+        "convert-preprocessed", DATASET, "--to-nnunet", place.lair / "nnunet", "--configurations", CONFIGURATION, *where
+    )
     trained = place.results / MODEL
     # Where a stopped training would go on: what `--resume` reads.
     shutil.copy2(trained / "fold_0" / "checkpoint_best.pth", trained / "fold_0" / "checkpoint_latest.pth")

@@ -139,6 +139,7 @@ PREDICT = (
     "cpu",
     *IN_WORKSPACE,
 )
+CONVERT = ("convert-preprocessed", DATASET, "--configurations", CONFIGURATION, *ONE_WORKER)
 MODEL_AND_IMAGES = ("{model}", "{images}")
 
 VERBS: dict[str, Verb] = {
@@ -178,6 +179,12 @@ VERBS: dict[str, Verb] = {
     ),
     "pretrained model": Verb(
         (*TRAIN, "--pretrained", "{model}"), (RAW, PREPROCESSED, "{model}"), (PREPROCESSED, RESULTS), _weights
+    ),
+    "convert from nnunet": Verb(
+        (*CONVERT, "--from-nnunet", "{lair}/nnunet", *IN_WORKSPACE), (RAW, "{lair}/nnunet"), (PREPROCESSED,), _cases
+    ),
+    "convert to nnunet": Verb(
+        (*CONVERT, "--to-nnunet", "{output}", *IN_WORKSPACE), (RAW, PREPROCESSED), ("{output}", PREPROCESSED)
     ),
     "predict": Verb(PREDICT, MODEL_AND_IMAGES, ("{output}",), _segmented),
     "continue": Verb((*PREDICT, "--continue"), MODEL_AND_IMAGES, ("{output}",), _segmented),
