@@ -30,14 +30,19 @@ class TileAxis:
 
 @dataclass(frozen=True)
 class Tile:
+    """A box of the new grid, and the box of the old one between whose voxels its own lie."""
+
     axes: tuple[TileAxis, ...]
+    """(z, y, x)"""
 
     @property
     def source(self) -> tuple[slice, ...]:
+        """The box of the old grid."""
         return tuple(axis.source for axis in self.axes)
 
     @property
     def target(self) -> tuple[slice, ...]:
+        """The box of the new grid."""
         return tuple(axis.target for axis in self.axes)
 
     @property

@@ -97,7 +97,7 @@ def predict_on_cluster(
     results = run_cases(
         task,
         cases,
-        stage="cases",
+        stage="predict",
         workers=Workers(scheduler=scheduler, packages=("torch",)),
         reporter=reporter,
         ordered=True,

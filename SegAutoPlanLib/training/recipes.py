@@ -194,7 +194,10 @@ def _own() -> Iterator[NamedRecipe]:
         epochs=10,
         iterations_per_epoch=100,
         validation_iterations=10,
-        batch_size=2,
+        batch_size=1,
+        # With one sample per step, nnU-Net's "the last third of a batch" would be none.
+        oversampling="coin",
+        oversample_foreground=0.5,
         momentum=0.9,
         learning_rate=5e-2,
         results_name="nnUNetTrainer_timed",
