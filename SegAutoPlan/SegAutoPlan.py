@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
@@ -240,11 +240,39 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         """Start training and return its run at once; `options` are those of `train` on the command line."""
         return self._start("train", folder, configuration, str(fold), *options)
 
+    def inspectModel(self, path: Path | str) -> dict[str, Any]:
+        """What a model's folder or zip archive is, before anybody trusts it; see `ModelReport.to_json`.
+
+        Nothing of it is executed or unpacked. The window answers meanwhile.
+        """
+        return resultOf(self._run("inspect-model", Path(path)))
+
+    def importModel(self, path: Path | str, name: str | None = None, overwrite: bool = False) -> list[Path]:
+        """Take the models of a folder or zip archive into the workspace: all, or none. Returns their folders.
+
+        `name` is what their dataset is to be called here, e.g. `Dataset123_Liver`. The window answers meanwhile.
+        """
+        named = [] if name is None else ["--name", name]
+        found = resultOf(self._run("import-model", Path(path), *named, *(["--overwrite"] if overwrite else [])))
+        return [Path(folder) for folder in found["models"]]
+
+    def exportModel(self, model: Path | str, output: Path | str, options: Sequence[str] = ()) -> Path:
+        """Pack a model's folder, or all models of a dataset, into a zip archive, which nnU-Net installs, too.
+
+        `options` are those of `export-model` on the command line. The window answers meanwhile.
+        """
+        output = Path(output).absolute()
+        model = Path(model).absolute() if Path(model).is_dir() else Path(model)
+        resultOf(self._run("export-model", model, "--output", str(output), *options))
+        return output
+
     def _start(self, verb: str, folder: Path | str, *arguments: str) -> RunFolder:
-        folder = self.workspace.raw_folder(folder)
+        return self._run(verb, self.workspace.raw_folder(folder), *arguments)
+
+    def _run(self, verb: str, path: Path, *arguments: str) -> RunFolder:
         where = ["--workspace", str(self.workspaceFolder)]
         with in_sentences():
-            return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
+            return startEngine([verb, str(path), *arguments, *where], self.workspace, f"{verb}_{path.name}")
 
     def segment(
         self,

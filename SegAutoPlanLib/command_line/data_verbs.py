@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..pipeline.check import CheckOptions, check
+from ..pipeline.convert_preprocessed import ConvertPreprocessedOptions, convert_preprocessed
 from ..pipeline.fingerprint import FingerprintOptions, fingerprint
 from ..pipeline.import_dataset import KINDS, ImportOptions, import_dataset
 from ..pipeline.plan import PlanOptions, plan
@@ -92,6 +93,29 @@ def _preprocess(workspace: Workspace, given: argparse.Namespace, reporter: Repor
     return Result(text, {name: str(folder) for name, folder in folders.items()})
 
 
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    add_dataset(parser)
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument(
+        "--to-nnunet",
+        type=path,
+        metavar="FOLDER",
+        help="an nnUNet_preprocessed, where nnU-Net is to train",
+    )
+    way.add_argument(
+        "--from-nnunet", type=path, metavar="FOLDER", help="nnU-Net's nnUNet_preprocessed; it is only read"
+    )
+    add_plans(parser)
+    parser.add_argument("--configurations", nargs="+", metavar="NAME", help="default: 2d, 3d_fullres, 3d_lowres")
+    add_workers(parser)
+
+
+def _convert(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
+    folders = convert_preprocessed(workspace, record(ConvertPreprocessedOptions, given), reporter).folders
+    text = "\n".join(f"{name}: {folder}" for name, folder in folders.items())
+    return Result(text, {name: str(folder) for name, folder in folders.items()})
+
+
 DATA_VERBS = (
     Verb("import", "Make a raw dataset of what other programs left.", _import_arguments, _import),
     Verb("check", "Report every problem of a raw dataset.", _check_arguments, _check),
@@ -103,4 +127,10 @@ DATA_VERBS = (
     ),
     Verb("plan", "Decide how to preprocess and train, and say why.", _plan_arguments, _plan),
     Verb("preprocess", "Crop, normalise and resample every case.", _preprocess_arguments, _preprocess),
+    Verb(
+        "convert-preprocessed",
+        "Give preprocessed cases to nnU-Net, or take nnU-Net's.",
+        _convert_arguments,
+        _convert,
+    ),
 )

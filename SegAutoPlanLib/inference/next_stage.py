@@ -12,7 +12,8 @@ from torch import Tensor
 from ..labels import LabelScheme
 from ..planning.plan import Configuration
 from ..preprocessing import CaseGeometry
-from ..preprocessing.blosc2_labels import blosc2_is_installed, blosc2_path, save_blosc2_labels
+from ..preprocessing.blosc2_file import blosc2_is_installed
+from ..preprocessing.blosc2_labels import blosc2_path, save_blosc2_labels
 from ..preprocessing.grid import spacing_to_reach, target_shape
 from ..preprocessing.previous_stage import save_previous_labels
 from .resampled_labels import fill_labels

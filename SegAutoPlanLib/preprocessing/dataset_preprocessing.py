@@ -27,6 +27,8 @@ from .storage import case_path, preprocessed_identifiers, save_preprocessed, sto
 BYTES_PER_VALUE_READ = 12
 """Measured: the image as read, its labels and masks."""
 LOCK_FILE = ".preprocessing.lock"
+BESIDE_NNUNET = "segautoplan"
+NNUNET_ENDINGS = (".b2nd", ".npz")
 DEFAULT_CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 
 
@@ -54,7 +56,7 @@ def preprocess_dataset(
         StopRequested: the reporter was asked to stop.
     """
     root = Path(preprocessed_root) / dataset.name
-    work = _Work(dataset, plan, _chosen(plan, configurations), root)
+    work = _Work(dataset, plan, chosen_configurations(plan, configurations), root)
     folders = {configuration.name: work.folder(configuration) for configuration in work.configurations}
     write_json(root / DATASET_FILE, dataset.dataset_json.document)
     write_plan(plan, plan_path(root, plan.plans_name))
@@ -74,8 +76,34 @@ def preprocess_dataset(
                 reporter=reporter,
             ):
                 pass
-    _copy_ground_truth(dataset, ground_truth_folder(root), reporter)
+    copy_ground_truth(dataset, ground_truth_folder(root), reporter)
     return folders
+
+
+def cases_folder(preprocessed: Path, configuration: Configuration) -> Path:
+    """Where our cases of a configuration are, below the dataset's folder of preprocessed data.
+
+    Where nnU-Net has put its own (`nnUNet_preprocessed` is both programs'), ours go one folder further down: nnU-Net
+    reads no folder that holds other files beside them.
+
+    Raises:
+        UserInputError: by its name it would be elsewhere.
+    """
+    folder = nnunet_folder(preprocessed, configuration)
+    nnunets = (path for ending in NNUNET_ENDINGS for path in folder.glob(f"*{ending}"))
+    return folder if next(nnunets, None) is None else folder / BESIDE_NNUNET
+
+
+def nnunet_folder(preprocessed: Path, configuration: Configuration) -> Path:
+    """Where nnU-Net has its cases of a configuration.
+
+    Raises:
+        UserInputError: by its name it would be elsewhere.
+    """
+    problem = problem_of(folder_of_cases, configuration.data_identifier)
+    if problem is not None:
+        raise UserInputError(f'{configuration.name}: its "data_identifier" {problem}; correct the plan.')
+    return preprocessed / configuration.data_identifier
 
 
 @contextlib.contextmanager
@@ -95,7 +123,12 @@ def ground_truth_folder(preprocessed: Path) -> Path:
     return preprocessed / GROUND_TRUTH_FOLDER
 
 
-def _chosen(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
+def chosen_configurations(plan: Plan, names: Sequence[str] | None) -> tuple[Configuration, ...]:
+    """Those of these names; for None those of 2d, 3d_fullres, 3d_lowres that the plan has.
+
+    Raises:
+        UserInputError: one is not in the plan, or two would share a folder and differ.
+    """
     if names is None:
         names = [name for name in DEFAULT_CONFIGURATIONS if name in plan.configurations]
     chosen = tuple(plan.configuration(name) for name in dict.fromkeys(names))
@@ -137,10 +170,7 @@ class _Work:
     root: Path
 
     def folder(self, configuration: Configuration) -> Path:
-        problem = problem_of(folder_of_cases, configuration.data_identifier)
-        if problem is not None:
-            raise UserInputError(f'{configuration.name}: its "data_identifier" {problem}; correct the plan.')
-        return self.root / configuration.data_identifier
+        return cases_folder(self.root, configuration)
 
     def bytes_per_case(self) -> int:
         size = self.dataset.largest_case()
@@ -187,7 +217,7 @@ class _Work:
             raise UserInputError(f"{case.identifier}: {error}") from error
 
 
-def _copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> None:
+def copy_ground_truth(dataset: Dataset, folder: Path, reporter: Reporter) -> None:
     """Copy the label files, for evaluation, where they are newer than the copies."""
     folder.mkdir(parents=True, exist_ok=True)
     if not _ground_truth_to_copy(dataset, folder):

@@ -30,7 +30,8 @@ def write_balls(raw: Path, cases: int = 6, **changes) -> Path:
     """Write the raw dataset and return its folder."""
     folder = raw / NAME
     labels = {"background": 0, "ball": 1, "core": 2}
-    write_description(folder, channel_names={"0": "MR"}, numTraining=cases, **{"labels": labels, **changes})
+    description = {"channel_names": {"0": "MR"}, "numTraining": cases, "labels": labels, **changes}
+    write_description(folder, **description)
     for number in range(cases):
         image, segmentation = ball_case(number)
         write_image(image, folder / "imagesTr" / f"ball_{number}_0000.nii.gz", spacing=(1.0, 1.0, 1.0))
@@ -76,7 +77,7 @@ def untrained_model(workspace: Workspace, configuration: str = "3d_fullres") -> 
 
 
 def write_untrained(folder: Path, plans: dict, dataset: dict) -> Path:
-    """A model folder `…__configuration` for one channel and two labels, with the weights of a fresh network."""
+    """A model folder `…__configuration` for two labels, with the weights of a fresh network."""
     # Here, because most who want balls need no torch.
     import torch
 
@@ -86,7 +87,9 @@ def write_untrained(folder: Path, plans: dict, dataset: dict) -> Path:
     write_json(folder / "plans.json", plans)
     write_json(folder / "dataset.json", dataset)
     torch.manual_seed(0)
-    network = build_network(read_plan(folder / "plans.json").configurations[configuration].architecture, 1, 3)
+    network = build_network(
+        read_plan(folder / "plans.json").configurations[configuration].architecture, len(dataset["channel_names"]), 3
+    )
     content = {
         "network_weights": network.state_dict(),
         "init_args": {"configuration": configuration},

@@ -356,7 +356,7 @@ def test_folders_that_are_not_there_are_named(capsys, raw, workspace):
 def options_of(verb: str) -> type:
     """The options record in the verb's file, or in the one of its options."""
     # `import` is a word of Python's.
-    name = {"import": "import_dataset", "train": "train_options"}.get(verb, verb)
+    name = {"import": "import_dataset", "train": "train_options"}.get(verb, verb.replace("-", "_"))
     module = importlib.import_module(f"SegAutoPlanLib.pipeline.{name}")
     [record] = [
         value

@@ -82,7 +82,8 @@ def _without_permission() -> Iterator[Attack]:
     for mode, kind in ((0o555, "read-only"), (0o000, "forbidden")):
         for verb, folder in (("plan", "{workspace}"), ("fingerprint", "{workspace}"), ("predict", "{output}"),
                              ("evaluate", "{predictions}"), ("preprocess", "{preprocessed}"), ("check", "{raw}"),
-                             ("predict", "{images}"), ("predict", "{model}"), ("train", "{workspace}"),
+                             ("predict", "{images}"), ("convert to nnunet", "{output}"), ("predict", "{model}"),
+                             ("train", "{workspace}"),
                              ("look at model", "{model}"), ("look for models", "{lair}/models")):  # fmt: skip
             made = (Folder(folder, ""),) if folder == "{output}" else ()
             reads_only = verb in ("check", "look at model", "look for models") or folder in ("{images}", "{model}")
@@ -96,6 +97,7 @@ def _into_a_full_disk() -> Iterator[Attack]:
     """A disk that fills up; and a limit to the size of files, which to a writer is the same by another number."""
     for verb, folder, disks in (("plan", "{workspace}/preprocessed", (4, 8)), ("predict", "{output}", (4, 8)),
                                 ("train", "{workspace}/results", (4, 16, 40, 100)),
+                                ("convert to nnunet", "{output}", (4, 32)),
                                 ("import decathlon", "{workspace}/raw", (4, 32)),
                                 ("import pairs", "{workspace}/raw", (4, 16)),
                                 ("import nnunet-v1", "{workspace}/raw", (4, 32))):  # fmt: skip
