@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slicer
 import vtk
@@ -31,6 +31,7 @@ if importlib.util.find_spec("SegAutoPlanLib") is None:
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from SegAutoPlanUI.engine.engine_process import defaultWorkspaceFolder, startEngine
+from SegAutoPlanUI.engine.warm_engine import warmEngine
 from SegAutoPlanUI.jobs.application_events import resultOf, waitFor
 from SegAutoPlanUI.jobs.segmentation_following import followSegmentation
 from SegAutoPlanUI.jobs.segmentation_job import startSegmentation
@@ -103,7 +104,7 @@ class SegAutoPlanWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Let the panels go; what runs goes on without Slicer."""
+        """Let the panels go; what runs goes on without them."""
         self._disconnectParameterNode()
         self.removeObservers()
         for panel in self.panels:
@@ -180,9 +181,9 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         run = logic.startTraining("/data/raw/Dataset001_Liver", "3d_fullres", fold=0)
         logic.segment([volume], modelFolder, onFinished=lambda segmentation, error: print(segmentation or error))
 
-    All long work is a process of its own with a run folder; `run.state()` tells how far it is, also after a restart
-    of Slicer. What the user gave and cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose
-    message is for the user.
+    All long work is another process's and has a run folder; `run.state()` tells how far it is, also after a restart
+    of Slicer. Segmentations share one process, which ends with Slicer (see `releaseEngine`). What the user gave and
+    cannot be worked with raises `SegAutoPlanLib.errors.UserInputError`, whose message is for the user.
     """
 
     def __init__(self, workspaceFolder: Path | str | None = None) -> None:
@@ -239,11 +240,39 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         """Start training and return its run at once; `options` are those of `train` on the command line."""
         return self._start("train", folder, configuration, str(fold), *options)
 
+    def inspectModel(self, path: Path | str) -> dict[str, Any]:
+        """What a model's folder or zip archive is, before anybody trusts it; see `ModelReport.to_json`.
+
+        Nothing of it is executed or unpacked. The window answers meanwhile.
+        """
+        return resultOf(self._run("inspect-model", Path(path)))
+
+    def importModel(self, path: Path | str, name: str | None = None, overwrite: bool = False) -> list[Path]:
+        """Take the models of a folder or zip archive into the workspace: all, or none. Returns their folders.
+
+        `name` is what their dataset is to be called here, e.g. `Dataset123_Liver`. The window answers meanwhile.
+        """
+        named = [] if name is None else ["--name", name]
+        found = resultOf(self._run("import-model", Path(path), *named, *(["--overwrite"] if overwrite else [])))
+        return [Path(folder) for folder in found["models"]]
+
+    def exportModel(self, model: Path | str, output: Path | str, options: Sequence[str] = ()) -> Path:
+        """Pack a model's folder, or all models of a dataset, into a zip archive, which nnU-Net installs, too.
+
+        `options` are those of `export-model` on the command line. The window answers meanwhile.
+        """
+        output = Path(output).absolute()
+        model = Path(model).absolute() if Path(model).is_dir() else Path(model)
+        resultOf(self._run("export-model", model, "--output", str(output), *options))
+        return output
+
     def _start(self, verb: str, folder: Path | str, *arguments: str) -> RunFolder:
-        folder = self.workspace.raw_folder(folder)
+        return self._run(verb, self.workspace.raw_folder(folder), *arguments)
+
+    def _run(self, verb: str, path: Path, *arguments: str) -> RunFolder:
         where = ["--workspace", str(self.workspaceFolder)]
         with in_sentences():
-            return startEngine([verb, str(folder), *arguments, *where], self.workspace, f"{verb}_{folder.name}")
+            return startEngine([verb, str(path), *arguments, *where], self.workspace, f"{verb}_{path.name}")
 
     def segment(
         self,
@@ -253,7 +282,7 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
         onFinished: Callable[[slicer.vtkMRMLSegmentationNode | None, str | None], None] | None = None,
         mirroring: bool | None = None,
     ) -> RunFolder:
-        """Segment a case (a volume a channel of the model); returns its run at once.
+        """Segment a case (a volume a channel of the model), after those started before; returns its run at once.
 
         When the run has finished, the result is put into `outputSegmentation` (or a new node) on the volume's grid
         and under its transform, and `onFinished(segmentation, None)` is called; without a result it is
@@ -267,6 +296,13 @@ class SegAutoPlanLogic(ScriptedLoadableModuleLogic):
             run = startSegmentation(volumes, model, outputSegmentation, self.workspace, mirroring)
         followSegmentation(run, onFinished)
         return run
+
+    def releaseEngine(self) -> None:
+        """Give back the memory of the model that stays loaded for the next segmentation, once no more are running.
+
+        It goes by itself after a while without work (see the README), and with Slicer.
+        """
+        warmEngine().release()
 
     def waitFor(self, run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
         """Keep the application going until a run has ended, and its result is loaded; returns the state then."""

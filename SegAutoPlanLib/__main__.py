@@ -7,28 +7,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import math
 import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from .allocator import keep_freed_memory
-from .command_line import build_parser
-from .errors import StopRequested, UserInputError, in_sentences, printable
+from .command_line import build_parser, run_verb, speak_utf8
+from .errors import UserInputError, in_sentences
 from .progress import ConsoleReporter, Reporter
 from .rank import rank_from_environment
 from .runs import RunFolder, RunReporter, go_where_asked
 from .stop_signals import hearing_stop_signals
-from .workspace import Workspace
-
-INSTALL = {
-    "torch": "torch (https://pytorch.org/get-started; in Slicer: the PyTorch extension)",
-    "batchgenerators": "batchgenerators",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Other programs call the functions of `pipeline`, which leave their process as it is.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    _speak_utf8()
+    speak_utf8()
     options = build_parser().parse_args(arguments)
     if options.verb.runs_networks:
         keep_freed_memory()
@@ -46,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         go_where_asked(options.run_folder)
     try:
         with in_sentences(), _reporter(options, arguments) as reporter:
-            code = _run(options, reporter)
+            code = run_verb(options, reporter)
             if isinstance(reporter, RunReporter):
                 reporter.close(code)
     except UserInputError as error:
@@ -55,52 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"segautoplan: {error}", file=sys.stderr, flush=True)
         return 2
     return code
-
-
-def _run(options: argparse.Namespace, reporter: Reporter) -> int:
-    try:
-        with in_sentences():
-            result = options.verb.run(Workspace.locate(options.workspace), options, reporter)
-    except UserInputError as error:
-        return _refuse(options, reporter, str(error))
-    except ModuleNotFoundError as error:
-        if error.name not in INSTALL:
-            raise
-        return _refuse(
-            options, reporter, f"{error.name} is not installed; install {INSTALL[error.name]}, then try again."
-        )
-    except StopRequested as stop:
-        reporter.event("stopped", message=str(stop))
-        return 0
-    if isinstance(reporter, RunReporter):
-        reporter.event("finished", result=_strict(result.summary))
-    # A run has said it already: that its log cannot be written to is no failure of it.
-    unheard = contextlib.suppress(UserInputError) if isinstance(reporter, RunReporter) else contextlib.nullcontext()
-    if rank_from_environment().is_main:
-        with unheard:
-            _show(json.dumps(_strict(result.summary)) if options.json else _each_line_printable(result.text))
-    return result.exit_code
-
-
-def _show(text: str) -> None:
-    try:
-        with in_sentences(Path("standard output")):
-            print(text, flush=True)
-    except UserInputError:
-        # The interpreter would try it again when it ends.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
-
-
-def _refuse(options: argparse.Namespace, reporter: Reporter, sentence: str) -> int:
-    if isinstance(reporter, RunReporter):
-        reporter.event("failed", message=sentence, hint="")
-    elif options.json:
-        print(json.dumps({"error": sentence}))
-    else:
-        print(f"segautoplan: {sentence}", file=sys.stderr)
-    return 2
 
 
 @contextlib.contextmanager
@@ -137,26 +82,6 @@ class _StoppableConsole(ConsoleReporter):
         self._stop.set()
         with contextlib.suppress(RuntimeError):  # the signal may have come in the midst of another line
             self.event("stopping", message="Ending cleanly; press Ctrl-C again to end at once.")
-
-
-def _each_line_printable(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
-
-
-def _strict(value: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {key: _strict(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _speak_utf8() -> None:
-    # A console in another encoding must not stop the work over a "µ" or a name.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

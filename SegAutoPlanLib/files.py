@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import FileError, UserInputError, sentence_of
 
@@ -23,6 +23,7 @@ MAX_DEPTH = 60
 MAX_DIGITS = 25
 TEMPORARY_PREFIX = ".writing_"
 TEMPORARY_NAME = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{32}}(\.\w+)*")
+READ_BYTES = 1 << 20
 ABANDONED_S = 3600.0
 """Nobody takes so long to write one file."""
 
@@ -155,7 +156,7 @@ def read_bytes(path: Path | str, most_bytes: int) -> bytes:
     descriptor = open_to_read(path)
     try:
         with open(descriptor, "rb") as file:
-            content = file.read(most_bytes + 1) if os.fstat(descriptor).st_size <= most_bytes else None
+            content = _at_most(most_bytes, file) if os.fstat(descriptor).st_size <= most_bytes else None
     except OSError as error:
         error.filename = str(path)
         raise UserInputError(sentence_of(error)) from error
@@ -163,6 +164,14 @@ def read_bytes(path: Path | str, most_bytes: int) -> bytes:
         most = f"{most_bytes >> 20} MB" if most_bytes >> 20 else f"{most_bytes >> 10} kB"
         raise FileError(path, f"is larger than such a file can be ({most})", "replace it by the right file")
     return content
+
+
+def _at_most(most_bytes: int, file: IO[bytes]) -> bytes:
+    # Piece by piece: asked for all at once, the reader would first make room for as much as there may be.
+    content = bytearray()
+    while len(content) <= most_bytes and (piece := file.read(READ_BYTES)):
+        content += piece
+    return bytes(content)
 
 
 def read_json(path: Path | str, most_bytes: int = MAX_JSON_BYTES) -> Any:

@@ -57,8 +57,8 @@ class Workspace:
 
         Segmenting needs none; then it is where the user's programs keep what they can make again.
         """
-        root = self.runs.parent
-        return (root if root.is_dir() else _cache_folder() / "segautoplan") / FORMATS_FILE
+        is_there = any(folder.is_dir() for folder in (self.raw, self.preprocessed, self.results, self.runs))
+        return (self.runs.parent if is_there else cache_folder() / "segautoplan") / FORMATS_FILE
 
     def dataset_name(self, dataset: str | int | Path) -> str:
         """The `DatasetXXX_Name` that an id (4), a name, or a path to a raw dataset folder means.
@@ -108,7 +108,8 @@ class Workspace:
         )
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where programs of this user keep what they can make again."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":

@@ -187,7 +187,8 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
     from ..pipeline.predict import PredictOptions, predict
 
-    predicted = predict(workspace, record(PredictOptions, given), reporter)
+    # A process that does one prediction after the other hands its model on.
+    predicted = predict(workspace, record(PredictOptions, given), reporter, getattr(given, "kept", None))
     label = f", inexact ({predicted.inexact})" if predicted.inexact else ""
     return Result(
         f"{len(predicted.files)} segmentation(s) in {given.output}{label}",

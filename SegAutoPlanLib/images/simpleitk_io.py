@@ -42,7 +42,7 @@ def read_simpleitk(path: Path) -> Image:
     Raises:
         FileError: the file is missing, cut short or not an image.
     """
-    return _read_small_nifti(path) or image_from_sitk(read_sitk_image(path), path)
+    return _read_plain_nifti(path) or image_from_sitk(read_sitk_image(path), path)
 
 
 def read_simpleitk_reoriented(path: Path) -> Image:
@@ -197,16 +197,18 @@ _known_geometries: dict[bytes, Geometry] = {}
 MAX_KNOWN_GEOMETRIES = 1000
 
 
-def _read_small_nifti(path: Path) -> Image | None:
-    """What ITK would read from a small, plain 3-D `.nii.gz`, several times faster; None for any other file.
+def _read_plain_nifti(path: Path) -> Image | None:
+    """What ITK would read from a plain 3-D NIfTI file, several times faster; None for any other file.
 
-    ITK itself says what the header's geometry means, once for each set of bytes that describe it. Without this
-    function the fingerprint of 200 hippocampi takes 1.65 times as long; asking ITK for each file, 1.35 times.
+    Of `.nii.gz` only small ones. ITK itself says what the header's geometry means, once for each set of bytes that
+    describe it. Without this function the fingerprint of 200 hippocampi takes 1.65 times as long (asking ITK for each
+    file, 1.35 times), and an uncompressed CT five times the processor's time.
     """
-    if not path.name.lower().endswith(".nii.gz"):
+    name = path.name.lower()
+    if not name.endswith((".nii.gz", ".nii")):
         return None
-    content = read_whole(path, SMALL_NIFTI_BYTES + 1)
-    if len(content) > SMALL_NIFTI_BYTES:
+    content = read_whole(path, SMALL_NIFTI_BYTES + 1 if name.endswith(".gz") else None)
+    if name.endswith(".gz") and len(content) > SMALL_NIFTI_BYTES:
         return None
     header, array = parse_nifti(content, path)
     if header.is_scaled or len(header.shape_xyz) != 3 or min(header.shape_xyz) < 2:

@@ -66,8 +66,9 @@ def choose_format(
     passes: int,
     memory: Path | None,
     reporter: Reporter = SILENT,
-) -> NumberFormat:
-    """The format to segment in: remembered, or measured where that pays; else the device's usual one.
+) -> NumberFormat | None:
+    """The format to segment in: remembered, or measured where that pays; None where so little is to be done that it
+    does not, and the device's usual one will do.
 
     Args:
         tile: makes a tile (1, c, *patch) float32 of what is to be segmented, for measuring.
@@ -76,16 +77,18 @@ def choose_format(
         memory: the file that measurements are kept in, if they are.
     """
     formats = (FULL_PRECISION, *(each for each in candidates(device) if each != FULL_PRECISION))
-    if len(formats) == 1 or (passes < WORTH_MEASURING and not _is_file(memory)):
+    if len(formats) == 1:
         return usual_format(device)
+    if passes < WORTH_MEASURING and not _is_file(memory):
+        return None
     key = machine_and(json.dumps(["segmenting", *work()], sort_keys=True), device)
     known = remembered(memory, key) if _is_file(memory) else None
-    if known in formats:
-        agreed = remembered_agreement(memory, key)
+    agreed = remembered_agreement(memory, key) if known in formats else None
+    if agreed is not None and agreed >= LEAST_AGREEMENT:
         _tell(reporter, known, "the fastest when this was measured here", "agreed", agreed)
         return known
     if passes < WORTH_MEASURING:
-        return usual_format(device)
+        return None
     return _measured(networks[0], tile(), formats, label_scheme, device, key, passes, memory, reporter)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..dataset_json import DATASET_FILE
 from ..errors import FileError, UserInputError
@@ -18,6 +18,25 @@ from ..networks.weights import own_weights
 from ..planning.budget import VALUE_BYTES, parameter_count, require_memory, require_network_fits
 from ..planning.plan import Configuration, Plan
 from ..schema import Mismatch, Rule, shown
+
+
+class PlannedModel(Protocol):
+    """What is known of a model beside its weights: a `ModelFolder`, or what was read of an archive."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def label_scheme(self) -> LabelScheme: ...
+
+    @property
+    def channel_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def file_ending(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,7 @@ def load_model(
     files = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
     require_consistent(files)
     checkpoints = files.checkpoint_files(folds, checkpoint)
-    contents = {path: read_checkpoint(path, _fits_plan(files, path, len(checkpoints))) for path in checkpoints.values()}
+    contents = {path: read_checkpoint(path, fits_plan(files, path, len(checkpoints))) for path in checkpoints.values()}
     said = {path: _said(content) for path, content in contents.items()}
     first = next(iter(said))
     for path, words in said.items():
@@ -108,7 +127,7 @@ def load_model(
     _, _, mirror_axes, _ = said[first].values()
     return TrainedModel(
         files=files,
-        configuration=_configuration(files, contents[first]),
+        configuration=configuration_of(files, contents[first]),
         folds=tuple(checkpoints),
         checkpoints=tuple(checkpoints.values()),
         weights=tuple(own_weights(content["network_weights"], path) for path, content in contents.items()),
@@ -116,7 +135,7 @@ def load_model(
     )
 
 
-def require_consistent(files: ModelFolder) -> None:
+def require_consistent(files: PlannedModel) -> None:
     """Refuse a model folder whose files contradict each other.
 
     Raises:
@@ -132,7 +151,7 @@ def require_consistent(files: ModelFolder) -> None:
     require_writable(plan.image_io, files.file_ending, files.path / DATASET_FILE)
 
 
-def input_channels_of(files: ModelFolder, configuration: Configuration) -> int:
+def input_channels_of(files: PlannedModel, configuration: Configuration) -> int:
     """Of the network that a folder's checkpoint is for."""
     return configuration.input_channels(len(files.channel_names), files.label_scheme)
 
@@ -147,25 +166,36 @@ def _said(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fits_plan(files: ModelFolder, path: Path, folds: int) -> Rule:
-    """A rule: a checkpoint of the model, asked before anything of its size is allocated."""
+def fits_plan(files: PlannedModel, path: Path, folds: int = 1) -> Rule:
+    """A rule: a checkpoint of the model, asked before anything of its size is allocated.
+
+    Args:
+        path: the checkpoint, for the sentence.
+        folds: how many such are to be in memory at once.
+    """
 
     def check(content: Any) -> None:
         MODEL(content)
-        configuration = _configuration(files, content)
+        configuration = configuration_of(files, content)
         axes = content.get("inference_allowed_mirroring_axes") or ()
         if any(axis >= len(configuration.patch_size) for axis in axes):
             raise Mismatch(f"must be axes of the patch, not {shown(axes)}", '"inference_allowed_mirroring_axes"')
         channels, heads = input_channels_of(files, configuration), files.label_scheme.head_count
         architecture, source = configuration.architecture, f"{files.path / PLANS_FILE}: {configuration.name}"
         weights = folds * VALUE_BYTES * parameter_count(architecture, channels, heads)
-        require_memory(weights, source, f"the weights of {folds} folds", "average fewer of them (--folds)")
+        several = (f"averaging {folds} folds", "average fewer of them (--folds)")
+        require_memory(weights, source, *(several if folds > 1 else ("the network", "choose a smaller one")))
         require_fit(planned_shapes(architecture, channels, heads), content["network_weights"], path)
 
     return check
 
 
-def _configuration(files: ModelFolder, content: Mapping[str, Any]) -> Configuration:
+def configuration_of(files: PlannedModel, content: Mapping[str, Any]) -> Configuration:
+    """The configuration that a checkpoint was trained with, its network as the trainer made it.
+
+    Raises:
+        UserInputError: the trainer's network is another one, or the plan has no such configuration.
+    """
     trainer, name = content.get("trainer_name", ""), content["init_args"]["configuration"]
     if trainer.startswith(OTHER_NETWORKS):
         raise UserInputError(

@@ -13,6 +13,7 @@ import torch
 from ..errors import UserInputError
 from ..images import Image
 from ..networks import UNet
+from ..networks.casting import usual_format
 from ..networks.device import choose_device
 from ..number_format import AUTOMATIC, FULL_PRECISION, NumberFormat
 from ..planning.architecture_json import architecture_to_json
@@ -189,11 +190,12 @@ class Segmenter:
         return [size + sum(around) for size, around in zip(case.data.shape[1:], padding, strict=True)]
 
     def _options_for(self, data: np.ndarray, reporter: Reporter) -> WindowOptions:
-        """With the number format, which is chosen for the first case and kept."""
-        if self._number_format is None:
+        """With the number format, which is kept once it was remembered or measured."""
+        number_format = self._number_format
+        if number_format is None:
             model, patch, step_size = self.model, self.model.configuration.patch_size, self._options.step_size
             copies = len(model.folds) * 2 ** len(self._options.mirror_axes)
-            self._number_format = choose_format(
+            number_format = self._number_format = choose_format(
                 self._networks,
                 lambda: tile_with_most_structure(data, patch, step_size),
                 model.label_scheme,
@@ -203,7 +205,7 @@ class Segmenter:
                 self._formats_file,
                 reporter,
             )
-        return replace(self._options, number_format=self._number_format)
+        return replace(self._options, number_format=number_format or usual_format(self.device))
 
     def _require_finite(self, logits: torch.Tensor) -> None:
         # The label of the largest of values that are none would be a label all the same.

@@ -15,7 +15,7 @@ from .names import (
     next_stage_path,
 )
 from .pretrained import ChosenCheckpoint, PretrainedModel, choose_checkpoint
-from .summary import is_summary_file
+from .summary import is_summary_file, mean_dice
 from .trainers import OTHER_NETWORKS, TRAINERS, normalization_of
 from .writing import write_model_files
 
@@ -39,6 +39,7 @@ __all__ = [
     "fold_of",
     "fold_path",
     "is_summary_file",
+    "mean_dice",
     "next_stage_path",
     "normalization_of",
     "write_model_files",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from ..dataset_json import DATASET_FILE, Appearance, DatasetJson, read_dataset_j
 from ..errors import UserInputError, in_sentences
 from ..files import read_json
 from ..labels import LabelScheme
-from ..schema import Mismatch, either, nothing, number, record, require, shown
 from .names import (
     ALL_CASES,
     CHECKPOINTS,
@@ -27,21 +25,12 @@ from .names import (
     fold_path,
     folds_to_average,
 )
+from .summary import mean_dice
 
 if TYPE_CHECKING:
     from ..planning.plan import Plan
 
 SHOWN_NAMES = 6
-
-
-def not_known(value: Any) -> None:
-    """A rule: NaN, the mean of nothing."""
-    if not isinstance(value, float) or not math.isnan(value):
-        raise Mismatch(f"must be a number from 0 to 1, not {shown(value)}")
-
-
-SUMMARY = record({"foreground_mean": record({"Dice": either(nothing, number(0, 1), not_known)})})
-"""What is read of an evaluation's summary."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +57,7 @@ class TrainedFold:
             UserInputError: summary.json is there and cannot be read.
         """
         summary = self.path / VALIDATION_FOLDER / SUMMARY_FILE
-        if not summary.is_file():
-            return None
-        document = read_json(summary)
-        require(SUMMARY, document, summary, "validate the fold again")
-        dice = document["foreground_mean"]["Dice"]
-        return None if dice is None or math.isnan(dice) else float(dice)
+        return mean_dice(read_json(summary), summary) if summary.is_file() else None
 
 
 @dataclass(frozen=True)

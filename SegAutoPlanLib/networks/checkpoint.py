@@ -14,7 +14,7 @@ from ..errors import FileError
 from ..files import atomic_path
 from ..planning.budget import require_memory
 from ..schema import Rule, require, shown
-from .checkpoint_archive import REMEDY, CheckpointArchive, open_checkpoint_file
+from .checkpoint_archive import REMEDY, CheckpointArchive, Opens, open_checkpoint_file
 from .checkpoint_gate import WEIGHTS
 from .checkpoint_pickle import code_in, unpickle
 from .checkpoint_values import VALUE_BYTES, HoldsCode, NotPlain, Storage, StoredTensor
@@ -35,10 +35,16 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         UserInputError: the disk is full.
     """
     # torch's own writer would turn a full disk into an error about positions in an archive.
+    content_bytes = checkpoint_bytes(content)
+    with atomic_path(path, durable=True) as temporary:
+        temporary.write_bytes(content_bytes)
+
+
+def checkpoint_bytes(content: dict[str, Any]) -> memoryview:
+    """The file of a checkpoint."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic_path(path, durable=True) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    return buffer.getbuffer()
 
 
 def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = False) -> dict[str, Any]:
@@ -65,21 +71,24 @@ def read_checkpoint(path: Path, rule: Rule = WEIGHTS, with_optimizer: bool = Fal
     return content
 
 
-def describe_checkpoint(path: Path, rule: Rule = WEIGHTS) -> dict[str, Any]:
+def describe_checkpoint(path: Path, rule: Rule = WEIGHTS, opens: Opens = open_checkpoint_file) -> dict[str, Any]:
     """What a checkpoint says: as `read_checkpoint`, but every tensor stays a `StoredTensor` and nothing large is read.
+
+    Args:
+        opens: opens the file, for a checkpoint that lies in an archive; `path` is then what to call it.
 
     Raises:
         UserInputError: as `read_checkpoint`, but for what is wrong with a tensor's values.
     """
-    with _opened(path) as archive:
+    with _opened(path, opens) as archive:
         content = _content(archive)
     require(rule, content, path, OTHER)
     return content
 
 
-def _opened(path: Path) -> CheckpointArchive:
-    _require_archive(path)
-    return CheckpointArchive(path)
+def _opened(path: Path, opens: Opens = open_checkpoint_file) -> CheckpointArchive:
+    _require_archive(path, opens)
+    return CheckpointArchive(path, opens)
 
 
 def _content(archive: CheckpointArchive) -> dict[str, Any]:
@@ -96,9 +105,9 @@ def _content(archive: CheckpointArchive) -> dict[str, Any]:
     return content
 
 
-def _require_archive(path: Path) -> None:
+def _require_archive(path: Path, opens: Opens) -> None:
     """Say what a file is that is no zip archive: pickles may hold code, and torch's former formats are pickles."""
-    with open_checkpoint_file(path) as file:
+    with opens(path) as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(ZIP_SIGNATURE):
         return

@@ -6,11 +6,10 @@ the numbers of each tensor's storage. An archive that says anything else of itse
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -19,41 +18,34 @@ import numpy as np
 from ..errors import FileError, UserInputError, sentence_of
 from ..files import open_to_read
 from ..schema import shown
+from ..zip_directory import DAMAGED, ENCRYPTED, LOCAL_HEADER, DirectorySizedFile, overlapping
 
 REMEDY = "copy it again from where it is whole, or train it again"
 END_OF_ZIP = 22
 """Bytes of the smallest record with which an archive ends."""
-LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-"""What stands before each record: signature, five fields, CRC, two sizes, lengths of name and of extra fields."""
 LOCAL_SIGNATURE = b"PK\x03\x04"
-MAX_DIRECTORY_BYTES = 16 << 20
-"""Of 100,000 storages; a large network has 500."""
 MAX_PICKLE_BYTES = 64 << 20
 """The curves of 4000 epochs with 120 classes have 20 MB."""
 PICKLE = re.compile(r"(?!\.\.?/)[^/\\]+/data\.pkl")
 """In the only folder of the archive, which torch names as the file was named."""
-ENCRYPTED = 0x1
-DAMAGED = (
-    zipfile.BadZipFile,  # no directory, or one that contradicts itself
-    struct.error,  # a header that is cut off
-    ValueError,  # a negative place; UnicodeDecodeError, too
-    OverflowError,  # a place that no file has
-    NotImplementedError,  # a version of the format that is not known
-    EOFError,
-)
-"""What `zipfile` raises over directories that are damaged."""
+Opens = Callable[[Path], DirectorySizedFile]
+"""Gives the open file of a checkpoint, which may lie in an archive itself; the path is its name in sentences."""
 
 
 class CheckpointArchive:
     """An open checkpoint; its records are those of one folder in the archive, by their names below it.
 
+    Args:
+        path: the file, or what to call it.
+        opens: opens it.
+
     Raises:
         UserInputError: the file is missing or no ordinary one, or its directory is not torch's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opens: Opens | None = None) -> None:
         self.path = path
-        self._file = open_checkpoint_file(path)
+        self._file = (opens or open_checkpoint_file)(path)
         try:
             self._records = self._read_directory()
         except BaseException:
@@ -123,20 +115,18 @@ class CheckpointArchive:
     def _require_plain(self, records: list[zipfile.ZipInfo], end: int) -> None:
         """Stored as they are, each once and side by side before the directory."""
         names: set[str] = set()
-        reached = 0
-        for record in sorted(records, key=lambda record: (record.header_offset, record.file_size)):
+        for record in records:
             if record.compress_type != zipfile.ZIP_STORED or record.compress_size != record.file_size:
                 raise FileError(
                     self.path, "holds compressed records, which torch never writes", "choose the checkpoint itself"
                 )
             if record.flag_bits & ENCRYPTED:
                 raise FileError(self.path, "is encrypted", "choose a checkpoint that is not")
-            if record.filename in names or record.header_offset < reached:
+            if record.filename in names:
                 raise self.damaged("its records lie over each other")
             names.add(record.filename)
-            reached = record.header_offset + LOCAL_HEADER.size + record.file_size
-            if reached > end:
-                raise self.damaged("its records reach beyond the file")
+        if (problem := overlapping(records, end)) is not None:
+            raise self.damaged(problem)
 
     def _start_of(self, record: zipfile.ZipInfo) -> int:
         self._file.seek(record.header_offset)
@@ -152,21 +142,11 @@ class CheckpointArchive:
         return UserInputError(sentence_of(error))
 
 
-class _DirectorySizedFile(io.FileIO):
-    """A file from which no more is read at once than a directory can have: `zipfile` believes what the end says."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        wanted = -1 if size is None else size
-        if wanted > MAX_DIRECTORY_BYTES:
-            raise zipfile.BadZipFile("the directory is too large")
-        return super().read(wanted)
-
-
-def open_checkpoint_file(path: Path) -> io.FileIO:
+def open_checkpoint_file(path: Path) -> DirectorySizedFile:
     """An ordinary file, open to be read.
 
     Raises:
         UserInputError: there is none, or the system refuses to open it.
     """
     missing = ("there is no such checkpoint", "train this fold or choose another checkpoint")
-    return _DirectorySizedFile(open_to_read(path, missing), "rb")
+    return DirectorySizedFile(open(open_to_read(path, missing), "rb", buffering=0))

@@ -28,6 +28,7 @@ from ..inference.validation import predict_for_next_stage
 from ..locks import waiting_for
 from ..models import ModelName, checkpoint_path, fold_path, next_stage_path
 from ..models.names import ALL_CASES
+from ..number_format import AUTOMATIC
 from ..planning.plan import Configuration, Plan
 from ..preprocessing import open_training_case, preprocess_dataset
 from ..preprocessing.blosc2_file import blosc2_is_installed
@@ -41,7 +42,7 @@ from ..preprocessing.previous_stage import (
 )
 from ..preprocessing.stamp import stamp_of
 from ..progress import SILENT, Reporter
-from ..workspace import Workspace
+from ..workspace import FORMATS_FILE, Workspace
 
 LOCK_FILE = ".predicting.lock"
 CHECKPOINT = "final"
@@ -190,7 +191,14 @@ class FirstStage:
             f"train {self.raw.name} {first} {folds[0] if one else 'FOLD'}{install}."
         )
 
-    def labels(self, workspace: Workspace, preprocessed: Path, device: str, reporter: Reporter = SILENT) -> Path:
+    def labels(
+        self,
+        workspace: Workspace,
+        preprocessed: Path,
+        device: str,
+        reporter: Reporter = SILENT,
+        precision: str = AUTOMATIC,
+    ) -> Path:
         """The folder of the labels of every case; what is missing is made.
 
         Args:
@@ -207,7 +215,7 @@ class FirstStage:
             with waiting_for(self.folder / LOCK_FILE, work, reporter) as is_alone:
                 remove_abandoned(self.folder, is_alone)
                 self._take_over(preprocessed)
-                self._make(workspace, device, reporter)
+                self._make(workspace, device, reporter, precision)
         for case in self.raw.cases:
             shape = open_training_case(preprocessed, case.identifier).segmentation.shape
             labels = open_previous_labels(self.folder, case.identifier, shape)
@@ -224,7 +232,7 @@ class FirstStage:
             smallest = np.uint8 if labels.max(initial=0) < 256 else np.uint16
             save_previous_labels(self.folder, identifier, labels.clip(0).astype(smallest), _origin_of_blosc2(path))
 
-    def _make(self, workspace: Workspace, device: str, reporter: Reporter) -> None:
+    def _make(self, workspace: Workspace, device: str, reporter: Reporter, precision: str) -> None:
         missing, first = self.missing(), self.configuration.name
         if not missing:
             return
@@ -235,7 +243,14 @@ class FirstStage:
             if todo:
                 message = f"Fold {fold} of {first} segments {len(todo)} cases for {self.following.name}."
                 reporter.event("predicting", message=message)
-                segmenter = Segmenter(load_model(self.model, [fold], CHECKPOINT), device, mirroring=True)
+                segmenter = Segmenter(
+                    load_model(self.model, [fold], CHECKPOINT),
+                    device,
+                    mirroring=True,
+                    precision=precision,
+                    formats_file=workspace.preprocessed / self.raw.name / FORMATS_FILE,
+                    cases=len(todo),
+                )
                 predict_for_next_stage(segmenter, folders[first], todo, stage, reporter, self._previous_stage())
 
     def _previous_stage(self) -> Path | None:

@@ -97,7 +97,8 @@ def prepare_fold(
         resume=options.resume,
         pretrained=pretrained,
         checkpoints=options.checkpoints and not recipe.is_benchmark,
-        previous_stage=previous and previous.labels(workspace, folders[chosen.name], options.device, reporter),
+        previous_stage=previous
+        and previous.labels(workspace, folders[chosen.name], options.device, reporter, options.precision),
     )
     return replace(task, validation_tiles=_validation_tiles(task, rank))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserInputError
 from ..inference import SegmentCasesOptions, load_ensemble
-from ..inference.ensemble import require_alike
+from ..inference.ensemble import Ensemble, require_alike
 from ..inference.predict import cases_to_do, segment_all
 from ..inference.tiling import LOWEST_STEP_SIZE, MAX_TILES
 from ..models import ModelFolder
@@ -19,8 +19,12 @@ from ..progress import SILENT, Reporter
 from ..schema import either, nothing, number, one_of, whole
 from ..shortcuts import Shortcuts
 from ..workspace import Workspace
+from .kept_model import KeptModel, key_of
 from .option_rules import ADDRESS, MINUTES, require_option
 from .predict_on_cluster import predict_on_cluster
+
+KEPT_FOR_CASES = 20
+"""How many more images a model that stays loaded is expected to see."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,13 @@ class Predicted:
     """The options that made them other than the model's; empty where they are exact."""
 
 
-def predict(workspace: Workspace, options: PredictOptions, reporter: Reporter = SILENT) -> Predicted:
+def predict(
+    workspace: Workspace, options: PredictOptions, reporter: Reporter = SILENT, kept: KeptModel | None = None
+) -> Predicted:
     """Segment images and write the segmentations on their grids.
+
+    Args:
+        kept: what an earlier call may have loaded, and what stays loaded for the next one.
 
     Raises:
         UserInputError: the model, an image or an option cannot be worked with; nothing is left behind then.
@@ -137,6 +146,10 @@ def predict(workspace: Workspace, options: PredictOptions, reporter: Reporter = 
         if options.scheduler is not None:
             files = predict_on_cluster(models, todo, options.networks, options.scheduler, reporter)
             return Predicted(files, inexact)
-        here = {"formats_file": workspace.formats_file, "cases": len(todo.cases)}
-        ensemble = load_ensemble(models, **options.networks, **here)
+        cases = len(todo.cases) + (0 if kept is None else KEPT_FOR_CASES)
+
+        def load() -> Ensemble:
+            return load_ensemble(models, **options.networks, formats_file=workspace.formats_file, cases=cases)
+
+        ensemble = load() if kept is None else kept.get(key_of(models, workspace, options), load)
         return Predicted(tuple(segment_all(ensemble, todo, reporter)), inexact)

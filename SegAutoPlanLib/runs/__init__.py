@@ -6,6 +6,7 @@ from .run_reporter import RunReporter
 from .run_state import EpochReport, RunState, state_after
 from .run_watcher import RunWatcher
 from .start import go_where_asked, start_run
+from .warm_worker import WarmWorker, WorkerSettings
 
 __all__ = [
     "EpochReport",
@@ -14,6 +15,8 @@ __all__ = [
     "RunReporter",
     "RunState",
     "RunWatcher",
+    "WarmWorker",
+    "WorkerSettings",
     "go_where_asked",
     "known_run",
     "list_runs",

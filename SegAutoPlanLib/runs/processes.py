@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 RUN_FOLDER_OPTION = "--run-folder"
+RUNS_FOLDER_OPTION = "--runs-folder"
+"""Of a process that works on one run of that folder after the other."""
 
 
 class Presence(enum.Enum):
@@ -78,6 +80,8 @@ class ProcessIdentity:
         """
         if self.host != platform.node():
             return f"{folder}: its process runs on another computer ({self.host or 'unknown'}); end it there."
+        if self.pid == os.getpid():  # it holds the run until somebody works on it, and sees the request to stop
+            return ""
         seen = _look_with_command(self.pid)
         if seen is None:
             return ""
@@ -94,7 +98,8 @@ class ProcessIdentity:
         if sys.platform == "win32":
             return bool(seen.program) and seen.program == self.program
         line = f"{seen.command} "
-        return any(f" {RUN_FOLDER_OPTION}{sign}{self.run_folder} " in line for sign in (" ", "="))
+        given = ((RUN_FOLDER_OPTION, self.run_folder), (RUNS_FOLDER_OPTION, os.path.dirname(self.run_folder)))
+        return any(f" {option}{sign}{path} " in line for option, path in given for sign in (" ", "="))
 
 
 @dataclass(frozen=True)

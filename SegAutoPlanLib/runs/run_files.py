@@ -2,7 +2,7 @@
 
 `run.json` says what was asked, who works on it and how it ended; `progress.jsonl` is append-only, one JSON object
 per line; `log.txt` is the process's output; a file `STOP` asks it to end cleanly; `launcher.json` names the process
-that was started, whose child the worker may be.
+that was started, whose child the worker may be, or the one that holds the run until its warm worker is free.
 """
 
 from __future__ import annotations

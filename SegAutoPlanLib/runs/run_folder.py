@@ -83,7 +83,10 @@ class RunFolder:
             UserInputError: no process is proven to be this run's (it works on another computer, or the number in
                 run.json is another process's by now); nothing was ended.
         """
-        processes = [p for p in (self.description().worker, read_launcher(self.path)) if p is not None]
+        description = self.description()
+        # One that has said how this run ended may by now work on another.
+        worker = description.worker if description.exit_code is None else None
+        processes = [process for process in (worker, read_launcher(self.path)) if process is not None]
         reasons = [process.kill(self.path) for process in processes]
         if reasons and all(reasons):
             raise UserInputError(reasons[0])

@@ -44,18 +44,52 @@ def start_run(
     Raises:
         UserInputError: the interpreter cannot be started.
     """
+    run = new_run(arguments, runs_folder, name)
+    start_alone(run, python, environment)
+    return run
+
+
+def new_run(arguments: Sequence[str], runs_folder: Path | str, name: str) -> RunFolder:
+    """A run folder that says what is asked, for whoever will work on it."""
     folder = _new_folder(Path(runs_folder), name)
-    arguments = [str(argument) for argument in arguments]
-    description = {"name": name, "arguments": arguments, "asked_at": time.time(), "asked_in": _here()}
-    write_json(folder / RUN_FILE, description)
-    command = [_program(python), "-m", "SegAutoPlanLib", *arguments, RUN_FOLDER_OPTION, str(folder)]
+    asked = {"name": name, "arguments": [str(argument) for argument in arguments]}
+    write_json(folder / RUN_FILE, {**asked, "asked_at": time.time(), "asked_in": _here()})
+    return RunFolder(folder)
+
+
+def start_alone(run: RunFolder, python: str | None = None, environment: Mapping[str, str] | None = None) -> None:
+    """Have a process of its own do what a new run asks; see `start_run`.
+
+    Raises:
+        UserInputError: the interpreter cannot be started; the run says so too.
+    """
+    folder = run.path
+    arguments = ["SegAutoPlanLib", *run.description().arguments, RUN_FOLDER_OPTION, str(folder)]
+    process = start_module(arguments, folder, python, environment)
+    # A file of its own: run.json belongs to the worker from the moment it is up.
+    write_json(folder / LAUNCHER_FILE, ProcessIdentity.of(process.pid, str(folder)).to_json())
+
+
+def start_module(
+    arguments: Sequence[str],
+    folder: Path,
+    python: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen:
+    """Start `python -m ARGUMENTS` detached, with a run folder as its first place and its log as its output.
+
+    Raises:
+        UserInputError: the interpreter cannot be started; the run says so too.
+    """
+    command = [_program(python), "-m", *arguments]
     with open(folder / LOG_FILE, "ab") as log:
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 env=_worker_environment(os.environ if environment is None else environment),
                 cwd=folder,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 # A file, not a pipe: a pipe would break, and the work with it, when the starter ends.
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -65,9 +99,6 @@ def start_run(
             sentence = f"{command[0]}: this Python could not be started ({error}); check the installation."
             append_event(folder, "failed", message=sentence, hint="")
             raise UserInputError(sentence) from error
-    # A file of its own: run.json belongs to the worker from the moment it is up.
-    write_json(folder / LAUNCHER_FILE, ProcessIdentity.of(process.pid, str(folder)).to_json())
-    return RunFolder(folder)
 
 
 def go_where_asked(folder: Path | str) -> None:

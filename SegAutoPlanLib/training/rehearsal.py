@@ -34,7 +34,7 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     scaler = state.scaler.state_dict() if state.scaler else None
     images, labels = random_batch(task, batch_size)
     step_s = _median_seconds(lambda: step.train(images, labels))
-    tile_s = _seconds_per_tile(state.network, task)
+    tile_s = seconds_per_tile(state.network, task)
     state.network.load_state_dict(before[0])
     state.optimizer.load_state_dict(before[1])
     if scaler is not None:
@@ -42,7 +42,7 @@ def rehearse(step: TrainingStep, state: TrainingState, task: TrainingTask, batch
     return Pace(step_s, tile_s)
 
 
-def _seconds_per_tile(network: UNet, task: TrainingTask) -> float:
+def seconds_per_tile(network: UNet, task: TrainingTask) -> float:
     """Of the validation at the end.
 
     In the device's usual format: whether the labels of a faster one agree with float32's is known only of a trained

@@ -60,6 +60,8 @@ def _watched(attack: Attack, verb: Verb, place: Place, ground: Ground, bystander
     after = snapshot(place.root)
     allowed = [str(place.path(path).relative_to(place.root)) for path in verb.may_write]
     parents = [str(parent) for path in allowed for parent in Path(path).parents]
+    if verb.all_or_nothing and ending.code == 2:
+        allowed = []
     changes = changes_between(before, after, allowed)
     return Evidence(
         ending=ending,

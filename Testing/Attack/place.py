@@ -68,6 +68,11 @@ class Place:
         return self.model / "fold_0"
 
     @property
+    def archive(self) -> Path:
+        """The model in a zip archive."""
+        return self.lair / "archives" / "model.zip"
+
+    @property
     def images(self) -> Path:
         """Images to segment."""
         return self.lair / "images"
@@ -134,6 +139,7 @@ FOLDERS = (
     "run",
     "model",
     "fold",
+    "archive",
     "images",
     "output",
     "references",

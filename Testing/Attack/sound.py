@@ -14,6 +14,7 @@ from SegAutoPlanLib.workspace import Workspace
 from Testing.Engine.balls import ball_case, plan_small
 from Testing.Engine.raw_datasets import sitk_image, write_description, write_image
 
+from .model_zips import zipped
 from .place import DATASET, MODEL, Place
 
 SHAPE = (16, 16, 16)
@@ -42,6 +43,7 @@ def build_sound_place(root: Path) -> Place:
     # Where a stopped training would go on: what `--resume` reads.
     shutil.copy2(trained / "fold_0" / "checkpoint_best.pth", trained / "fold_0" / "checkpoint_latest.pth")
     shutil.copytree(trained, place.model)
+    zipped(place.model, place.archive)
     place.images.mkdir()
     shutil.copy2(place.raw / "imagesTr" / "ball_0_0000.nii.gz", place.images)
     _must("predict", "--model", place.model, "--input", place.images, "--output", place.predictions, *where)

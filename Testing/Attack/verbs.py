@@ -35,6 +35,8 @@ class Verb:
     result: Result = lambda place: None
     """What is compared with the sound place's."""
     action: str = "command line"
+    all_or_nothing: bool = False
+    """Whether a refusal leaves everything as it was, where it may write too."""
 
 
 def _voxels_of(folder: Path) -> dict[str, str]:
@@ -102,6 +104,17 @@ def _imported(place: Place) -> object:
         folder.name: {part.name: _voxels_of(part) for part in folder.iterdir() if part.is_dir()}
         for folder in raw.glob("[!.]*")
     }
+
+
+def _installed(place: Place) -> object:
+    """Every file of the models that are in the workspace then."""
+    results = place.workspace / "results"
+    return {path.relative_to(results).as_posix(): hashlib.blake2b(path.read_bytes()).hexdigest()[:16]
+            for path in sorted(results.rglob("*")) if path.is_file()}  # fmt: skip
+
+
+def _packed(place: Place) -> object:
+    return hashlib.blake2b((place.lair / "out.zip").read_bytes()).hexdigest()
 
 
 def _import(kind: str, source: str, *more: str) -> Verb:
@@ -202,6 +215,29 @@ VERBS: dict[str, Verb] = {
     "import decathlon": _import("decathlon", "Task01_Balls"),
     "import nnunet-v1": _import("nnunet-v1", "Task001_Balls"),
     "import pairs": _import("pairs", "pairs", "--id", "7", "--name", "Balls"),
+    "inspect-model": Verb(("inspect-model", "{archive}", *IN_WORKSPACE), ("{archive}", "{model}")),
+    "inspect-model folder": Verb(("inspect-model", "{model}", *IN_WORKSPACE), ("{model}",)),
+    "import-model": Verb(
+        ("import-model", "{archive}", *IN_WORKSPACE),
+        ("{archive}", "{model}"),
+        ("{workspace}/results",),
+        _installed,
+        all_or_nothing=True,
+    ),
+    "import-model folder": Verb(
+        ("import-model", "{model}", *IN_WORKSPACE),
+        ("{model}",),
+        ("{workspace}/results",),
+        _installed,
+        all_or_nothing=True,
+    ),
+    "export-model": Verb(
+        ("export-model", "{model}", "--output", "{lair}/out.zip", *IN_WORKSPACE),
+        ("{model}",),
+        ("{lair}/out.zip",),
+        _packed,
+        all_or_nothing=True,
+    ),
     "recipes": Verb(("recipes", *IN_WORKSPACE), (RAW,)),
     "runs list": Verb(("runs", *IN_WORKSPACE, "list"), ("{run}",)),
     "runs follow": Verb(("runs", *IN_WORKSPACE, "follow"), ("{run}",)),

@@ -22,7 +22,7 @@ GROWN_MB = 1000
 """More than this for a dataset of 16³ voxels is growth without a bound."""
 EXECUTED = "executed"
 """Code of a stranger leaves a file of this name outside."""
-LEFTOVER = re.compile(r"(^|/)\.writing_")
+LEFTOVER = re.compile(r"(^|/)\.(writing|importing|former)_")
 
 
 ACCEPTED_WRONGLY: dict[Expected, Callable[[bool], str]] = {

@@ -70,7 +70,7 @@ def compare(chosen: argparse.Namespace, work: Path) -> None:
     measured = {name: Measured(work / f"results {place}") for place, name in enumerate((NNUNET, FULL, FIRST, LATER))}
     for _ in range(chosen.rounds):
         shutil.rmtree(work / "workspace", ignore_errors=True)
-        (work / "workspace").mkdir()
+        (work / "workspace" / "runs").mkdir(parents=True)
         for name, side in measured.items():
             shutil.rmtree(side.results, ignore_errors=True)
             command = nnunet_command if name == NNUNET else our_command

@@ -22,6 +22,15 @@ from .checkpoint_models import (
 from .planning_fixtures import fingerprint_like, liver
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory):
+    """What is measured while the tests run is nothing for the user's own programs."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("SegAutoPlanLib.workspace.cache_folder", lambda: folder)
+        yield
+
+
 @pytest.fixture(scope="session")
 def both_stages(tmp_path_factory) -> Workspace:
     """A cascade whose first stage is trained in every fold, the second in one. Not to be changed."""

@@ -24,7 +24,7 @@ from SegAutoPlanLib.networks import build_network, format_memory, write_checkpoi
 from SegAutoPlanLib.networks.casting import candidates, usual_format
 from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
 from SegAutoPlanLib.planning import read_plan
-from SegAutoPlanLib.workspace import FORMATS_FILE, Workspace
+from SegAutoPlanLib.workspace import FORMATS_FILE, Workspace, cache_folder
 
 from .balls import NAME, ball_case, ball_workspace
 from .raw_datasets import write_image
@@ -86,7 +86,7 @@ def test_the_fastest_that_agrees_is_taken_remembered_and_told(two_formats, tmp_p
     assert choose(network, memory, passes=1, report=again) == CHANNELS_LAST
     assert network.passes == passes
     assert "the fastest when this was measured here: labels agreed" in message_of(again)
-    assert choose(network, memory, passes=1, work=["other weights"]) == usual_format(CPU)
+    assert choose(network, memory, passes=1, work=["other weights"]) is None
 
 
 def test_a_faster_format_with_other_labels_is_refused_and_told(two_formats, tmp_path):
@@ -110,9 +110,20 @@ def test_a_little_foreground_must_agree_in_itself():
     assert agreement(0 * labels, 0 * labels).is_enough
 
 
+def test_a_format_whose_remembered_labels_differ_is_measured_anew(two_formats, tmp_path):
+    memory, network = tmp_path / FORMATS_FILE, Threshold({False: 0.0, True: 0.02})
+    choose(network, memory)
+    [(key, entry)] = read_json(memory).items()
+    for wrong in ({"agreement": 0.5}, {}, {"agreement": 1.5}):
+        entry = {"number_format": vars(CHANNELS_LAST), "seconds": entry["seconds"], **wrong}
+        write_json(memory, {key: entry})
+        assert choose(network, memory) == FULL_PRECISION
+        assert read_json(memory)[key]["agreement"] == 1
+
+
 def test_what_is_small_is_not_measured(two_formats):
     network = Threshold({False: 0.0, True: 0.0})
-    assert choose(network, passes=format_choice.WORTH_MEASURING - 1) == usual_format(CPU)
+    assert choose(network, passes=format_choice.WORTH_MEASURING - 1) is None
     assert network.passes == 0
 
 
@@ -189,6 +200,7 @@ def test_predict_takes_its_precision_and_the_workspace_remembers(model, image, t
         return FULL_PRECISION, dict.fromkeys(formats, 1.0)
 
     monkeypatch.setattr(format_choice, "measure", measure)
+    (tmp_path / "runs").mkdir()
     command = ["predict", "--model", str(model), "--input", str(image), "--device", "cpu"]
     command += ["--workspace", str(tmp_path), "--overwrite", "--output", str(tmp_path / "out")]
     assert main([*command, "--precision", "full"]) == 0
@@ -203,9 +215,12 @@ def test_predict_takes_its_precision_and_the_workspace_remembers(model, image, t
 
 
 def test_without_a_workspace_formats_are_remembered_in_the_users_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Workspace.at(tmp_path / "nowhere").formats_file == tmp_path / "segautoplan" / FORMATS_FILE
+    for name, variable in (("linux", "XDG_CACHE_HOME"), ("win32", "LOCALAPPDATA")):
+        monkeypatch.setattr("sys.platform", name)
+        monkeypatch.setenv(variable, str(tmp_path / name))
+        assert cache_folder() == tmp_path / name
+    monkeypatch.setattr("SegAutoPlanLib.workspace.cache_folder", lambda: tmp_path / "cache")
+    assert Workspace.at(tmp_path).formats_file == tmp_path / "cache" / "segautoplan" / FORMATS_FILE
 
 
 def test_an_inexact_segmentation_is_labelled_in_the_result_and_in_the_log(model, image, tmp_path, capsys):

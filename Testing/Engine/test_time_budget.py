@@ -5,27 +5,33 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import torch
 
 from SegAutoPlanLib.errors import StopRequested, UserInputError
 from SegAutoPlanLib.inference import Segmenter, load_model, validation
 from SegAutoPlanLib.inference.tiling import count_tiles, padding_to, tile_of, tiles
 from SegAutoPlanLib.inference.validation import segment_preprocessed_folder
 from SegAutoPlanLib.networks import read_checkpoint
+from SegAutoPlanLib.networks.samples_at_once import samples_at_once
+from SegAutoPlanLib.number_format import FULL_PRECISION, NumberFormat
 from SegAutoPlanLib.pipeline import train as pipeline_train
 from SegAutoPlanLib.pipeline.preprocess import PreprocessOptions, preprocess
 from SegAutoPlanLib.pipeline.train import TrainOptions, train
 from SegAutoPlanLib.pipeline.train_options import SHORT_BUDGET_MINUTES, recipe_of
-from SegAutoPlanLib.training import course, find_recipe, trainer
+from SegAutoPlanLib.training import course, find_recipe, rehearsal, trainer
 from SegAutoPlanLib.training.course import SHORTEST_EPOCH, TimedCourse, iterations_for, timed_recipe
 from SegAutoPlanLib.training.distributed import ALONE
+from SegAutoPlanLib.training.new_training import new_state
 from SegAutoPlanLib.training.state import NotFinite, Timed, TrainingState
 from SegAutoPlanLib.training.time_budget import LEAST_STEPS, Fit, Pace, fit_into, require_enough, words_of
 
 from .balls import NAME, ball_workspace
 from .test_training import Recorder
+from .tiny_training import tiny_task
 
 QUICK = TrainOptions(NAME, "3d_fullres", 0, recipe="short", minutes=10, device="cpu", seed=7)
 
@@ -134,6 +140,8 @@ def test_the_validation_gets_what_it_needs_and_at_most_its_share():
     pace = Pace(step_s=1.0, tile_s=0.1)
     assert fit_into(1000, pace, 100) == Fit(steps=pytest.approx(987), reserve_s=pytest.approx(13))
     assert fit_into(1000, pace, 10**6).reserve_s == pytest.approx(150)
+    # Reading, export and writing of each case, too.
+    assert fit_into(1000, pace, 100, 40).reserve_s == pytest.approx(13 + 6)
 
 
 def test_a_budget_too_short_for_one_epoch_is_refused_with_one_that_is_not():
@@ -293,3 +301,21 @@ def test_a_length_is_said_once(length):
 )
 def test_a_short_budget_has_a_recipe_of_its_own(options, name):
     assert recipe_of(TrainOptions(NAME, "3d_fullres", 0, **options)).name == name
+
+
+def test_the_reserve_is_measured_as_the_validation_works(tmp_path, monkeypatch):
+    """The mirrored copies of one tile, without gradients or deep supervision, in a format that is always right."""
+    monkeypatch.setattr(rehearsal, "REPEATS", 1)
+    task = dataclasses.replace(tiny_task(tmp_path), number_format=NumberFormat("bfloat16", True))
+    state = new_state(task, torch.device("cpu"), FULL_PRECISION)
+    network, seen = state.network, []
+    monkeypatch.setattr(rehearsal, "computing_in", lambda chosen, device: seen.append(chosen) or nullcontext())
+    network.register_forward_hook(lambda _, given, output: seen.append((len(given[0]), output)))
+    supervised = network.deep_supervision
+    rehearsal.seconds_per_tile(network, task)
+    formats, passes = seen[::2], seen[1::2]
+    assert set(formats) == {FULL_PRECISION}
+    copies = 2 ** len(task.mirror_axes)
+    assert {samples for samples, _ in passes} == {min(copies, samples_at_once("cpu", task.configuration.patch_size))}
+    assert all(isinstance(output, torch.Tensor) and output.is_inference() for _, output in passes)
+    assert network.deep_supervision == supervised

@@ -335,15 +335,17 @@ def test_a_recipes_batch_is_the_one_that_is_drawn_and_counted(workspace):
 
 
 def test_the_validation_of_a_fold_mirrors_as_the_model_allows_on_a_cpu_too(workspace, monkeypatch):
-    used = []
+    used, precisions = [], []
 
     def remembered(*given, **named):
         used.append(Segmenter(*given, **named))
+        precisions.append(named["precision"])
         return used[-1]
 
     monkeypatch.setattr("SegAutoPlanLib.pipeline.fold_validation.Segmenter", remembered)
-    train(workspace, dataclasses.replace(SHORT, configuration="2d", epochs=1, iterations=1))
+    train(workspace, dataclasses.replace(SHORT, configuration="2d", epochs=1, iterations=1, precision="full"))
     (segmenter,) = used
+    assert precisions == ["full"]
     assert segmenter.device.type == "cpu"
     assert segmenter.mirroring
     assert tuple(segmenter.model.mirror_axes) == (0, 1)

@@ -89,14 +89,20 @@ def test_the_slicer_side_never_imports_torch_nor_starts_processes_itself(path):
 
 PROCESS_WIDE = {
     "mallopt": {"allocator.py"},
-    "keep_freed_memory": {"__main__.py", "training/rank_process.py"},  # a rank's process is started for that alone
+    "keep_freed_memory": {
+        "__main__.py",
+        "serve.py",
+        "training/rank_process.py",
+    },  # a rank's process is started for that alone
     "set_num_threads": {"training/batches.py"},  # in the loader processes
     "set_num_interop_threads": set(),
     "set_start_method": set(),
     "set_default_dtype": set(),
     "chdir": {"runs/start.py"},
-    "go_where_asked": {"__main__.py"},
+    "go_where_asked": {"__main__.py", "serve.py"},
     "umask": set(),
+    "dup2": {"command_line/run_verb.py", "runs/server.py", "serve.py"},  # of main and of the process that serves
+    "_exit": {"runs/server.py", "training/rank_process.py"},
 }
 """What changes the process for everybody in it, and the files of the engine that may do so."""
 

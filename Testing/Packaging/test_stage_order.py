@@ -20,6 +20,7 @@ STAGES = (
     "losses",
     "training",
     "inference",
+    "exchange",
     "evaluation",
 )
 HELPERS = {
@@ -42,6 +43,7 @@ HELPERS = {
     "shortcuts",
     "stop_signals",
     "workspace",
+    "zip_directory",
 }
 """Modules beside the stages that any of them may use; they use no stage."""
 

@@ -70,6 +70,7 @@ def module(host, workspace) -> SimpleNamespace:
         "panels.segment.segment_panel",
         "engine.engine_process",
         "engine.run_follower",
+        "engine.warm_engine",
     )
     parts = {name.rpartition(".")[2]: importlib.import_module(f"SegAutoPlanUI.{name}") for name in names}
     return SimpleNamespace(SegAutoPlan=sys.modules["SegAutoPlan"], **parts)
@@ -95,6 +96,7 @@ def engine(module, monkeypatch, tmp_path) -> Iterator[Callable[[str], Path]]:
 
     behave("succeed")
     yield behave
+    module.warm_engine.warmEngine().close()
     from SegAutoPlanLib.runs import list_runs
 
     for run in list_runs(runs_folder):

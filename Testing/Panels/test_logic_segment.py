@@ -99,9 +99,12 @@ def test_each_channel_is_a_file_in_the_models_order(host, logic, engine, write_m
     engine("wait")
     run = logic.segment([add_volume("a"), add_volume("b")], write_model(("T1", "T2")))
     [folder] = (workspace / "runs" / "segmentations").iterdir()
-    assert sorted(file.name for file in (folder / "input").iterdir()) == ["case_0000.nii.gz", "case_0001.nii.gz"]
+    files = sorted((folder / "input").iterdir())
+    assert [file.name for file in files] == ["case_0000.nii", "case_0001.nii"]
     arguments = list(run.description().arguments)
     assert arguments[:2] == ["predict", "--model"]
+    first = arguments.index("--input") + 1
+    assert arguments[first : first + 3] == [*map(str, files), "--output"]
     assert "--mirroring" not in arguments
     assert "--no-mirroring" not in arguments
 
@@ -118,6 +121,24 @@ def test_nothing_but_the_run_stays_on_disk_after_loading(logic, write_model, add
     logic.waitFor(run, 30)
     assert list((workspace / "runs" / "segmentations").iterdir()) == []
     assert (run.path / "log.txt").is_file()
+
+
+def test_files_of_a_job_that_ended_while_slicer_was_closed_are_removed_at_the_next_one(
+    logic, engine, module, write_model, add_volume, workspace
+):
+    engine("wait")
+    model, volume = write_model(), add_volume()
+    closed, waiting = (logic.segment([volume], model) for _ in range(2))
+    for follower in [*module.segmentation_following._followers]:
+        module.segmentation_following.stopFollowing(follower)
+    module.warm_engine.warmEngine().close()
+    for run in (closed, waiting):
+        assert run.wait(10).status == "stopped"
+    folders = workspace / "runs" / "segmentations"
+    assert len(list(folders.iterdir())) == 2
+    engine("succeed")
+    logic.waitFor(logic.segment([volume], model), 30)
+    assert list(folders.iterdir()) == []
 
 
 def test_a_failure_is_told_in_the_engines_sentence(logic, engine, write_model, add_volume, finished, workspace):

@@ -30,7 +30,7 @@ class Panel:
 
     def __init__(self, module, run: RunFolder) -> None:
         self.states = []
-        self.follower = module.run_follower.RunFollower(run, self.show, intervalMs=10)
+        self.follower = module.run_follower.RunFollower(run, self.show)
         self.follower.start()
 
     def show(self, state: RunState) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import slicer
 
-from SegAutoPlanLib.runs import RunFolder, start_run
+from SegAutoPlanLib.runs import RunFolder, WorkerSettings, start_run
 from SegAutoPlanLib.workspace import Workspace
 
 
@@ -29,6 +29,11 @@ def engineEnvironment() -> dict[str, str] | None:
 def startEngine(arguments: Sequence[str], workspace: Workspace, name: str) -> RunFolder:
     """Start one verb of the engine as a process that outlives Slicer; returns at once."""
     return start_run(arguments, workspace.runs, name, python=enginePython(), environment=engineEnvironment())
+
+
+def workerSettings(workspace: Workspace, idleSeconds: float) -> WorkerSettings:
+    """How a process is started that waits for work so long."""
+    return WorkerSettings(workspace.runs, idleSeconds, enginePython(), engineEnvironment())
 
 
 def torchInstalled() -> bool:

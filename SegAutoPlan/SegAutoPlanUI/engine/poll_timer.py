@@ -20,8 +20,13 @@ class PollTimer:
         self._timer.interval = intervalMs
         self._timer.connect("timeout()", self._look)
 
-    def start(self) -> None:
-        if self._timer is not None:
+    def start(self, intervalMs: int | None = None) -> None:
+        """Look from now on, at another interval if one is given."""
+        if self._timer is None:
+            return
+        if intervalMs is not None and intervalMs != self._timer.interval:
+            self._timer.interval = intervalMs
+        if not self._timer.active:
             self._timer.start()
 
     def stop(self) -> None:

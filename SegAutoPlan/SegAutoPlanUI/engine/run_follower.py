@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from SegAutoPlanLib.runs import RunFolder, RunState
@@ -9,6 +10,10 @@ from SegAutoPlanLib.runs import RunFolder, RunState
 from .poll_timer import PollTimer
 
 POLL_MILLISECONDS = 500
+SOONEST_POLL_MILLISECONDS = 20
+PART_OF_THE_TIME = 20
+"""A run that has been followed for a second is looked at after another 20th of that: short ones are not waited for, and
+long ones cost nothing."""
 STOP_PATIENCE_SECONDS = 15
 
 
@@ -19,18 +24,17 @@ class RunFollower:
     it. `release` it when it is no longer wanted; the end of the run does so too.
     """
 
-    def __init__(
-        self, run: RunFolder, onState: Callable[[RunState], None], intervalMs: int = POLL_MILLISECONDS
-    ) -> None:
+    def __init__(self, run: RunFolder, onState: Callable[[RunState], None]) -> None:
         self.run = run
         self.state = RunState("starting")
         """As the last look found it."""
         self._watcher = run.watch()
         self._onState = onState
-        self._timer = PollTimer(self.poll, intervalMs)
+        self._timer = PollTimer(self.poll, SOONEST_POLL_MILLISECONDS)
+        self._since = time.monotonic()
 
     def start(self) -> None:
-        self._timer.start()
+        self._timer.start(pollMilliseconds(time.monotonic() - self._since))
 
     def release(self) -> None:
         """Look no more; the run goes on."""
@@ -43,7 +47,15 @@ class RunFollower:
         self.state = self._watcher.poll()
         if self.state.over:
             self.release()
+        else:
+            self.start()
         self._onState(self.state)
+
+
+def pollMilliseconds(followedSeconds: float) -> int:
+    """How soon to look again at a run that is followed since so long."""
+    wanted = int(1000 * followedSeconds / PART_OF_THE_TIME)
+    return min(max(wanted, SOONEST_POLL_MILLISECONDS), POLL_MILLISECONDS)
 
 
 def cancel(run: RunFolder, state: RunState) -> None:

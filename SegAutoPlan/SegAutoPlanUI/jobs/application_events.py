@@ -10,10 +10,10 @@ import slicer
 from SegAutoPlanLib.errors import UserInputError
 from SegAutoPlanLib.runs import RunFolder, RunState
 
+from ..engine.run_follower import pollMilliseconds
 from ..engine.run_words import outcomeOf, runningStatus
 from .segmentation_following import isFollowed
 
-SECONDS_BETWEEN_LOOKS = 0.1
 STATUS_MILLISECONDS = 2000
 
 
@@ -22,7 +22,8 @@ def waitFor(run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
 
     Returns the state then, or at the time limit.
     """
-    limit = None if timeoutSeconds is None else time.monotonic() + timeoutSeconds
+    since = time.monotonic()
+    limit = None if timeoutSeconds is None else since + timeoutSeconds
     watcher = run.watch()
     while True:
         slicer.app.processEvents()
@@ -30,7 +31,7 @@ def waitFor(run: RunFolder, timeoutSeconds: float | None = None) -> RunState:
         if (state.over and not isFollowed(run)) or (limit is not None and time.monotonic() > limit):
             return state
         slicer.util.showStatusMessage(runningStatus(state), STATUS_MILLISECONDS)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(pollMilliseconds(time.monotonic() - since) / 1000)
 
 
 def resultOf(run: RunFolder) -> Any:

@@ -20,19 +20,20 @@ from SegAutoPlanLib.errors import UserInputError, in_sentences
 from SegAutoPlanLib.files import read_json, write_json
 from SegAutoPlanLib.models import ModelFolder
 from SegAutoPlanLib.names import file_ending, problem_of_name
-from SegAutoPlanLib.runs import RunFolder
+from SegAutoPlanLib.runs import RunFolder, list_runs
 from SegAutoPlanLib.schema import record, require, text
 from SegAutoPlanLib.workspace import Workspace
 
-from ..engine.engine_process import startEngine
+from ..engine.warm_engine import startWarmEngine
 from ..scene.scene_bridge import placeBeside, writeSegments
-from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, writeVolume
+from ..scene.volume_files import checkChannels, checkFileEnding, readLabels, uncompressedEnding, writeVolume
 from ..scene.voxel_grid import VoxelGrid
 
 CASE = "case"
 JOB_FILE = "segment.json"
 JOBS_FOLDER = "segmentations"
 """Beside the run folders: the files of the jobs, one folder per job."""
+LOOKED_AT_RUNS = 50
 INPUT, OUTPUT = "SegAutoPlan.inputOf.", "SegAutoPlan.outputOf."
 """Beginnings of the attributes that tie a node to a run: several models may work on one volume."""
 
@@ -75,6 +76,11 @@ class SegmentationJob:
     def input(self) -> Path:
         return self.folder / "input"
 
+    def inputs(self, channels: int) -> list[Path]:
+        """The files of the volumes, in the order of the model's channels."""
+        ending = uncompressedEnding(self.fileEnding)
+        return [self.input / f"{CASE}_{channel:04d}{ending}" for channel in range(channels)]
+
     @property
     def output(self) -> Path:
         return self.folder / "output"
@@ -107,13 +113,14 @@ def startSegmentation(
         UserInputError: the volumes do not fit the model or each other, or the output cannot take the result.
     """
     checkSegmentation(volumeNodes, model, outputSegmentation)
+    removeAbandonedFiles(workspace.runs)
     job = _writeInput(volumeNodes, model, workspace)
-    arguments = ["predict", "--model", str(model.path), "--input", str(job.input)]
+    arguments = ["predict", "--model", str(model.path), "--input", *map(str, job.inputs(len(volumeNodes)))]
     arguments += ["--output", str(job.output), "--checkpoint", model.best_checkpoint]
     if mirroring is not None:
         arguments.append("--mirroring" if mirroring else "--no-mirroring")
     try:
-        run = startEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
+        run = startWarmEngine(arguments, workspace, f"segment_{_plainName(job.volumeName)}")
         job.write(run)
     except BaseException:
         job.remove()
@@ -204,6 +211,14 @@ def removeFiles(run: RunFolder) -> None:
         job.remove()
 
 
+def removeAbandonedFiles(runsFolder: Path) -> None:
+    """Remove the files of the latest jobs that have ended without a result while nobody was there to take note."""
+    for run in list_runs(runsFolder, LOOKED_AT_RUNS):
+        job = SegmentationJob.of(run) if (run.path / JOB_FILE).is_file() else None
+        if job is not None and job.folder.is_dir() and run.state().status in ("stopped", "failed"):
+            job.remove()
+
+
 def _checkOutput(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
@@ -237,8 +252,8 @@ def _writeInput(
     )
     try:
         with in_sentences():
-            for channel, node in enumerate(volumeNodes):
-                writeVolume(node, job.input / f"{CASE}_{channel:04d}{model.file_ending}")
+            for node, file in zip(volumeNodes, job.inputs(len(volumeNodes)), strict=True):
+                writeVolume(node, file)
     except BaseException:
         job.remove()
         raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,8 @@ from SegAutoPlanLib.labels import MAX_LABEL
 from .voxel_grid import VoxelGrid
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+UNCOMPRESSED = {".nii.gz": ".nii"}
+"""Of the same format, for a file that is read once; the others are written without compression as they are."""
 
 
 def checkChannels(volumeNodes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> VoxelGrid:
@@ -63,6 +63,11 @@ def checkFileEnding(fileEnding: str, source: Path | str) -> None:
         )
 
 
+def uncompressedEnding(fileEnding: str) -> str:
+    """The ending of a file that the reader of `fileEnding` takes, written and read without compression."""
+    return UNCOMPRESSED.get(fileEnding.lower(), fileEnding)
+
+
 def writeVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, path: Path, compress: bool = False) -> None:
     """Write a volume in its local coordinates (no parent transform), with its own scalar type."""
     array = slicer.util.arrayFromVolume(volumeNode)
@@ -70,28 +75,14 @@ def writeVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, path: Path, compress
 
 
 def writeArray(arrayKji: np.ndarray, grid: VoxelGrid, path: Path, compress: bool = True) -> None:
-    """Write `arrayKji` on `grid`; `compress=False` is for files that are read once and thrown away."""
+    """Write `arrayKji` on `grid`; `compress=False` (which `.nii.gz` does not know) is for files that are read once."""
     # Not above: Slicer imports every module when it starts, and SimpleITK takes its time.
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(arrayKji)
     grid.placeOn(image)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.name.lower().endswith(".nii.gz") and not compress:
-        # ITK compresses every .nii.gz, seconds for a large scan while Slicer waits; gzip's level 0 only stores.
-        plain = path.with_name(path.name[: -len(".gz")])
-        sitk.WriteImage(image, str(plain))
-        _storeInGzip(plain, path)
-    else:
-        sitk.WriteImage(image, str(path), useCompression=compress, compressionLevel=1)
-
-
-def _storeInGzip(plain: Path, path: Path) -> None:
-    try:
-        with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=0) as target:
-            shutil.copyfileobj(source, target, 1 << 22)
-    finally:
-        plain.unlink()
+    sitk.WriteImage(image, str(path), useCompression=compress, compressionLevel=1)
 
 
 def readLabels(path: Path) -> tuple[np.ndarray, VoxelGrid]:
