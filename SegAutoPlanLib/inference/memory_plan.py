@@ -83,6 +83,6 @@ def _free_on(device: torch.device) -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         # What torch keeps for later is free, too.
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if device.type == "mps":
+    if device.type == "mps" and hasattr(torch.mps, "recommended_max_memory"):
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     return None

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import StopRequested, UserInputError
+from ..errors import StopRequested, UserInputError, is_out_of_memory
 from ..networks.samples_at_once import samples_at_once
 from ..number_format import FULL_PRECISION, NumberFormat
 from ..progress import SILENT, Reporter
@@ -20,7 +20,7 @@ from ..shortcuts import EXACT, Shortcuts
 from .left_out import AIR_LOGIT, air_thresholds, coarser_step, covering_tiles, is_air
 from .logit_sums import LogitSums
 from .memory_plan import MemoryPlan
-from .tile_network import TileNetwork, is_out_of_memory, release_memory
+from .tile_network import TileNetwork, release_memory
 from .tiling import gaussian_weights, padding_to, tile_of, tiles
 
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import is_out_of_memory
 from ..networks.casting import as_input, computing_in
 from ..number_format import NumberFormat
 
@@ -45,7 +46,7 @@ class TileNetwork:
         """Logits (b, heads, *patch) float32 on the device, of tiles (b, c, *patch) float32.
 
         Raises:
-            torch.OutOfMemoryError: not even one sample fits the device.
+            RuntimeError: of torch's kind for this: not even one sample fits the device.
         """
         tiles = tiles.to(self.device)
         flips = self._flips if mirrored else self._flips[:1]
@@ -85,11 +86,6 @@ class TileNetwork:
         # Outside the handler: the error holds on to what was allocated.
         release_memory(self.device)
         return None
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device had too little memory, whatever it calls that."""
-    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
 
 
 def release_memory(device: torch.device) -> None:
