@@ -12,6 +12,7 @@ from ..number_format import NumberFormat
 from .distributed import ALONE, OverRanks, Ranks
 from .freezing import freeze
 from .recipe import Recipe
+from .requirements import require_processes_for
 from .state import TrainingState
 from .step import TrainingStep
 from .task import TrainingTask
@@ -34,16 +35,17 @@ def new_step(task: TrainingTask, state: TrainingState, device: torch.device, ran
     """The step that trains the state's network, together with the other processes if there are any.
 
     Raises:
-        UserInputError: the network normalises over the batch, which several processes cannot do on this device.
+        UserInputError: so many processes cannot share out a batch, or not normalise over it on this device.
     """
     recipe, scheme = task.recipe, task.label_scheme
+    require_processes_for(ranks.world, task.configuration, device.type)
     over_ranks = OverRanks() if ranks.world > 1 else None
     loss = DeepSupervision(build_loss(recipe.loss, scheme, task.configuration.batch_dice, over_ranks))
-    model = state.network if ranks.world == 1 else _over_ranks(state.network, recipe, device)
+    model = state.network if ranks.world == 1 else _over_ranks(state.network, recipe)
     return TrainingStep(model, state, loss, recipe, scheme, device)
 
 
-def _over_ranks(network: UNet, recipe: Recipe, device: torch.device) -> DistributedDataParallel:
+def _over_ranks(network: UNet, recipe: Recipe) -> DistributedDataParallel:
     if recipe.normalization == "batch":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     # Without deep supervision the lower heads get no gradient, which the processes must not wait for.
