@@ -196,19 +196,19 @@ def test_loader_processes_are_started_once_and_none_is_left(workspace, monkeypat
 
 
 def test_validation_stops_between_tiles_and_keeps_finished_cases(workspace, monkeypatch):
-    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)  # one tile after the other
+    monkeypatch.setitem(VOXELS_AT_ONCE, "cpu", 1)  # one sample after the other
     train(workspace, dataclasses.replace(SHORT, epochs=1))
     validation = workspace.results / NAME / "nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/validation"
     cases = sorted(validation.glob("*.nii.gz"))
     for file in cases:
         file.unlink()
-    tiles_of_a_case = 8
+    tiles_of_a_case, mirrored_copies = 8, 8
 
     class StopInSecondCase(Recorder):
-        """Asked once before each case and once before each tile."""
+        """Asked once before each case and once before each copy of a tile."""
 
         def __init__(self):
-            super().__init__(stop_at=1 + tiles_of_a_case + 1 + 3)
+            super().__init__(stop_at=1 + tiles_of_a_case * mirrored_copies + 1 + 3)
 
     with pytest.raises(StopRequested, match=f"after 1 of {len(cases)} cases"):
         train(workspace, dataclasses.replace(SHORT, validate_only="final"), StopInSecondCase())
