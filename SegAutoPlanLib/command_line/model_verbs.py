@@ -167,6 +167,11 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--part", type=part, default=(1, 1), metavar="K/N", help="do the K-th of N parts")
     add_precision(parser)
+    _inexact_arguments(parser)
+    add_scheduler(parser)
+
+
+def _inexact_arguments(parser: argparse.ArgumentParser) -> None:
     inexact = parser.add_argument_group("inexact", "sooner on large images, with other segmentations than the model's")
     inexact.add_argument("--skip-air", action="store_true", help="inexact: tiles without body are background")
     inexact.add_argument(
@@ -181,7 +186,6 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="inexact: per image, after which only what is not covered yet is computed, without mirrored copies",
     )
-    add_scheduler(parser)
 
 
 def _predict(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:

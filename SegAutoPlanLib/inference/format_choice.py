@@ -120,7 +120,9 @@ def _measured(
         agreements[number_format] = agreement(labels[FULL_PRECISION], labels[number_format])
         return agreements[number_format].is_enough
 
-    is_worth = lambda usual_s: passes * usual_s >= WORTH_SECONDS  # noqa: E731
+    def is_worth(usual_s: float) -> bool:
+        return passes * usual_s >= WORTH_SECONDS
+
     found, seconds = measure(formats, prepare, is_admissible=is_admissible, is_worth=is_worth)
     if len(agreements) == 1:
         return usual_format(device)

@@ -62,25 +62,7 @@ def validate_fold(
     checkpoint = options.validate_only or "final"
     output = task.fold_folder / VALIDATION_FOLDER
     with ranks.all_or_none():
-        written = segment_preprocessed_folder(
-            # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
-            Segmenter(
-                load_model(task.model_folder, [task.fold], checkpoint),
-                options.device,
-                mirroring=True,
-                precision=options.precision,
-                formats_file=workspace.preprocessed / raw.name / FORMATS_FILE,
-                cases=len(ranks.share_of(task.validation_cases)),
-            ),
-            task.preprocessed,
-            ranks.share_of(task.validation_cases),
-            output,
-            options.save_probabilities,
-            reporter,
-            previous_stage=task.previous_stage,
-            next_stages=_next_stages(workspace, raw, task) if checkpoint == "final" else (),
-            until=task.budget.ends if task.budget else None,
-        )
+        written = _segment_share(workspace, raw, task, options, ranks, reporter, checkpoint)
     validated = int(ranks.sum(torch.tensor(len(written))))
     if not ranks.is_main:
         return None
@@ -106,6 +88,38 @@ def validate_fold(
         dice_by_label={scheme.name_of(label): evaluation.mean(label) for label in scheme.foreground},
         validated=validated,
         validation_cases=len(task.validation_cases),
+    )
+
+
+def _segment_share(
+    workspace: Workspace,
+    raw: Dataset,
+    task: TrainingTask,
+    options: TrainOptions,
+    ranks: Ranks,
+    reporter: Reporter,
+    checkpoint: str,
+) -> list[Path]:
+    cases = ranks.share_of(task.validation_cases)
+    segmenter = Segmenter(
+        load_model(task.model_folder, [task.fold], checkpoint),
+        options.device,
+        # As the model allows, on a CPU too: how good a fold is must not depend on where it was measured.
+        mirroring=True,
+        precision=options.precision,
+        formats_file=workspace.preprocessed / raw.name / FORMATS_FILE,
+        cases=len(cases),
+    )
+    return segment_preprocessed_folder(
+        segmenter,
+        task.preprocessed,
+        cases,
+        task.fold_folder / VALIDATION_FOLDER,
+        options.save_probabilities,
+        reporter,
+        previous_stage=task.previous_stage,
+        next_stages=_next_stages(workspace, raw, task) if checkpoint == "final" else (),
+        until=task.budget.ends if task.budget else None,
     )
 
 
