@@ -2,11 +2,13 @@
 
     python Testing/Benchmarks/time_to_dice.py --minutes 3 10 --seeds 1 2 3 --recipes timed short mine.toml [--choose]
     python Testing/Benchmarks/time_to_dice.py --nnunet-python PATH --nnunet-minutes 40 --seeds 1 2 3
+    python Testing/Benchmarks/time_to_dice.py --nnunet-python PATH --nnunet-minutes 40 --nnunet-epochs 24 --threads 1
 
 Held-out cases of a raw dataset, each system's own way from the raw images to whole segmented cases, mirrored copies
 included; the Dice is the mean of the foreground classes over all held-out cases, whose segmenting is not part of the
 time. nnU-Net has epochs of 25 steps (its own are of 250), as many as fit after its pace has been measured, and its
-schedule is fitted to them.
+schedule is fitted to them. On a machine that also does other work, their number can be given as it was found on a quiet
+one: what is reached depends on the steps alone. An interrupted training of nnU-Net goes on after its last epoch.
 
 With `--choose` a third of the training cases takes the held-out cases' place: to choose a recipe by, before it is tried
 on cases that the choice has not seen. Every result is at once a line of a file in `--work`, and not run again.
@@ -23,6 +25,10 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS_PER_EPOCH, VALIDATIONS_PER_EPOCH = 25, 5
@@ -43,6 +49,7 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true")
     parser.add_argument("--nnunet-python", type=Path, help="an interpreter with nnunetv2 2.8.1")
     parser.add_argument("--nnunet-minutes", type=float, nargs="*", default=[])
+    parser.add_argument("--nnunet-epochs", type=int, help="of 25 steps; default: as many as its pace allows")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--take-nnunet", nargs=2, metavar=("SEED", "MINUTES"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -153,6 +160,8 @@ def run_nnunet(chosen: argparse.Namespace, minutes: float, seed: int) -> None:
         subprocess.run([str(chosen.nnunet_python), *command], env=env, check=True, stdout=subprocess.DEVNULL)
     command = [str(chosen.nnunet_python), __file__, "--take-nnunet", str(seed), str(minutes), "--work"]
     command += [str(chosen.work), "--dataset", chosen.dataset, "--configuration", chosen.configuration]
+    if chosen.nnunet_epochs:
+        command += ["--nnunet-epochs", str(chosen.nnunet_epochs)]
     env |= {"nnUNet_n_proc_DA": "0", "nnUNet_results": str(chosen.work / "nnunet" / f"results_{seed}_{minutes:g}")}
     log = chosen.work / f"log_nnunet_{minutes:g}_{seed}.txt"
     with log.open("w", encoding="utf-8") as file:
@@ -181,20 +190,12 @@ def train_nnunet(seed: int, minutes: float, chosen: argparse.Namespace) -> None:
         made.num_iterations_per_epoch, made.num_val_iterations_per_epoch = STEPS_PER_EPOCH, VALIDATIONS_PER_EPOCH
         return made
 
-    trial = trainer()
-    trial.on_train_start()
-    seconds = []
-    for _ in range(8):
-        started = time.perf_counter()
-        trial.train_step(next(trial.dataloader_train))
-        seconds.append(time.perf_counter() - started)
-    step = statistics.median(seconds[2:])
-    started = time.perf_counter()
-    with torch.no_grad():
-        trial.validation_step(next(trial.dataloader_val))
-    epoch = STEPS_PER_EPOCH * step + VALIDATIONS_PER_EPOCH * (time.perf_counter() - started)
+    step, epochs = (None, chosen.nnunet_epochs) if chosen.nnunet_epochs else pace_and_epochs(trainer(), minutes)
     final = trainer()
-    final.num_epochs = max(1, round(60 * minutes / epoch))
+    final.num_epochs, final.save_every = epochs, 1
+    latest = Path(final.output_folder_base) / f"fold_{final.fold}" / "checkpoint_latest.pth"
+    if latest.is_file():
+        final.load_checkpoint(str(latest))
     started = time.perf_counter()
     final.run_training()
     taken = time.perf_counter() - started
@@ -208,6 +209,24 @@ def train_nnunet(seed: int, minutes: float, chosen: argparse.Namespace) -> None:
         "steps": final.num_epochs * STEPS_PER_EPOCH,
     }
     print("RESULT", json.dumps(result), flush=True)
+
+
+def pace_and_epochs(trial: nnUNetTrainer, minutes: float) -> tuple[float, int]:
+    """Seconds per step of nnU-Net here, and how many epochs of the table's length the minutes hold."""
+    import torch
+
+    trial.on_train_start()
+    seconds = []
+    for _ in range(8):
+        started = time.perf_counter()
+        trial.train_step(next(trial.dataloader_train))
+        seconds.append(time.perf_counter() - started)
+    step = statistics.median(seconds[2:])
+    started = time.perf_counter()
+    with torch.no_grad():
+        trial.validation_step(next(trial.dataloader_val))
+    epoch = STEPS_PER_EPOCH * step + VALIDATIONS_PER_EPOCH * (time.perf_counter() - started)
+    return step, max(1, round(60 * minutes / epoch))
 
 
 def show(lines: list[dict]) -> None:
