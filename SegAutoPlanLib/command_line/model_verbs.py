@@ -1,4 +1,4 @@
-"""The verbs about networks: train, predict, ensemble, evaluate, demo."""
+"""The verbs about networks: train, predict, ensemble, demo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from ..losses import LOSSES
 from ..models import CHECKPOINTS
 from ..pipeline.demo import EPOCHS, DemoOptions, demo
 from ..pipeline.ensemble import EnsembleOptions, ensemble
-from ..pipeline.evaluate import EvaluateOptions, evaluate
 from ..pipeline.losses import LossesOptions, losses
 from ..progress import Reporter
 from ..training import FROZEN
@@ -224,20 +223,6 @@ def _ensemble(workspace: Workspace, given: argparse.Namespace, reporter: Reporte
     return Result(f"{len(written)} segmentation(s) in {given.output}", {"files": [str(file) for file in written]})
 
 
-def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("references", type=path, metavar="REFERENCES", help="folder of label files")
-    parser.add_argument("predictions", type=path, metavar="PREDICTIONS", help="folder of segmentations")
-    parser.add_argument("--dataset-json", type=path, metavar="FILE", help="default: dataset.json in PREDICTIONS")
-    parser.add_argument("--output", type=path, metavar="FILE", help="default: summary.json in PREDICTIONS")
-    parser.add_argument("--ignore-missing", action="store_true", help="references without a prediction are fine")
-    add_workers(parser)
-
-
-def _evaluate(workspace: Workspace, given: argparse.Namespace, reporter: Reporter) -> Result:
-    evaluated = evaluate(workspace, record(EvaluateOptions, given), reporter)
-    return Result(f"{evaluated.evaluation}\nWritten to {evaluated.summary}", evaluated.evaluation.to_json())
-
-
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", type=path, required=True, metavar="DIR", help="a raw dataset; one case in five is held out"
@@ -275,7 +260,6 @@ MODEL_VERBS = (
     ),
     Verb("predict", "Segment images with a trained model.", _predict_arguments, _predict, runs_networks=True),
     Verb("ensemble", "Average the probabilities that several models have saved.", _ensemble_arguments, _ensemble),
-    Verb("evaluate", "Compare segmentations with references.", _evaluate_arguments, _evaluate),
     Verb(
         "demo",
         "The main job on a raw dataset, start to end; measured on what it holds out.",

@@ -8,13 +8,14 @@ from typing import NoReturn
 from .. import __version__
 from ..errors import printable
 from .data_verbs import DATA_VERBS
+from .evaluation_verbs import EVALUATION_VERBS
 from .exchange_verbs import EXCHANGE_VERBS
 from .model_verbs import MODEL_VERBS
 from .recipes_verb import RECIPES_VERB
 from .runs_verb import RUNS_VERB
 from .verb import Verb
 
-VERBS = (*DATA_VERBS, *MODEL_VERBS, *EXCHANGE_VERBS, RECIPES_VERB, RUNS_VERB)
+VERBS = (*DATA_VERBS, *MODEL_VERBS, *EVALUATION_VERBS, *EXCHANGE_VERBS, RECIPES_VERB, RUNS_VERB)
 
 
 class _Parser(argparse.ArgumentParser):

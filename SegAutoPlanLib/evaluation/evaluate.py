@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,63 +19,12 @@ from ..images.geometry import require_same_grid, require_same_place
 from ..images.image_size import largest_image
 from ..labels import Label, LabelScheme
 from ..progress import SILENT, Reporter
+from .records import CaseEvaluation, Evaluation
 
 BYTES_PER_VOXEL = 22
 """Measured (20.2): both label maps, and a 64-bit number for each voxel, made in two steps."""
 LARGEST_TABLE = 1024
 """Labels for which a table of all their pairs is kept; it has their number squared."""
-METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
-
-
-@dataclass(frozen=True)
-class CaseEvaluation:
-    """The agreement of one case, label by label."""
-
-    prediction_file: Path
-    reference_file: Path
-    metrics: dict[Label, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Cases and means. A Dice is NaN where a label is in neither file, and means leave NaN out."""
-
-    label_scheme: LabelScheme
-    cases: tuple[CaseEvaluation, ...]
-
-    def mean(self, label: Label, metric: str = "Dice") -> float:
-        """Over the cases; NaN if it is NaN in all of them."""
-        known = [v for case in self.cases if not math.isnan(v := case.metrics[label][metric])]
-        return sum(known) / len(known) if known else math.nan
-
-    def foreground_mean(self, metric: str = "Dice") -> float:
-        """The plain mean of the labels' means: NaN if one of them is."""
-        means = [self.mean(label, metric) for label in self.label_scheme.foreground]
-        return sum(means) / len(means)
-
-    def __str__(self) -> str:
-        lines = [f"Mean Dice over {len(self.cases)} case(s):"]
-        for label in self.label_scheme.foreground:
-            lines.append(f"  {self.label_scheme.name_of(label):<24} {self.mean(label):.4f}")
-        return "\n".join([*lines, f"  {'all foreground':<24} {self.foreground_mean():.4f}"])
-
-    def to_json(self) -> dict[str, Any]:
-        """nnU-Net's summary: keys "1" or "(1, 2)"; NaN is written as NaN, as nnU-Net does."""
-        return {
-            "foreground_mean": {metric: self.foreground_mean(metric) for metric in METRICS},
-            "mean": {
-                str(label): {metric: self.mean(label, metric) for metric in METRICS}
-                for label in self.label_scheme.foreground
-            },
-            "metric_per_case": [
-                {
-                    "metrics": {str(label): values for label, values in case.metrics.items()},
-                    "prediction_file": str(case.prediction_file),
-                    "reference_file": str(case.reference_file),
-                }
-                for case in self.cases
-            ],
-        }
 
 
 def evaluate_folder(

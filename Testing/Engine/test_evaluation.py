@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from SegAutoPlanLib.errors import UserInputError
-from SegAutoPlanLib.evaluation import agreement, evaluate_folder
+from SegAutoPlanLib.evaluation import agreement, evaluate_folder, read_summary
 from SegAutoPlanLib.files import read_json
 from SegAutoPlanLib.labels import LabelScheme
 
 from .raw_datasets import write_image
 
+ONE = LabelScheme((("background", 0), ("a", 1)))
 LABELS = LabelScheme((("background", 0), ("a", 1), ("b", 2)))
 IGNORING = LabelScheme((("background", 0), ("a", 1), ("b", 2), ("ignore", 3)))
 REGIONS = LabelScheme((("background", 0), ("whole", (1, 2)), ("core", 2)), (1, 2))
@@ -90,3 +92,31 @@ def test_other_grids_and_missing_files_are_named(tmp_path):
     (tmp_path / "pred" / "x.nii.gz").unlink()
     with pytest.raises(UserInputError, match="no "):
         evaluate_folder(tmp_path / "ref", tmp_path / "pred", LABELS, ".nii.gz", "SimpleITKIO")
+
+
+@pytest.mark.parametrize("scheme", [LABELS, REGIONS], ids=["labels", "regions"])
+def test_a_summary_is_read_back_as_it_was_written(tmp_path, scheme):
+    write_pair(tmp_path, "x", np.ones((2, 2, 2)), np.ones((2, 2, 2)))
+    written = tmp_path / "summary.json"
+    evaluation = evaluate_folder(tmp_path / "ref", tmp_path / "pred", scheme, ".nii.gz", "SimpleITKIO", written)
+    for again in (read_summary(written, scheme), read_summary(written)):
+        assert str(again.to_json()) == str(evaluation.to_json())
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {},
+        {"mean": {"1": {}}, "metric_per_case": []},
+        {"mean": {"one": {}}},
+        {"mean": {"1": {}, "2": {}}},
+        {"metric_per_case": [{"metrics": {"1": {"Dice": 1}}, "prediction_file": "x", "reference_file": "x"}]},
+    ],
+)
+def test_what_is_no_summary_is_refused_by_name(tmp_path, spoiled):
+    write_pair(tmp_path, "x", np.ones((2, 2, 2)), np.ones((2, 2, 2)))
+    file = tmp_path / "summary.json"
+    evaluate_folder(tmp_path / "ref", tmp_path / "pred", ONE, ".nii.gz", "SimpleITKIO", file)
+    file.write_text(json.dumps({**read_json(file), **spoiled} if spoiled else spoiled))
+    with pytest.raises(UserInputError, match=r"summary\.json"):
+        read_summary(file)
